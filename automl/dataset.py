@@ -1,0 +1,147 @@
+"""The values that describe data without holding pixels: Dataset, Finding, Profile; JSON in and out."""
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Task = Literal["classification", "segmentation", "detection"]
+SplitName = Literal["train", "val", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Class:
+    """A class: its position in `Dataset.classes` is the index a model learns, `id` the set's own."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image and its annotation; paths are POSIX, relative to `Dataset.root`.
+
+    `width` and `height` are those of the upright image; `boxes` are x0, y0, x1, y1 in its pixels,
+    clipped to it; `labels` and `label` are class indices; `mask` is the path of an id mask.
+    """
+
+    path: str
+    split: SplitName
+    width: int
+    height: int
+    digest: str
+    label: int | None = None
+    mask: str | None = None
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    labels: tuple[int, ...] = ()
+    crowd: tuple[bool, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Immutable index of samples, classes and splits; `digest` covers every byte of it all."""
+
+    task: Task
+    root: str
+    format: str
+    classes: tuple[Class, ...]
+    samples: tuple[Sample, ...]
+    digest: str
+    ignore: tuple[int, ...] = ()
+    """Mask ids that mean "no label", besides 255."""
+    brought_splits: tuple[str, ...] = ()
+    """Splits that the set itself brought; the others were drawn."""
+
+    def split(self, name: SplitName) -> list[Sample]:
+        """The samples of one split in their fixed order."""
+        return [sample for sample in self.samples if sample.split == name]
+
+    @property
+    def names(self) -> list[str]:
+        """Class names by index."""
+        return [c.name for c in self.classes]
+
+    def counts(self) -> dict[str, int]:
+        """Images per split."""
+        found = Counter(sample.split for sample in self.samples)
+        return {name: found[name] for name in SPLITS if found[name]}
+
+    def write(self, path: Path) -> None:
+        """Writes `dataset.json`; equal datasets give equal bytes."""
+        write_json(path, asdict(self))
+
+    @staticmethod
+    def read(path: Path) -> "Dataset":
+        """Reads what `write` wrote."""
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        samples = tuple(
+            Sample(
+                **{
+                    **s,
+                    "boxes": tuple(tuple(b) for b in s["boxes"]),
+                    "labels": tuple(s["labels"]),
+                    "crowd": tuple(s["crowd"]),
+                }
+            )
+            for s in raw.pop("samples")
+        )
+        classes = tuple(Class(**c) for c in raw.pop("classes"))
+        lists = {k: tuple(raw.pop(k)) for k in ("ignore", "brought_splits")}
+        return Dataset(**raw, **lists, samples=samples, classes=classes)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the data contract found: `fatal` stops a run, `warning` is counted and goes on."""
+
+    code: str
+    severity: Literal["fatal", "warning"]
+    file: str
+    reason: str
+    cure: str
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Facts about a dataset that the plan is made from.
+
+    `width`, `height` are median pixels; `object_size` holds quantiles (10, 50, 90 %) of the square
+    root of box area over that of image area (detection) or the same of connected class regions
+    (segmentation); `balance` is images (or objects, or pixels) of the rarest class over the most
+    frequent; `class_counts` counts images, boxes or pixels of the training split by class name.
+    """
+
+    task: Task
+    images: dict[str, int]
+    classes: int
+    class_counts: dict[str, int]
+    balance: float
+    width: int
+    height: int
+    smallest_side: int
+    largest_side: int
+    channels: int
+    bit_depth: int
+    objects_per_image: float = 0.0
+    object_size: tuple[float, float, float] | None = None
+    extra: dict[str, float] = field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """Writes `profile.json`."""
+        write_json(path, asdict(self))
+
+    @staticmethod
+    def read(path: Path) -> "Profile":
+        """Reads what `write` wrote."""
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        size = raw.pop("object_size")
+        return Profile(**raw, object_size=tuple(size) if size else None)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """One JSON document in UTF-8 with stable layout; NaN is refused."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,63 @@
+"""What an engine is: a module with `train` and `predict`. It never records and never scores."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from automl.dataset import Dataset
+from automl.plan import Plan
+from automl.prediction import Prediction
+from automl.run_dir import RunDir
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One finished epoch. `predictions` are those of the validation split, made as they are read.
+
+    An engine whose own trainer validates leaves `predictions` empty and gives its `metrics`.
+    """
+
+    number: int
+    total: int
+    seconds: float
+    losses: dict[str, float]
+    learning_rate: float
+    predictions: Iterator[Prediction] | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+OnEpoch = Callable[[Epoch], float]
+"""Scores and records an epoch; returns the primary metric, higher is better."""
+
+OnStep = Callable[[int, int, int, float], None]
+"""Shows progress: epoch, step, steps of the epoch, loss."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: the bundle's folder, and the facts that the engine alone knows."""
+
+    bundle: Path
+    best_epoch: int
+    epochs: int
+    stopped_early: bool
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """Implemented by the modules `engines.native` and `engines.yolo`."""
+
+    def train(
+        self, plan: Plan, dataset: Dataset, run: RunDir, on_epoch: OnEpoch, on_step: OnStep
+    ) -> Trained:
+        """Trains what the plan says and leaves a bundle at `run.model`; resumes where it stopped."""
+        ...
+
+    def predict(
+        self, bundle: Path, images: Iterable[tuple[str, np.ndarray]], device: str
+    ) -> Iterator[Prediction]:
+        """Predicts upright RGB images (`uint8 [H, W, 3]`) by the bundle alone, in their order."""
+        ...

@@ -1,0 +1,83 @@
+"""Every error that a user may meet: what, where, the cure, and the exit code of its kind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong: `where` is a file, `file:line:column` or a URL, `hint` the cure."""
+
+    message: str
+    where: str = ""
+    hint: str = ""
+
+    def lines(self) -> list[str]:
+        """The fault as it is shown to a person."""
+        shown = [f"error: {self.message}"]
+        if self.where:
+            shown.append(f"  {self.where}")
+        if self.hint:
+            shown.append(f"hint: {self.hint}")
+        return shown
+
+
+class AutomlError(Exception):
+    """One or more faults with the exit code of their kind."""
+
+    exit_code = 1
+
+    def __init__(
+        self, message: str, *, where: str = "", hint: str = "", faults: Sequence[Fault] = ()
+    ) -> None:
+        """Takes one fault by its parts, or many as `faults` (then `message` sums them up)."""
+        super().__init__(message)
+        self.faults = tuple(faults) or (Fault(message, where, hint),)
+
+
+class RecipeError(AutomlError):
+    """The recipe or a `--set` override is wrong."""
+
+    exit_code = 2
+
+
+class DataError(AutomlError):
+    """The data cannot be used as it is."""
+
+    exit_code = 2
+
+
+class UsageError(AutomlError):
+    """The arguments on the command line do not fit."""
+
+    exit_code = 2
+
+
+class MachineError(AutomlError):
+    """Disk, permission, missing package, missing weights or missing device."""
+
+    exit_code = 3
+
+
+class NumbersError(AutomlError):
+    """NaN, divergence, or out of memory with no way out."""
+
+    exit_code = 4
+
+
+class GateError(AutomlError):
+    """The run is done, but its goal is not met."""
+
+    exit_code = 5
+
+
+class LockedError(AutomlError):
+    """Another process works in this run folder."""
+
+    exit_code = 6
+
+
+class Interrupted(AutomlError):
+    """Stopped by a signal after saving; run again to go on."""
+
+    exit_code = 75

@@ -1,0 +1,160 @@
+"""The plan: a recipe in which nothing is open any more, and the reason for every value.
+
+`Train` declares every training setting once; `recipe.py` derives from it the optional `train:`
+section, so whatever a plan holds a recipe can set.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from automl.dataset import Task
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Strict(BaseModel):
+    """Unknown keys and wrong types are errors; values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Train(Strict):
+    """Everything that steers the training; sizes in pixels, `lr` for the whole effective batch."""
+
+    image_size: Annotated[
+        tuple[Positive, Positive],
+        Field(
+            description="height and width that the model sees, in pixels; one number means a square"
+        ),
+    ]
+    crop: Annotated[
+        tuple[Positive, Positive],
+        Field(
+            description="height and width of a training crop (segmentation); equal to image_size: none"
+        ),
+    ]
+    fit: Annotated[
+        Literal["crop", "squash", "letterbox"],
+        Field(description="how an image is brought to image_size"),
+    ]
+    epochs: Annotated[Positive, Field(description="passes over the training split")]
+    batch_size: Annotated[Positive, Field(description="images per optimiser step")]
+    micro_batch: Annotated[
+        Positive, Field(description="images per forward pass; gradients add up to batch_size")
+    ]
+    optimiser: Annotated[Literal["adamw", "sgd"], Field(description="update rule")]
+    lr: Annotated[float, Field(gt=0, description="peak learning rate of the head")]
+    backbone_lr: Annotated[
+        NonNegative,
+        Field(description="learning rate of the backbone as a multiple of lr; 0 freezes it"),
+    ]
+    layer_decay: Annotated[
+        Share, Field(description="further factor per backbone stage towards the input; 1 = off")
+    ]
+    weight_decay: Annotated[
+        NonNegative, Field(description="decoupled weight decay of weight matrices")
+    ]
+    warmup_epochs: Annotated[NonNegative, Field(description="epochs of linear warm-up")]
+    schedule: Annotated[
+        Literal["cosine", "constant"], Field(description="learning rate after the warm-up")
+    ]
+    clip_norm: Annotated[NonNegative, Field(description="largest gradient norm; 0 = off")]
+    ema: Annotated[
+        Annotated[float, Field(ge=0, lt=1)],
+        Field(description="decay of the averaged weights that are validated and kept; 0 = off"),
+    ]
+    patience: Annotated[
+        int,
+        Field(
+            ge=0, description="epochs without a better validation score before stopping; 0 = off"
+        ),
+    ]
+    label_smoothing: Annotated[
+        Annotated[float, Field(ge=0, lt=1)],
+        Field(description="share of the target spread over all classes (classification)"),
+    ]
+    class_weights: Annotated[
+        Literal["none", "balanced"], Field(description="weight of each class in the loss")
+    ]
+    precision: Annotated[
+        Literal["fp32", "bf16"], Field(description="precision of forward and backward passes")
+    ]
+    workers: Annotated[
+        int,
+        Field(
+            ge=0, description="processes that read and augment; 0 = threads of the training process"
+        ),
+    ]
+    threads: Annotated[
+        Positive, Field(description="CPU threads; part of what makes a run repeatable to the bit")
+    ]
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of everything that is drawn")]
+
+
+class Augment(Strict):
+    """The name of a policy and the Albumentations transforms that it stands for, in order."""
+
+    policy: Literal["none", "light", "medium", "heavy", "custom"]
+    transforms: tuple[dict[str, dict[str, Any]], ...] = ()
+
+
+class Weights(Strict):
+    """Where the pretrained weights come from.
+
+    `source`: `package` (installed Python package), `store` (folder `AUTOML_WEIGHTS`), `hub` (the
+    library downloads them), `none` (from scratch). `name` is a package, file or hub id.
+    """
+
+    source: Literal["package", "store", "hub", "none"]
+    name: str = ""
+    sha256: str = ""
+    covers: Literal["backbone", "all", "nothing"] = "backbone"
+
+
+class Goal(Strict):
+    """A gate: the run exits 5 where the metric on the judged split is below `at_least`."""
+
+    metric: str
+    at_least: float
+
+
+class Reason(Strict):
+    """Why a value was chosen, and what would have been next."""
+
+    because: str
+    runner_up: str = ""
+
+
+class Plan(Strict):
+    """Everything decided. `reasons` has one entry per leaf, keyed by dotted path (`train.lr`)."""
+
+    task: Task
+    dataset_digest: str
+    model: str
+    engine: Literal["native", "yolo"]
+    weights: Weights
+    augment: Augment
+    train: Train
+    device: str
+    budget_s: float | None = None
+    expected_train_s: float | None = None
+    judge_on: Literal["val", "test"] = "val"
+    goal: Goal | None = None
+    reasons: dict[str, Reason] = {}
+
+    def write(self, path: Path) -> None:
+        """Writes `plan.yaml`, each value followed by its reason as a comment."""
+        from automl.plan_text import to_yaml
+
+        path.write_text(to_yaml(self), encoding="utf-8")
+
+    @staticmethod
+    def read(path: Path) -> "Plan":
+        """Reads what `write` wrote."""
+        import yaml
+
+        return Plan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))

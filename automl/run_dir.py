@@ -1,0 +1,102 @@
+"""Every path that a run may write, in one class."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The folder of one run; its name is the run's id."""
+
+    root: Path
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.root.name
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe as resolved when the run began, overrides included."""
+        return self.root / "recipe.yaml"
+
+    @property
+    def dataset(self) -> Path:
+        """The index of the data."""
+        return self.root / "dataset.json"
+
+    @property
+    def findings(self) -> Path:
+        """What is wrong with the data."""
+        return self.root / "findings.json"
+
+    @property
+    def profile(self) -> Path:
+        """Facts about the data."""
+        return self.root / "profile.json"
+
+    @property
+    def plan(self) -> Path:
+        """Every decision with its reason."""
+        return self.root / "plan.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        """Code, packages and machine that made the run."""
+        return self.root / "provenance.json"
+
+    @property
+    def journal(self) -> Path:
+        """Append-only record of what happened, one JSON document a line."""
+        return self.root / "journal.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints `last` and `best`."""
+        return self.root / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The bundle: the finished model."""
+        return self.root / "model"
+
+    @property
+    def engine(self) -> Path:
+        """Scratch of an engine that has its own trainer."""
+        return self.root / "engine"
+
+    @property
+    def predictions(self) -> Path:
+        """Folder of the predictions for the judged split."""
+        return self.root / "predictions"
+
+    @property
+    def metrics(self) -> Path:
+        """Scores as plain numbers, for people and `dvc metrics`."""
+        return self.root / "metrics.json"
+
+    @property
+    def evaluation(self) -> Path:
+        """Scores in full: confusion, curves, intervals, a score per image."""
+        return self.root / "evaluation.json"
+
+    @property
+    def plots(self) -> Path:
+        """Tables for `dvc plots`."""
+        return self.root / "plots"
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.root / "report.html"
+
+    @property
+    def record(self) -> Path:
+        """Where the run was recorded: MLflow ids, DVC files."""
+        return self.root / "record.json"
+
+
+def runs_folder() -> Path:
+    """The folder `runs` of the workspace, which is the current folder or `AUTOML_RUNS`."""
+    return Path(os.environ.get("AUTOML_RUNS", "runs")).absolute()
