@@ -1,0 +1,172 @@
+"""The bundle: a finished model as `weights.safetensors` and `model.json`. No pickle anywhere."""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from automl.dataset import Class, Task
+from automl.errors import UsageError
+from automl.model.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT = 1
+WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
+REBUILD = "run `automl train RUN` again, or copy the bundle from where it was made"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All that prediction needs besides the weights; `classes` are in the order of the outputs.
+
+    `backbone` is the row of the model table; `extra` is the engine's own. `weights_sha256` is
+    filled in by `save` and `read`.
+    """
+
+    task: Task
+    engine: Literal["native", "yolo"]
+    backbone: dict[str, Any]
+    classes: tuple[Class, ...]
+    preprocess: Preprocess
+    licence: str
+    run: str
+    dataset_digest: str
+    extra: dict[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+    weights_sha256: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """Class names by index."""
+        return [c.name for c in self.classes]
+
+
+def save(folder: Path, bundle: Bundle, state: "dict[str, Tensor]") -> Bundle:
+    """Writes the bundle so that `folder` never holds half of one; replaces an older one."""
+    from safetensors.torch import save as to_bytes
+
+    # clones, because safetensors refuses tensors that share memory; CPU, so that any machine reads
+    data = to_bytes({k: v.detach().cpu().contiguous().clone() for k, v in state.items()})
+    bundle = replace(bundle, weights_sha256=hashlib.sha256(data).hexdigest())
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = folder.with_name(f".{folder.name}.new")
+    stale = folder.with_name(f".{folder.name}.old")
+    for leftover in (fresh, stale):
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh.mkdir()
+    _write(fresh / WEIGHTS, data)
+    _write(fresh / DESCRIPTION, _described(bundle, len(data)))
+    _flush(fresh)
+    if folder.exists():
+        folder.rename(stale)
+    fresh.rename(folder)
+    _flush(folder.parent)
+    shutil.rmtree(stale, ignore_errors=True)
+    return bundle
+
+
+def read(folder: Path) -> Bundle:
+    """Reads the description and checks that the weights lie beside it in their full size."""
+    raw = _raw(folder)
+    weights = folder / WEIGHTS
+    try:
+        if weights.stat().st_size != raw["weights"]["bytes"]:
+            raise _damaged(folder, f"`{WEIGHTS}` does not have its size")
+        return Bundle(
+            task=raw["task"],
+            engine=raw["engine"],
+            backbone=dict(raw["backbone"]),
+            classes=tuple(Class(int(c["id"]), str(c["name"])) for c in raw["classes"]),
+            preprocess=Preprocess.from_dict(raw["preprocess"]),
+            licence=raw["licence"],
+            run=raw["run"],
+            dataset_digest=raw["dataset_digest"],
+            extra=dict(raw["extra"]),
+            weights_sha256=raw["weights"]["sha256"],
+        )
+    except FileNotFoundError:
+        raise _damaged(folder, f"`{WEIGHTS}` is missing") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(folder, f"`{DESCRIPTION}` does not hold what it must: {error}") from None
+
+
+def load_state(folder: Path) -> "dict[str, Tensor]":
+    """The weights on the CPU, after their SHA-256 is found as recorded."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    bundle = read(folder)
+    data = (folder / WEIGHTS).read_bytes()
+    if hashlib.sha256(data).hexdigest() != bundle.weights_sha256:
+        raise _damaged(folder, f"`{WEIGHTS}` does not have its SHA-256")
+    try:
+        return load(data)
+    except SafetensorError as error:
+        raise _damaged(folder, f"`{WEIGHTS}` cannot be read: {error}") from None
+
+
+def _described(bundle: Bundle, size: int) -> bytes:
+    """`model.json` in bytes; equal bundles give equal bytes."""
+    described = {
+        "format": bundle.format,
+        "task": bundle.task,
+        "engine": bundle.engine,
+        "backbone": bundle.backbone,
+        "classes": [{"id": c.id, "name": c.name} for c in bundle.classes],
+        "preprocess": bundle.preprocess.to_dict(),
+        "licence": bundle.licence,
+        "run": bundle.run,
+        "dataset_digest": bundle.dataset_digest,
+        "extra": bundle.extra,
+        "weights": {"file": WEIGHTS, "bytes": size, "sha256": bundle.weights_sha256},
+    }
+    text = json.dumps(described, indent=1, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def _raw(folder: Path) -> dict[str, Any]:
+    """`model.json` parsed, of a format that this version knows."""
+    path = folder / DESCRIPTION
+    try:
+        raw = json.loads(path.read_bytes())
+        version = raw["format"]
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(
+            f"no model bundle: `{DESCRIPTION}` is missing",
+            where=str(folder),
+            hint="name a run, or the `model` folder that `automl train` leaves in it",
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise _damaged(folder, f"`{DESCRIPTION}` is not what `automl` writes") from None
+    if not isinstance(version, int) or version > FORMAT:
+        raise UsageError(
+            f"the model bundle has format {version}, this version reads up to {FORMAT}",
+            where=str(path),
+            hint="install a newer version: `pip install --upgrade automl-vision`",
+        )
+    return dict(raw)
+
+
+def _damaged(folder: Path, what: str) -> UsageError:
+    return UsageError(f"the model bundle is damaged: {what}", where=str(folder), hint=REBUILD)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush(folder: Path) -> None:
+    """Makes the names in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
