@@ -1,9 +1,19 @@
-"""The model table: one row of facts per model that a recipe can name. It costs no torch."""
+"""The model table: one row of facts per model that a recipe can name. It costs no torch.
 
-from dataclasses import dataclass
+The numbers are measured: `python benchmarks/model_table.py` prints them anew.
+"""
+
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Literal
 
 from automl.dataset import Task
+from automl.errors import RecipeError
+
+Size = Literal["small", "medium", "large"]
+PERMISSIVE = ("Apache-2.0", "BSD-3-Clause", "MIT")
+DECODERS = ("unet", "unetplusplus", "fpn", "deeplabv3plus", "segformer", "upernet")
+HEADS = ("fcos", "retinanet", "ssd")
 
 
 @dataclass(frozen=True)
@@ -11,7 +21,10 @@ class Backbone:
     """One model. `parameters` in millions, `gflops` per image at `image_size`, both measured.
 
     `architecture` is the name that `source` knows (timm model, torchvision function, Ultralytics
-    file); `head` is what sits on it: `linear`, an SMP decoder, or a detection head.
+    file, SMP encoder `tu-<timm model>`); `head` is what sits on it: `linear`, an SMP decoder, or a
+    detection head. A multiply and an add are two operations. `activations` counts, in millions,
+    the numbers that convolutions and linear layers hand on: in small nets they cost more time than
+    the arithmetic. `licence` is that of the code, `weights_licence` that of the pretrained weights.
     """
 
     name: str
@@ -19,13 +32,266 @@ class Backbone:
     source: Literal["timm", "torchvision", "smp", "ultralytics"]
     architecture: str
     head: str
-    size: Literal["small", "medium", "large"]
+    size: Size
     parameters: float
     gflops: float
     image_size: int
     licence: str
+    weights_licence: str
+    activations: float
 
     @property
     def engine(self) -> Literal["native", "yolo"]:
         """The engine that trains it."""
         return "yolo" if self.source == "ultralytics" else "native"
+
+    @property
+    def encoder(self) -> str:
+        """The timm name of the part that has pretrained weights; empty where it is not timm's."""
+        return self.architecture.removeprefix("tu-") if self.source in ("timm", "smp") else ""
+
+    @property
+    def for_tests(self) -> bool:
+        """A net so small that it is of use in tests only; `auto` never takes it."""
+        return self.encoder.startswith("test_")
+
+    def permissive(self, *, pretrained: bool) -> bool:
+        """Whether a closed product may hold the model; weights count where they are used."""
+        licences = (self.licence, self.weights_licence) if pretrained else (self.licence,)
+        return all(licence in PERMISSIVE for licence in licences)
+
+
+def size_of(parameters: float) -> Size:
+    """The word for a number of parameters in millions."""
+    if parameters < 12:
+        return "small"
+    return "medium" if parameters < 42 else "large"
+
+
+Facts = tuple[float, float, float]
+"""Parameters in millions, gflops, activations in millions; for 10 classes."""
+
+
+def _timm(
+    name: str, architecture: str, image_size: int, facts: Facts, licence: str = "Apache-2.0"
+) -> Backbone:
+    """A timm network with a linear head; the code is Apache-2.0, `licence` that of the weights."""
+    return Backbone(
+        name=name,
+        task="classification",
+        source="timm",
+        architecture=architecture,
+        head="linear",
+        size=size_of(facts[0]),
+        parameters=facts[0],
+        gflops=facts[1],
+        image_size=image_size,
+        licence="Apache-2.0",
+        weights_licence=licence,
+        activations=facts[2],
+    )
+
+
+def _torchvision(
+    name: str, architecture: str, head: str, image_size: int, facts: Facts
+) -> Backbone:
+    """A whole torchvision network; code and weights are published under BSD-3-Clause."""
+    return replace(
+        _timm(name, architecture, image_size, facts, "BSD-3-Clause"),
+        task="classification" if head == "linear" else "detection",
+        source="torchvision",
+        head=head,
+        licence="BSD-3-Clause",
+    )
+
+
+_CLASSIFIERS = (
+    _timm("test_efficientnet", "test_efficientnet", 160, (1, 1, 1)),
+    _timm("test_resnet", "test_resnet", 160, (1, 1, 1)),
+    _timm("test_vit", "test_vit", 160, (1, 1, 1)),
+    _timm("test_convnext", "test_convnext", 160, (1, 1, 1)),
+    _timm("efficientnet_lite0", "tf_efficientnet_lite0", 224, (1, 1, 1)),
+    _timm("efficientnet_lite1", "tf_efficientnet_lite1", 240, (1, 1, 1)),
+    _timm("efficientnet_lite2", "tf_efficientnet_lite2", 260, (1, 1, 1)),
+    _timm("mobilenetv2_100", "mobilenetv2_100", 224, (1, 1, 1)),
+    _timm("mobilenetv3_small_100", "mobilenetv3_small_100", 224, (1, 1, 1)),
+    _timm("mobilenetv3_large_100", "mobilenetv3_large_100", 224, (1, 1, 1)),
+    _timm("mobilenetv4_conv_small", "mobilenetv4_conv_small", 224, (1, 1, 1)),
+    _timm("mobilenetv4_conv_medium", "mobilenetv4_conv_medium", 256, (1, 1, 1)),
+    _timm("efficientnet_b0", "efficientnet_b0", 224, (1, 1, 1)),
+    _timm("repvit_m1_1", "repvit_m1_1", 224, (1, 1, 1)),
+    _timm("resnet18", "resnet18", 224, (1, 1, 1)),
+    _timm("resnet50", "resnet50", 224, (1, 1, 1)),
+    _timm("convnext_nano", "convnext_nano.in12k_ft_in1k", 224, (1, 1, 1)),
+    _timm("convnext_tiny", "convnext_tiny.in12k_ft_in1k", 224, (1, 1, 1)),
+    _timm("convnext_base", "convnext_base.fb_in22k_ft_in1k", 224, (1, 1, 1)),
+    _timm("convnextv2_tiny", "convnextv2_tiny.fcmae_ft_in22k_in1k", 224, (1, 1, 1), "CC-BY-NC-4.0"),
+    _timm("hgnetv2_b4", "hgnetv2_b4.ssld_stage2_ft_in1k", 224, (1, 1, 1)),
+    _timm("efficientnetv2_s", "tf_efficientnetv2_s.in21k_ft_in1k", 300, (1, 1, 1)),
+    _timm("vit_tiny", "vit_tiny_patch16_224.augreg_in21k_ft_in1k", 224, (1, 1, 1)),
+    _timm("vit_small", "vit_small_patch16_224.augreg_in21k_ft_in1k", 224, (1, 1, 1)),
+    _timm("vit_base", "vit_base_patch16_224.augreg2_in21k_ft_in1k", 224, (1, 1, 1)),
+    _timm("eva02_small", "eva02_small_patch14_336.mim_in22k_ft_in1k", 336, (1, 1, 1), "MIT"),
+    _torchvision("tv_mobilenet_v3_large", "mobilenet_v3_large", "linear", 224, (1, 1, 1)),
+    _torchvision("tv_resnet50", "resnet50", "linear", 224, (1, 1, 1)),
+    _torchvision("tv_swin_t", "swin_t", "linear", 224, (1, 1, 1)),
+)
+
+_ENCODERS = {row.name: row for row in _CLASSIFIERS}
+
+
+def composed(head: str, encoder: Backbone, image_size: int, facts: Facts) -> Backbone:
+    """A decoder of SMP or a one-stage detection head on a timm encoder."""
+    segments = head in DECODERS
+    return replace(
+        encoder,
+        name=f"{head}-{encoder.name}",
+        task="segmentation" if segments else "detection",
+        source="smp" if segments else "timm",
+        architecture=f"tu-{encoder.architecture}" if segments else encoder.architecture,
+        head=head,
+        size=size_of(facts[0]),
+        parameters=facts[0],
+        gflops=facts[1],
+        image_size=image_size,
+        licence="MIT" if segments else "Apache-2.0",
+        activations=facts[2],
+    )
+
+
+def _smp(decoder: str, encoder: str, facts: Facts) -> Backbone:
+    return composed(decoder, _ENCODERS[encoder], 256, facts)
+
+
+def _one_stage(head: str, encoder: str, image_size: int, facts: Facts) -> Backbone:
+    return composed(head, _ENCODERS[encoder], image_size, facts)
+
+
+def _yolo(name: str, facts: Facts) -> Backbone:
+    """An Ultralytics detector; code and, by the vendor's claim, weights are AGPL-3.0."""
+    return replace(
+        _torchvision(name, f"{name}.yaml", "yolo", 640, facts),
+        source="ultralytics",
+        licence="AGPL-3.0",
+        weights_licence="AGPL-3.0",
+    )
+
+
+TABLE: tuple[Backbone, ...] = (
+    *_CLASSIFIERS,
+    _smp("unet", "test_resnet", (1, 1, 1)),
+    _smp("fpn", "test_efficientnet", (1, 1, 1)),
+    _smp("unet", "efficientnet_lite0", (1, 1, 1)),
+    _smp("unetplusplus", "efficientnet_lite0", (1, 1, 1)),
+    _smp("fpn", "efficientnet_lite0", (1, 1, 1)),
+    _smp("deeplabv3plus", "efficientnet_lite0", (1, 1, 1)),
+    _smp("segformer", "efficientnet_lite0", (1, 1, 1)),
+    _smp("unet", "efficientnet_lite2", (1, 1, 1)),
+    _smp("unet", "mobilenetv2_100", (1, 1, 1)),
+    _smp("deeplabv3plus", "mobilenetv3_large_100", (1, 1, 1)),
+    _smp("unet", "resnet50", (1, 1, 1)),
+    _smp("deeplabv3plus", "resnet50", (1, 1, 1)),
+    _smp("unetplusplus", "efficientnetv2_s", (1, 1, 1)),
+    _smp("unet", "hgnetv2_b4", (1, 1, 1)),
+    _smp("fpn", "hgnetv2_b4", (1, 1, 1)),
+    _smp("segformer", "convnext_tiny", (1, 1, 1)),
+    _smp("upernet", "convnext_tiny", (1, 1, 1)),
+    _smp("upernet", "convnext_base", (1, 1, 1)),
+    _one_stage("fcos", "test_efficientnet", 320, (1, 1, 1)),
+    _one_stage("ssd", "test_resnet", 320, (1, 1, 1)),
+    _one_stage("fcos", "efficientnet_lite0", 320, (1, 1, 1)),
+    _one_stage("retinanet", "efficientnet_lite0", 320, (1, 1, 1)),
+    _one_stage("ssd", "efficientnet_lite0", 320, (1, 1, 1)),
+    _one_stage("fcos", "efficientnet_lite2", 320, (1, 1, 1)),
+    _one_stage("fcos", "mobilenetv2_100", 320, (1, 1, 1)),
+    _one_stage("fcos", "mobilenetv4_conv_medium", 320, (1, 1, 1)),
+    _one_stage("retinanet", "resnet18", 320, (1, 1, 1)),
+    _one_stage("fcos", "resnet50", 640, (1, 1, 1)),
+    _one_stage("fcos", "hgnetv2_b4", 640, (1, 1, 1)),
+    _one_stage("fcos", "convnext_tiny", 640, (1, 1, 1)),
+    _one_stage("retinanet", "convnext_base", 640, (1, 1, 1)),
+    _torchvision(
+        "ssdlite320_mobilenet_v3_large", "ssdlite320_mobilenet_v3_large", "ssd", 320, (1, 1, 1)
+    ),
+    _torchvision(
+        "retinanet_resnet50_fpn_v2", "retinanet_resnet50_fpn_v2", "retinanet", 640, (1, 1, 1)
+    ),
+    _torchvision("fcos_resnet50_fpn", "fcos_resnet50_fpn", "fcos", 640, (1, 1, 1)),
+    _torchvision(
+        "fasterrcnn_mobilenet_v3_large_fpn",
+        "fasterrcnn_mobilenet_v3_large_fpn",
+        "fasterrcnn",
+        640,
+        (1, 1, 1),
+    ),
+    _torchvision(
+        "fasterrcnn_resnet50_fpn_v2", "fasterrcnn_resnet50_fpn_v2", "fasterrcnn", 640, (1, 1, 1)
+    ),
+    _yolo("yolo11n", (1, 1, 1)),
+    _yolo("yolo11s", (1, 1, 1)),
+    _yolo("yolo11m", (1, 1, 1)),
+    _yolo("yolo11l", (1, 1, 1)),
+    _yolo("yolo11x", (1, 1, 1)),
+    _yolo("yolo26n", (1, 1, 1)),
+    _yolo("yolo26s", (1, 1, 1)),
+    _yolo("yolo26m", (1, 1, 1)),
+    _yolo("yolo26l", (1, 1, 1)),
+    _yolo("yolo26x", (1, 1, 1)),
+)
+
+
+def find(name: str, task: Task) -> Backbone:
+    """The row called `name`, or one composed for a name such as `unet-<any timm encoder>`."""
+    for row in TABLE:
+        if name in (row.name, row.architecture) and row.task == task:
+            return row
+    head, _, encoder = name.partition("-")
+    heads = {"segmentation": DECODERS, "detection": HEADS, "classification": ()}[task]
+    if task == "classification":
+        found = _from_timm(name)
+    else:
+        found = _on_encoder(head, encoder) if head in heads else None
+    if found is None:
+        raise _unknown(name, task)
+    return found
+
+
+def _from_timm(name: str) -> Backbone | None:
+    """A classifier that the table does not hold; its facts are measured on the spot."""
+    from automl.planning.measure import timm_facts
+
+    known = timm_facts(name)
+    return known and _timm(name, name, known.image_size, known.numbers, known.licence)
+
+
+def _on_encoder(head: str, encoder: str) -> Backbone | None:
+    """A head on an encoder; what the head costs is taken from its row on EfficientNet-Lite0."""
+    carrier = next((r for r in _CLASSIFIERS if encoder in (r.name, r.architecture)), None)
+    carrier = carrier or _from_timm(encoder)
+    if carrier is None:
+        return None
+    model = next(r for r in TABLE if r.name == f"{head}-efficientnet_lite0")
+    lite0, pixels = _ENCODERS["efficientnet_lite0"], model.image_size**2
+    facts = (
+        model.parameters - lite0.parameters + carrier.parameters,
+        model.gflops - (lite0.gflops / 224**2 - carrier.gflops / carrier.image_size**2) * pixels,
+        model.activations
+        - (lite0.activations / 224**2 - carrier.activations / carrier.image_size**2) * pixels,
+    )
+    rounded = (round(facts[0], 1), round(facts[1], 2), round(facts[2], 1))
+    return composed(head, carrier, model.image_size, rounded)
+
+
+def _unknown(name: str, task: Task) -> RecipeError:
+    """Names the task that knows the model, or the nearest names."""
+    elsewhere = [row.task for row in TABLE if row.name == name]
+    names = [row.name for row in TABLE if row.task == task]
+    if elsewhere:
+        return RecipeError(
+            f"model `{name}` is for {elsewhere[0]}, the task is {task}",
+            hint=f"set `model: auto`, or one of {', '.join(names[:6])}, ...",
+        )
+    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    listed = " or ".join(f"`{n}`" for n in near)
+    hint = f"did you mean {listed}?" if near else f"`automl models` lists {len(names)} for {task}"
+    return RecipeError(f"unknown model `{name}` for {task}", hint=hint)
