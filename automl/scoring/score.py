@@ -1,0 +1,61 @@
+"""Pairs of truth and prediction in, `Scores` out: one judge for every engine."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from automl.dataset import Task
+from automl.errors import AutomlError, DataError
+from automl.prediction import Prediction, Truth
+from automl.scoring.scores import Scores
+
+PRIMARY: dict[Task, str] = {
+    "classification": "accuracy",
+    "segmentation": "miou",
+    "detection": "map",
+}
+"""The metric by which a task's models are compared."""
+
+
+class Tally(Protocol):
+    """What each task's scorer does."""
+
+    def add(self, truth: Truth, prediction: Prediction) -> None:
+        """Takes one image."""
+
+    def scores(self, split: str) -> Scores:
+        """The scores of everything that was added."""
+
+
+def score(
+    task: Task, split: str, classes: list[str], pairs: Iterable[tuple[Truth, Prediction]]
+) -> Scores:
+    """Scores one split; pairs may be a stream, and their order settles ties in confidence."""
+    tally = _tally(task, classes)
+    images = 0
+    for truth, prediction in pairs:
+        if truth.path != prediction.path:
+            raise AutomlError(f"`{prediction.path}` was judged by the truth of `{truth.path}`")
+        tally.add(truth, prediction)
+        images += 1
+    if not images:
+        raise DataError(
+            f"split `{split}` has no images to score",
+            hint="give the split images, or judge on another one",
+        )
+    return tally.scores(split)
+
+
+def _tally(task: Task, classes: list[str]) -> Tally:
+    match task:
+        case "classification":
+            from automl.scoring.classification import ClassificationTally
+
+            return ClassificationTally(classes)
+        case "segmentation":
+            from automl.scoring.segmentation import SegmentationTally
+
+            return SegmentationTally(classes)
+        case "detection":
+            from automl.scoring.detection import DetectionTally
+
+            return DetectionTally(classes)
