@@ -1,0 +1,128 @@
+"""Batches of augmented training samples; the same bits for any number of worker processes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from automl.data.images import read_image
+from automl.data.truth import truth
+from automl.dataset import Dataset
+from automl.engines.randomness import seed_for
+from automl.engines.transforms import augmenter
+from automl.plan import Plan
+from automl.prediction import Truth
+from automl.tasks.protocol import module
+
+
+@dataclass
+class Batch:
+    """`images` uint8 [B, 3, H, W]; `targets` as the task collates them; `paths` for messages."""
+
+    images: torch.Tensor
+    targets: Any
+    paths: list[str]
+
+    def pin_memory(self) -> "Batch":
+        """Called by the loader so that copies to the device need not wait."""
+        return Batch(
+            self.images.pin_memory(), _map(self.targets, torch.Tensor.pin_memory), self.paths
+        )
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on the device, copied without waiting."""
+        move = lambda t: t.to(device, non_blocking=True)  # noqa: E731
+        return Batch(move(self.images), _map(self.targets, move), self.paths)
+
+
+class TrainingSamples(torch.utils.data.Dataset[Batch]):
+    """Item = (epoch, indices of a micro-batch): batches are built as batches."""
+
+    def __init__(self, plan: Plan, dataset: Dataset) -> None:
+        """Reads nothing yet."""
+        self.plan = plan
+        self.dataset = dataset
+        self.samples = dataset.split("train")
+        self.task = module(plan.task)
+        self.augment = augmenter(plan)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def item(self, epoch: int, index: int) -> tuple[np.ndarray, dict[str, Any]]:
+        """One augmented image, uint8 [H, W, 3], and its annotation."""
+        sample = self.samples[index]
+        image = read_image(Path(self.dataset.root) / sample.path)
+        annotated = self.task.annotation(truth(self.dataset, sample))
+        key = seed_for(self.plan.train.seed, "augment", epoch, index)
+        return self.augment(image, annotated, key)
+
+    def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch:
+        epoch, indices = key
+        items = [self.item(epoch, int(i)) for i in indices]
+        images = np.stack([image for image, _ in items]).transpose(0, 3, 1, 2)
+        return Batch(
+            # A view of NHWC memory: already channels_last for the device.
+            torch.from_numpy(images),
+            self.task.collate([annotated for _, annotated in items]),
+            [self.samples[int(i)].path for i in indices],
+        )
+
+
+def stream(
+    samples: TrainingSamples, epoch: int, micro_batches: list[np.ndarray], *, pin: bool
+) -> Iterator[Batch]:
+    """The micro-batches of an epoch in their order."""
+    workers = samples.plan.train.workers
+    loader = DataLoader(
+        samples,
+        sampler=[(epoch, indices) for indices in micro_batches],  # type: ignore[arg-type]
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pin,
+        worker_init_fn=_quiet_worker if workers else None,
+        generator=torch.Generator().manual_seed(0),
+    )
+    return iter(loader)
+
+
+def _quiet_worker(_: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def _map(targets: Any, change: Any) -> Any:
+    if isinstance(targets, torch.Tensor):
+        return change(targets)
+    return [{name: change(value) for name, value in target.items()} for target in targets]
+
+
+def augmented(plan: Plan, dataset: Dataset, count: int) -> tuple[list[np.ndarray], list[str]]:
+    """The first `count` training samples of epoch 0 with their annotations drawn, and captions."""
+    from automl.tasks.draw import draw
+
+    samples = TrainingSamples(plan, dataset)
+    images, captions = [], []
+    for index in range(min(count, len(samples))):
+        image, annotated = samples.item(0, index)
+        path = samples.samples[index].path
+        images.append(draw(image, dataset.names, _as_truth(path, annotated)))
+        captions.append(path)
+    return images, captions
+
+
+def _as_truth(path: str, annotated: dict[str, Any]) -> Truth:
+    boxes = annotated.get("bboxes")
+    return Truth(
+        path,
+        label=annotated.get("label"),
+        mask=annotated.get("mask"),
+        boxes=None if boxes is None else np.asarray(boxes, np.float32).reshape(-1, 4),
+        labels=None if boxes is None else np.asarray(annotated["labels"], np.int64),
+    )

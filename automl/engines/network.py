@@ -1,0 +1,128 @@
+"""A net together with what must be known to use it: task, preprocessing, precision, device."""
+
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from automl.dataset import Dataset
+from automl.dataset import Task as TaskName
+from automl.engines.randomness import seed_for
+from automl.model import bundle as bundles
+from automl.model.build import build, load_backbone, normalisation, stages
+from automl.model.preprocess import Preprocess
+from automl.plan import Plan
+from automl.planning.backbones import Backbone, find
+from automl.tasks.protocol import LossSettings, module
+
+
+@dataclass(frozen=True)
+class Network:
+    """`stages` maps each parameter to its depth: 0 = new layers, rising towards the input."""
+
+    net: nn.Module
+    task: TaskName
+    backbone: Backbone
+    preprocess: Preprocess
+    precision: str
+    batch_size: int
+    device: torch.device
+    stages: dict[str, int]
+
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """uint8 [B, 3, H, W] on the device -> float with the backbone's mean and spread."""
+        shape = (1, 3, 1, 1)
+        mean = torch.tensor(self.preprocess.mean, device=images.device).view(shape) * 255
+        std = torch.tensor(self.preprocess.std, device=images.device).view(shape) * 255
+        return images.float().sub_(mean).div_(std)
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
+        """bf16 where the plan says so; otherwise nothing."""
+        if self.precision != "bf16":
+            return nullcontext()
+        return torch.autocast(device.type, torch.bfloat16)
+
+    def train(self, *, frozen: bool) -> None:
+        """Training mode; a frozen backbone keeps its statistics too."""
+        self.net.train()
+        if frozen:
+            for name, part in self.net.named_modules():
+                own = [f"{name}.{p}" for p, _ in part.named_parameters(recurse=False)]
+                if own and all(self.stages[p] > 0 for p in own):
+                    part.eval()
+
+    def copy(self) -> "Network":
+        """The same with weights of its own."""
+        return replace(self, net=deepcopy(self.net))
+
+
+class Learner(nn.Module):
+    """From a batch to its losses in one forward call, as DistributedDataParallel needs it."""
+
+    def __init__(self, network: Network, settings: LossSettings) -> None:
+        """Shares the net of `network`."""
+        super().__init__()
+        self.net = network.net
+        self.network = network
+        self.settings = settings
+
+    def forward(self, images: torch.Tensor, targets: Any) -> dict[str, torch.Tensor]:
+        """`images` uint8 [B, 3, H, W]."""
+        task = module(self.network.task)
+        return task.loss(self.net, self.network.normalise(images), targets, self.settings)
+
+
+def build_network(plan: Plan, dataset: Dataset, device: torch.device) -> Network:
+    """The net of a plan with its first weights: pretrained backbone, drawn head."""
+    backbone = find(plan.model, plan.task)
+    torch.manual_seed(seed_for(plan.train.seed, "weights"))
+    net = build(backbone, len(dataset.classes), plan.train.image_size)
+    if plan.weights.source != "none":
+        load_backbone(net, backbone, plan.weights)
+    mean, std = normalisation(backbone)
+    return Network(
+        net=net.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
+        task=plan.task,
+        backbone=backbone,
+        preprocess=Preprocess(plan.train.image_size, plan.train.fit, mean, std),
+        precision=plan.train.precision,
+        batch_size=plan.train.micro_batch,
+        device=device,
+        stages=stages(net, backbone),
+    )
+
+
+def load_network(folder: Path, device: torch.device) -> Network:
+    """The net of a bundle."""
+    bundle = bundles.read(folder)
+    backbone = Backbone(**bundle.backbone)
+    net = build(backbone, len(bundle.classes), bundle.preprocess.size)
+    net.load_state_dict(bundles.load_state(folder))
+    on_cpu = device.type == "cpu"
+    return Network(
+        net=net.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
+        task=bundle.task,
+        backbone=backbone,
+        preprocess=bundle.preprocess,
+        precision="fp32" if on_cpu else bundle.extra["precision"],
+        batch_size=bundle.extra["batch_size"],
+        device=device,
+        stages={},
+    )
+
+
+def loss_settings(plan: Plan, dataset: Dataset, device: torch.device) -> LossSettings:
+    """Balanced weights go by the square root of the inverse frequency, with mean 1.
+
+    The root keeps classes that are a thousand times rarer from ruling the loss.
+    """
+    weights = None
+    if plan.train.class_weights == "balanced":
+        frequency = torch.tensor(module(plan.task).class_frequency(dataset)).clamp(min=1)
+        weights = frequency.rsqrt()
+        weights = (weights / weights.mean()).to(device, torch.float32)
+    return LossSettings(plan.train.label_smoothing, weights)

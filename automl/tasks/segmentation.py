@@ -1,0 +1,69 @@
+"""Segmentation: one class index per pixel, Dice + cross-entropy, 255 ignored by both."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from automl.data.truth import truth as read_truth
+from automl.dataset import Dataset
+from automl.model.preprocess import Geometry
+from automl.prediction import IGNORE, Prediction, Truth
+from automl.tasks.protocol import LossSettings
+
+
+def annotation(truth: Truth) -> dict[str, Any]:
+    """The mask moves with the image."""
+    return {"mask": truth.mask}
+
+
+def collate(annotations: list[dict[str, Any]]) -> torch.Tensor:
+    """`int64 [B, H, W]`."""
+    return torch.from_numpy(np.stack([a["mask"] for a in annotations])).long()
+
+
+def loss(
+    net: nn.Module, images: torch.Tensor, targets: torch.Tensor, settings: LossSettings
+) -> dict[str, torch.Tensor]:
+    """Cross-entropy for every pixel to count, Dice for every class to count."""
+    from segmentation_models_pytorch.losses import DiceLoss
+
+    logits = net(images).float()
+    if bool((targets == IGNORE).all()):
+        return {"dice": logits.sum() * 0.0}
+    entropy = functional.cross_entropy(
+        logits,
+        targets,
+        settings.class_weights,
+        ignore_index=IGNORE,
+        label_smoothing=settings.label_smoothing,
+    )
+    dice = DiceLoss("multiclass", ignore_index=IGNORE)(logits, targets)
+    return {"cross_entropy": entropy, "dice": dice}
+
+
+def outputs(net: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Logits, `[B, K, H, W]`."""
+    result: torch.Tensor = net(images)
+    return result
+
+
+def decode(outputs: torch.Tensor, geometries: list[Geometry], paths: list[str]) -> list[Prediction]:
+    """The most probable class of each original pixel; logits are resized, not the mask."""
+    found = []
+    for logits, geometry, path in zip(outputs.float(), geometries, paths, strict=True):
+        mask = geometry.map_back(logits.cpu().numpy()).argmax(axis=0).astype(np.uint8)
+        found.append(Prediction(path, mask=mask))
+    return found
+
+
+def class_frequency(dataset: Dataset) -> list[float]:
+    """Training pixels per class."""
+    counts = np.zeros(len(dataset.classes))
+    for sample in dataset.split("train"):
+        mask = read_truth(dataset, sample).mask
+        if mask is not None:
+            counts += np.bincount(mask.ravel(), minlength=IGNORE + 1)[: len(counts)]
+    return [float(c) for c in counts]
