@@ -1,11 +1,21 @@
 """The recipe: what the user wrote. Loading it finds every fault at once, each with its place."""
 
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field, PrivateAttr, ValidationError, create_model
 
+from automl import recipe_tree
 from automl.dataset import Task
+from automl.errors import Fault, RecipeError
 from automl.plan import Goal, Share, Strict, Train
+from automl.recipe_checks import impossible
+from automl.recipe_faults import rewrite
+from automl.recipe_text import Node, Origin, dump, parse, read_text
 
 Policy = Literal["auto", "none", "light", "medium", "heavy"]
 Format = Literal["auto", "folders", "csv", "coco", "yolo", "voc", "masks"]
@@ -47,9 +57,7 @@ class Track(Strict):
 
     mlflow: Annotated[
         str,
-        Field(
-            description="tracking URI; `auto` is MLFLOW_TRACKING_URI or mlflow.db in the workspace; `off`"
-        ),
+        Field(description="tracking URI; `auto`: MLFLOW_TRACKING_URI or mlflow.db here; `off`"),
     ] = "auto"
     dvc: Annotated[
         Literal["auto", "off"],
@@ -58,6 +66,13 @@ class Track(Strict):
     experiment: Annotated[str, Field(description="MLflow experiment and registered model")] = (
         "automl"
     )
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where each set key was written, by dotted path; takes no part in comparing recipes."""
+
+    by_key: dict[str, str] = field(default_factory=dict, compare=False)
 
 
 class Recipe(Strict):
@@ -82,8 +97,102 @@ class Recipe(Strict):
         Policy | list[dict[str, dict[str, Any]]],
         Field(description="a policy, or a list of Albumentations transforms"),
     ] = "auto"
-    train: Annotated[TrainSettings, Field(description="any key of the plan's train section")] = (
-        TrainSettings()
-    )  # type: ignore[valid-type]
+    train: Annotated[
+        TrainSettings,  # type: ignore[valid-type]
+        Field(description="any key of the plan's train section"),
+    ] = TrainSettings()
     goal: Annotated[Goal | None, Field(description="gate on a metric of the judged split")] = None
     track: Annotated[Track, Field(description="where the run is recorded")] = Track()
+
+    _places: Places = PrivateAttr(default_factory=Places)
+
+    def place(self, key: str) -> str:
+        """Where `key` (dotted) was written: `file:line:column` or `--set ...`; "" if left open."""
+        return self._places.by_key.get(key, "")
+
+
+Check = Callable[[Recipe], list[Fault]]
+"""Finds what a recipe's fields alone do not show, such as a model that does not exist."""
+
+
+def load_recipe(
+    path: Path,
+    overrides: Iterable[str] = (),
+    params: Path | None = None,
+    check: Check | None = None,
+) -> Recipe:
+    """The recipe in `path`, with the `set:` mapping of `params` and then `overrides` laid over it.
+
+    Paths are relative to the file that says them, on the command line to the current folder.
+    """
+    shown = str(path)
+    tree, faults = parse(read_text(path, shown), Origin(shown, path.parent))
+    layers = [tree]
+    if params is not None:
+        layers.append(_params(params, faults))
+    layers += [_override(text, faults) for text in overrides]
+    return _recipe(layers, faults, check)
+
+
+def write_recipe(recipe: Recipe, path: Path) -> None:
+    """Writes a recipe that `load_recipe` reads back equal.
+
+    The data path is relative where both lie below the current folder, so that another clone
+    writes the same bytes.
+    """
+    raw = recipe.model_dump(exclude_unset=True)
+    here = Path.cwd()
+    data, folder = Path(recipe.data.path), recipe_tree.absolute(path.parent)
+    if data.is_relative_to(here) and folder.is_relative_to(here):
+        raw["data"]["path"] = Path(os.path.relpath(data, folder)).as_posix()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(dump(raw), encoding="utf-8")
+
+
+def _params(path: Path, faults: list[Fault]) -> Node:
+    """The `set:` mapping of a parameter file; its other keys are not the recipe's."""
+    tree, found = parse(read_text(path, str(path)), Origin(str(path), path.parent))
+    faults += found
+    if isinstance(tree.value, dict) and "set" in tree.value:
+        tree = tree.value["set"]
+        return tree if tree.value is not None else Node({}, tree.origin)
+    return Node({}, tree.origin)
+
+
+def _override(text: str, faults: list[Fault]) -> Node:
+    """`train.epochs=5` as a tree with one leaf."""
+    origin = Origin(f"--set {text}", Path.cwd(), lines=False)
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.strip().split(".")):
+        faults.append(
+            Fault("an override is `key=value`", origin.label, hint="such as `--set train.epochs=5`")
+        )
+        return Node({}, origin)
+    node, found = parse(value, origin)
+    faults += found
+    for part in reversed(key.strip().split(".")):
+        name = int(part) if part.isdigit() else part
+        node = Node({name: node}, origin, keys={name: origin.label})
+    return node
+
+
+def _recipe(layers: list[Node], faults: list[Fault], check: Check | None) -> Recipe:
+    tree = recipe_tree.merge(layers, faults)
+    try:
+        recipe = Recipe.model_validate(recipe_tree.values(tree), strict=True)
+    except ValidationError as error:
+        faults += rewrite(error, tree, Recipe)
+    else:
+        recipe._places = Places(recipe_tree.places(tree))
+        faults += impossible(recipe)
+        faults += check(recipe) if check else []
+    if faults:
+        faults.sort(key=_order)
+        raise RecipeError(f"{len(faults)} faults in the recipe", faults=faults)
+    return recipe
+
+
+def _order(fault: Fault) -> tuple[str, int, int]:
+    """By file, line and column."""
+    at = re.fullmatch(r"(.*):(\d+):(\d+)", fault.where)
+    return (at[1], int(at[2]), int(at[3])) if at else (fault.where, 0, 0)
