@@ -286,5 +286,5 @@ def _not_finite(
     return NumbersError(
         f"the loss is not a finite number in epoch {progress.epoch + 1}, step {number + 1}",
         where=", ".join(paths),
-        hint=f"lower the learning rate, for example `--set train.lr={samples.plan.train.lr / 10:g}`",
+        hint=f"lower the learning rate: `--set train.lr={samples.plan.train.lr / 10:g}`",
     )
