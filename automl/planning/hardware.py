@@ -1,0 +1,128 @@
+"""The machine: device, memory, cores and how fast a convolution trains on it."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from automl.errors import MachineError
+
+PROBE_SECONDS = 0.25
+"""Longest measuring after the first, uncounted step."""
+CGROUP_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """`device` is `cpu`, `cuda:N` or `mps`; `gflops` is the measured speed of training, 1e9 / s."""
+
+    device: str
+    name: str
+    memory_bytes: int
+    cores: int
+    bf16: bool
+    gflops: float
+
+
+def probe(device: str | None = None) -> Hardware:
+    """Looks at the asked device, or at the best one that is there."""
+    import torch
+
+    chosen = _choose(device, torch)
+    memory, name, bf16 = _describe(chosen, torch)
+    return Hardware(
+        device=chosen,
+        name=name,
+        memory_bytes=memory,
+        cores=cores(),
+        bf16=bf16,
+        gflops=_measure(chosen, torch, bf16=bf16),
+    )
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def cpu_memory(limits: tuple[Path, ...] = CGROUP_LIMITS) -> int:
+    """Bytes of memory: what the machine has, or less where a control group limits it."""
+    if not hasattr(os, "sysconf"):
+        return 4 * 2**30
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for file in limits:
+        try:
+            text = file.read_text(encoding="ascii").strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            total = min(total, int(text))
+    return total
+
+
+def _choose(device: str | None, torch: Any) -> str:
+    """The device by its full name; MachineError where it is not there."""
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    mps = torch.backends.mps.is_available()
+    there = ["cpu", *(f"cuda:{i}" for i in range(cuda)), *(["mps"] if mps else [])]
+    if device is None or device == "auto":
+        return "cuda:0" if cuda else "mps" if mps else "cpu"
+    asked = "cuda:0" if device == "cuda" else device
+    if asked not in there:
+        raise MachineError(
+            f"device `{device}` is not on this machine",
+            hint=f"set `--device` to one of {', '.join(there)}, or leave it out",
+        )
+    return str(asked)
+
+
+def _describe(device: str, torch: Any) -> tuple[int, str, bool]:
+    """Memory in bytes, name, and whether bfloat16 is native."""
+    if device.startswith("cuda"):
+        card = torch.cuda.get_device_properties(device)
+        # Ampere (8.0) is the first generation with bfloat16 in its tensor cores.
+        return int(card.total_memory), str(card.name), card.major >= 8
+    return cpu_memory(), "Apple GPU" if device == "mps" else _cpu_name(), False
+
+
+def _cpu_name() -> str:
+    """The processor as Linux names it."""
+    import platform
+
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
+
+
+def _measure(device: str, torch: Any, *, bf16: bool) -> float:
+    """Billions of operations a second of a 3x3 convolution, forward and backward."""
+    on_card = device != "cpu"
+    batch, channels, side = (64, 128, 56) if on_card else (4, 64, 56)
+    layer = torch.nn.Conv2d(channels, channels, 3, padding=1, bias=False).to(device)
+    layer = layer.to(memory_format=torch.channels_last)
+    images = torch.rand(batch, channels, side, side, device=device, requires_grad=True)
+    images = images.to(memory_format=torch.channels_last)
+    operations = 3 * 2 * batch * channels * channels * 9 * side * side
+
+    def step() -> float:
+        began = time.perf_counter()
+        with torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=bf16):
+            loss = layer(images).float().mean()
+        torch.autograd.grad(loss, [layer.weight, images])[0].sum().item()
+        return time.perf_counter() - began
+
+    for _ in range(5 if on_card else 1):
+        step()
+    best, began = step(), time.perf_counter()
+    while time.perf_counter() - began < PROBE_SECONDS:
+        best = min(best, step())
+    return float(operations / best / 1e9)
