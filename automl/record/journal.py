@@ -1,0 +1,95 @@
+"""The journal: events in, one JSON line each, never rewritten. It is the truth of a run."""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from automl.errors import DataError
+
+EVENTS = ("start", "plan", "resume", "epoch", "trained", "scores", "end")
+"""What a run writes, in this order; `resume` and `epoch` as often as they happen."""
+
+
+class Journal:
+    """Appends events to one file; a line is on its way to the disk before `write` returns."""
+
+    def __init__(self, path: Path) -> None:
+        """The file is made with the first event."""
+        self.path = path
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Appends one event with the time of day in UTC."""
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"time": stamp, "event": event, **fields}, ensure_ascii=False)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as file:
+            if file.tell() and not _ends_with_newline(self.path):
+                file.write(b"\n")  # a line that a crash cut short must not swallow this one
+            file.write(line.encode() + b"\n")
+            file.flush()
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """All events in their order; a line that a crash cut short is left out."""
+    if not path.is_file():
+        return []
+    events = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        event = _event(line)
+        if event is not None:
+            events.append(event)
+        elif line.startswith(b"{") or not line:
+            continue
+        else:
+            raise DataError(
+                "not a journal: a line is no JSON object",
+                where=f"{path}:{number}",
+                hint="restore the file or remove the run",
+            )
+    return events
+
+
+def milliseconds(event: dict[str, Any]) -> int:
+    """When it happened, in milliseconds since 1970."""
+    return round(datetime.fromisoformat(event["time"]).timestamp() * 1000)
+
+
+def last_training(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The events of the training that made the model that is there now.
+
+    Stages that are run one by one may train again in the same folder, each time with a `start`.
+    A `start` whose first epoch is not the first of all goes on with the training before it.
+    """
+    first_epochs: list[tuple[int, int]] = []
+    begun = 0
+    for position, event in enumerate(events):
+        if event["event"] == "start":
+            begun = position
+        elif event["event"] == "epoch" and (not first_epochs or first_epochs[-1][0] != begun):
+            first_epochs.append((begun, event["epoch"]))
+    for begun, number in reversed(first_epochs):
+        if number <= 1:
+            return events[begun:]
+    return events
+
+
+def epochs(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One event per epoch in order; after a resume the later one counts."""
+    by_number = {e["epoch"]: e for e in events if e["event"] == "epoch"}
+    return [by_number[number] for number in sorted(by_number)]
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and "event" in value and "time" in value else None
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"

@@ -1,0 +1,165 @@
+"""A run folder in, the values that MLflow is fed with out. Pure: MLflow itself is not needed."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from automl.plan import Plan
+from automl.record import journal
+from automl.record.provenance import git_commit, without_secrets
+from automl.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from automl.record.dvc_workspace import DvcRecord
+
+TRAINING_TAG = "automl.training"
+"""Identifies one training: the run's id and the moment when it began."""
+
+Event = dict[str, Any]
+Point = tuple[str, float, int, int]
+"""A metric's key, value, time in milliseconds and epoch."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The dataset as MLflow knows one; `source` holds no secret."""
+
+    name: str
+    source: str
+    digest: str
+    profile: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything about a run that MLflow keeps as values; times in milliseconds."""
+
+    name: str
+    recipe: str
+    task: str
+    started: int
+    ended: int
+    parameters: dict[str, str]
+    points: list[Point]
+    tags: dict[str, str]
+    data: Data
+
+
+def read_facts(run: RunDir, dvc: "DvcRecord | None") -> Facts:
+    """Reads the files of a run that has trained; scores are added where they are there."""
+    plan = Plan.read(run.plan)
+    events = journal.last_training(journal.read(run.journal))
+    times = [journal.milliseconds(event) for event in events]
+    if not times:
+        times = [round(run.plan.stat().st_mtime * 1000)]
+    data = _data(run, plan)
+    recipe = _recipe_name(run, data)
+    return Facts(
+        name=run.id,
+        recipe=recipe,
+        task=plan.task,
+        started=times[0],
+        ended=times[-1],
+        parameters=dict(_parameters(plan)),
+        points=[*_epoch_points(events), *_final_points(run, events, times[-1])],
+        tags=_tags(run, plan, recipe, times[0], dvc),
+        data=data,
+    )
+
+
+def _parameters(plan: Plan) -> Iterator[tuple[str, str]]:
+    """The plan, flat; its reasons stay in the artefact `plan.yaml`."""
+    values = plan.model_dump(mode="json", exclude={"reasons", "dataset_digest"})
+    yield from _flat("", values)
+
+
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(f"{prefix}.{key}" if prefix else key, inner)
+    elif value is not None:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        yield prefix, without_secrets(text)[:6000]
+
+
+def _epoch_points(events: list[Event]) -> Iterator[Point]:
+    for event in journal.epochs(events):
+        time, step = journal.milliseconds(event), int(event["epoch"])
+        values = {
+            **{f"loss/{name}": value for name, value in event.get("losses", {}).items()},
+            **{f"val/{name}": value for name, value in event.get("metrics", {}).items()},
+            "lr": event.get("lr"),
+            "epoch_seconds": event.get("seconds"),
+        }
+        yield from ((key, float(v), time, step) for key, v in values.items() if _finite(v))
+
+
+def _final_points(run: RunDir, events: list[Event], last: int) -> Iterator[Point]:
+    """The scores of the judged split under their plain names, at the epoch of the kept model."""
+    trained: Event = next((e for e in reversed(events) if e["event"] == "trained"), {})
+    ended: Event = next((e for e in reversed(events) if e["event"] == "end"), {})
+    step = int(trained.get("best_epoch", 0))
+    values = {key: v for key, v in _json(run.metrics).items() if key != "images"}
+    values["train_seconds"] = trained.get("seconds")
+    values["run_seconds"] = ended.get("seconds")
+    yield from ((key, float(v), last, step) for key, v in values.items() if _finite(v))
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _tags(
+    run: RunDir, plan: Plan, recipe: str, started: int, dvc: "DvcRecord | None"
+) -> dict[str, str]:
+    provenance = _json(run.provenance)
+    tags = {
+        TRAINING_TAG: f"{run.id}@{started}",
+        "automl.run": run.id,
+        "automl.recipe": recipe,
+        "automl.task": plan.task,
+        "automl.model": plan.model,
+        "automl.dataset_digest": plan.dataset_digest,
+        "automl.split": str(_json(run.metrics).get("split", "")),
+        "automl.weights_sha256": weights_digest(run),
+        "automl.licence": str(_json(run.model / "model.json").get("licence", "")),
+        "mlflow.source.name": "automl",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": str((provenance.get("git") or {}).get("commit", "")),
+        "automl.git": git_commit(provenance),
+        **(dvc.tags() if dvc else {}),
+    }
+    return {key: without_secrets(value) for key, value in tags.items() if value}
+
+
+def weights_digest(run: RunDir) -> str:
+    """SHA-256 of the finished model's weights, from its description."""
+    return str(_json(run.model / "model.json").get("weights", {}).get("sha256", ""))
+
+
+def _data(run: RunDir, plan: Plan) -> Data:
+    """From the head of `dataset.json` and the profile; the samples stay where they are."""
+    dataset, profile = _json(run.dataset), _json(run.profile)
+    root = str(dataset.get("root", ""))
+    known = ("images", "classes", "class_counts", "width", "height")
+    return Data(
+        name=Path(root).name or plan.task,
+        source=without_secrets(root),
+        digest=plan.dataset_digest,
+        profile={key: profile[key] for key in known if key in profile},
+    )
+
+
+def _recipe_name(run: RunDir, data: Data) -> str:
+    """The recipe's name, which an id begins with; a folder of another name has its data's."""
+    named = re.fullmatch(r"(.+)-\d{8}-\d{6}(-\d+)?", run.id)
+    return named.group(1) if named else data.name
+
+
+def _json(path: Path) -> dict[str, Any]:
+    value = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return value if isinstance(value, dict) else {}
