@@ -134,6 +134,11 @@ def load_recipe(
     return _recipe(layers, faults, check)
 
 
+def read_recipe(path: Path) -> Recipe:
+    """A run's recipe, as `write_recipe` left it."""
+    return load_recipe(path)
+
+
 def write_recipe(recipe: Recipe, path: Path) -> None:
     """Writes a recipe that `load_recipe` reads back equal.
 

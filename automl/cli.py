@@ -1,0 +1,322 @@
+"""The command line: each verb parses, calls one function and shows what it gave back.
+
+Nothing heavy is imported before a verb runs: each body begins with its own imports.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from automl import __version__
+
+app = typer.Typer(
+    name="automl",
+    help="From one recipe to a trained, versioned classifier, segmenter or detector.",
+    epilog="A RUN is an id, the beginning of one, a folder, or `latest`.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="recipe file (YAML)")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="id, its beginning, folder, `latest`")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="wins over the recipe; repeatable"),
+]
+Params = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="YAML file whose `set:` mapping lies over the recipe"),
+]
+RunFolder = Annotated[
+    Path | None, typer.Option("--run-dir", metavar="DIR", help="folder of the run")
+]
+Device = Annotated[
+    str | None, typer.Option(metavar="NAME", help="cpu, cuda:0, mps; left out: the best there is")
+]
+Smoke = Annotated[
+    bool, typer.Option("--smoke", help="few images, small, one or two epochs: does it all work?")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"automl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="the version")
+    ] = False,
+) -> None:
+    """From one recipe to a trained, versioned classifier, segmenter or detector."""
+
+
+@app.command()
+def run(
+    recipe: Annotated[
+        Path | None, typer.Argument(metavar="RECIPE", help="recipe file (YAML)")
+    ] = None,
+    set_: Sets = None,
+    params: Params = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="longest training time: 90s, 10m, 2h")
+    ] = None,
+    smoke: Smoke = False,
+    device: Device = None,
+    run_dir: RunFolder = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="goes on with a run that was stopped")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """The whole line: prepare, plan, train, evaluate, report, record."""
+    from automl import pipeline
+    from automl.commands import workspace
+    from automl.commands.summary import finished_lines, run_facts
+    from automl.commands.terminal import going_on_with, out, out_json, talk
+
+    sets = [*(set_ or []), *([f"budget={budget}"] if budget else [])]
+    loaded, folder = workspace.begin(recipe, sets, params, resume=resume, run_dir=run_dir)
+    with going_on_with(lambda: workspace.resuming(folder)):
+        finished = pipeline.run(loaded, folder, talk(), device=device, smoke=smoke)
+    if finished.scores is None:
+        return
+    facts = run_facts(folder)
+    out_json(facts) if json else out(*finished_lines(facts))
+    pipeline.check_goal(folder)
+
+
+@app.command()
+def prepare(
+    recipe: RecipePath,
+    set_: Sets = None,
+    params: Params = None,
+    smoke: Smoke = False,
+    run_dir: RunFolder = None,
+) -> None:
+    """Reads and checks the data; leaves its index and profile."""
+    from automl import pipeline
+    from automl.commands import workspace
+    from automl.commands.terminal import out, talk
+
+    loaded, folder = workspace.begin(recipe, set_ or [], params, run_dir=run_dir, again=True)
+    pipeline.prepare(loaded, folder, talk(), smoke=smoke)
+    out(str(workspace.shown(folder.root)))
+
+
+@app.command()
+def plan(
+    recipe: RecipePath,
+    set_: Sets = None,
+    params: Params = None,
+    smoke: Smoke = False,
+    device: Device = None,
+    run_dir: RunFolder = None,
+    show_augmented: Annotated[
+        int, typer.Option(metavar="N", min=0, help="draws N training images as the model sees them")
+    ] = 0,
+    augmented: Annotated[
+        Path, typer.Option(metavar="FILE", help="where --show-augmented writes")
+    ] = Path("augmented.png"),
+    json: AsJson = False,
+) -> None:
+    """Shows every choice with its reason; trains nothing."""
+    from automl import pipeline
+    from automl.commands import workspace
+    from automl.commands.summary import plan_lines
+    from automl.commands.terminal import out, out_json, talk
+
+    loaded = workspace.load(recipe, set_ or [], params)
+    with workspace.planning(run_dir) as folder:
+        if not folder.dataset.is_file():
+            pipeline.prepare(loaded, folder, talk(), smoke=smoke)
+        made = pipeline.plan(loaded, folder, talk(), device=device, smoke=smoke)
+        if show_augmented:
+            talk().say(f"drawn: {pipeline.show_augmented(folder, show_augmented, augmented)}")
+    out_json(made.model_dump(mode="json")) if json else out(*plan_lines(made))
+
+
+@app.command()
+def train(run: RunName = "latest") -> None:
+    """Trains what the plan says; goes on where it was stopped."""
+    from automl import pipeline
+    from automl.commands import workspace
+    from automl.commands.terminal import going_on_with, out, talk
+
+    folder = workspace.find(run)
+    with going_on_with(lambda: f"automl train {folder.id}"):
+        trained = pipeline.train(folder, talk())
+    out(str(workspace.shown(trained.bundle)))
+
+
+@app.command()
+def evaluate(run: RunName = "latest", json: AsJson = False) -> None:
+    """Predicts the judged split and scores the answers."""
+    from automl import pipeline
+    from automl.commands import workspace
+    from automl.commands.summary import run_facts, score_lines
+    from automl.commands.terminal import out, out_json, talk
+
+    folder = workspace.find(run)
+    pipeline.evaluate(folder, talk())
+    scores = run_facts(folder)["scores"]
+    out_json(scores) if json else out(*score_lines(scores))
+    pipeline.check_goal(folder)
+
+
+@app.command()
+def report(run: RunName = "latest") -> None:
+    """Writes one page that says it all: report.html."""
+    from automl import pipeline
+    from automl.commands import workspace
+    from automl.commands.terminal import out, talk
+
+    out(str(workspace.shown(pipeline.report(workspace.find(run), talk()))))
+
+
+@app.command()
+def record(run: RunName = "latest") -> None:
+    """Records a run in MLflow and DVC; twice is as good as once."""
+    from automl import pipeline
+    from automl.commands import workspace
+    from automl.commands.summary import record_lines, run_facts
+    from automl.commands.terminal import out, talk
+
+    folder = workspace.find(run)
+    pipeline.record(folder, talk())
+    out(*record_lines(run_facts(folder)))
+
+
+@app.command()
+def predict(
+    model: Annotated[
+        str, typer.Argument(metavar="RUN", help="a run, or the folder of a model bundle")
+    ],
+    images: Annotated[list[Path], typer.Argument(metavar="PATH...", help="images or folders")],
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="folder for files; else stdout")
+    ] = None,
+    format: Annotated[  # noqa: A002  the option's name
+        Literal["jsonl", "coco", "masks"] | None,
+        typer.Option(help="left out: masks for segmentation with --out, otherwise jsonl"),
+    ] = None,
+    draw: Annotated[bool, typer.Option("--draw", help="also draws each answer into --out")] = False,
+    least: Annotated[
+        float, typer.Option(min=0, max=1, help="lowest confidence of a box that is given back")
+    ] = 0.3,
+    device: Device = None,
+) -> None:
+    """Predicts images by a model alone, without data or recipe."""
+    from automl import pipeline
+    from automl.commands import answers, workspace
+    from automl.commands.terminal import out, talk
+
+    folder = workspace.bundle(model)
+    sink = answers.choose(folder, images, format=format, out=out_dir, draw=draw, least=least)
+    found = pipeline.predict(folder, sink.paths, talk(), device=device)
+    for line in sink.lines(found):
+        out(line)
+
+
+@app.command()
+def models(
+    task: Annotated[
+        Literal["classification", "segmentation", "detection"] | None,
+        typer.Option(help="only those of one task"),
+    ] = None,
+    fetch: Annotated[
+        str | None, typer.Option(metavar="NAME", help="downloads the pretrained weights of NAME")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """The models: size, licence, whether weights are at hand."""
+    from automl.commands import model_list
+    from automl.commands.terminal import out, out_json
+
+    if fetch is not None:
+        out(model_list.fetch(fetch, task))
+    elif json:
+        out_json(model_list.rows(task))
+    else:
+        out(*model_list.lines(task))
+
+
+@app.command()
+def sample(
+    name: Annotated[
+        Literal["digits-classification", "digits-detection", "digits-segmentation"],
+        typer.Argument(metavar="NAME", help="digits-classification, -detection, -segmentation"),
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a new folder")],
+    images: Annotated[int | None, typer.Option(metavar="N", min=10, help="how many images")] = None,
+    size: Annotated[
+        int | None, typer.Option(metavar="PX", min=8, help="side of an image in pixels")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="another seed draws another set")] = 0,
+) -> None:
+    """Writes a built-in sample set of real handwriting."""
+    from automl.commands.terminal import out
+    from automl.data.samples import write_sample
+
+    write_sample(name, folder, images=images, size=size, seed=seed)
+    out(str(folder))
+
+
+@app.command()
+def init(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="folder or file of a data set")],
+    out_file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="left out: DATA's name + .yaml")
+    ] = None,
+) -> None:
+    """Recognises format and task; writes a commented recipe."""
+    from automl.commands.starter import write_starter
+    from automl.commands.terminal import out, talk
+
+    written = write_starter(data, out_file, talk())
+    out(str(written))
+
+
+@app.command()
+def doctor(json: AsJson = False) -> None:
+    """What is installed, what is missing, and what mends it."""
+    from automl.commands.doctor import examine
+    from automl.commands.terminal import out, out_json
+
+    found = examine()
+    out_json(found.facts()) if json else out(*found.lines())
+
+
+@app.command()
+def runs(json: AsJson = False) -> None:
+    """Lists the runs of this workspace, the newest first."""
+    from automl.commands import workspace
+    from automl.commands.summary import runs_facts, runs_lines
+    from automl.commands.terminal import out, out_json
+
+    found = workspace.summaries()
+    out_json(runs_facts(found)) if json else out(*runs_lines(found))
+
+
+@app.command()
+def show(run: RunName = "latest", json: AsJson = False) -> None:
+    """What a run is: data, model, scores, records."""
+    from automl.commands import workspace
+    from automl.commands.summary import run_facts, run_lines
+    from automl.commands.terminal import out, out_json
+
+    facts = run_facts(workspace.find(run))
+    out_json(facts) if json else out(*run_lines(facts))
+
+
+def main() -> None:
+    """The entry point: exit codes and messages for whatever a verb raises."""
+    from automl.commands.outcome import exit_code
+
+    raise SystemExit(exit_code(app))

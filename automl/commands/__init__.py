@@ -1,0 +1,1 @@
+"""What the verbs do besides calling the pipeline: find, show, write; only `cli` imports it."""

@@ -1,0 +1,120 @@
+"""Recipes and runs by the names that a person types."""
+
+import shlex
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from automl.commands.terminal import leads
+from automl.errors import Fault, RecipeError, UsageError
+from automl.record import runs
+from automl.run_dir import RunDir, runs_folder
+
+if TYPE_CHECKING:
+    from automl.recipe import Recipe
+
+
+def load(recipe: Path, sets: Iterable[str] = (), params: Path | None = None) -> "Recipe":
+    """The recipe with what lies over it; a model that does not exist is found here."""
+    from automl.recipe import load_recipe
+
+    return load_recipe(recipe, sets, params, check=_unknown_model)
+
+
+def begin(
+    recipe: Path | None,
+    sets: Iterable[str],
+    params: Path | None,
+    *,
+    resume: str | None = None,
+    run_dir: Path | None = None,
+    again: bool = False,
+) -> "tuple[Recipe, RunDir]":
+    """The recipe and the folder of a new run, or of the one that is gone on with.
+
+    `again` allows a folder that already holds a plan.
+    """
+    if resume is not None:
+        return _resumed(resume, recipe, sets)
+    if recipe is None:
+        raise UsageError("no recipe", hint="`automl run RECIPE`, or `--resume RUN`")
+    loaded = load(recipe, sets, params)
+    if not leads():
+        return loaded, RunDir(run_dir or runs_folder())
+    if run_dir is None:
+        return loaded, runs.new_run(recipe.name, runs_folder())
+    folder = RunDir(run_dir.absolute())
+    if folder.plan.is_file() and not again:
+        raise UsageError(
+            "the folder holds a run already",
+            where=str(run_dir),
+            hint=f"`{resuming(folder)}` goes on with it; a new run needs another folder",
+        )
+    return loaded, folder
+
+
+def resuming(run: RunDir) -> str:
+    """The command that goes on with a stopped run."""
+    return shlex.join(["automl", "run", "--resume", _name(run)])
+
+
+def find(reference: str) -> RunDir:
+    """The run that an id, the beginning of one, a folder or `latest` stands for."""
+    return runs.find(reference, runs_folder())
+
+
+def bundle(reference: str) -> Path:
+    """The folder of a model: named itself, or that of a run."""
+    named = Path(reference)
+    return named if (named / "model.json").is_file() else find(reference).model
+
+
+def summaries() -> list[runs.RunSummary]:
+    """Every run of the workspace, the newest first."""
+    return runs.summaries(runs_folder())
+
+
+@contextmanager
+def planning(run_dir: Path | None) -> Iterator[RunDir]:
+    """The folder to plan in; without a name it is thrown away."""
+    if run_dir is not None:
+        yield RunDir(run_dir.absolute())
+        return
+    with tempfile.TemporaryDirectory(prefix="automl-plan-") as folder:
+        yield RunDir(Path(folder))
+
+
+def shown(path: Path) -> Path:
+    """A path as short as it can be from here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _resumed(resume: str, recipe: Path | None, sets: Iterable[str]) -> "tuple[Recipe, RunDir]":
+    if recipe is not None or list(sets):
+        raise UsageError(
+            "a resumed run keeps its recipe",
+            hint=f"`automl run --resume {resume}` alone, or a new run without `--resume`",
+        )
+    folder = find(resume)
+    return load(folder.recipe), folder
+
+
+def _name(run: RunDir) -> str:
+    """The id where the run lies among the others, otherwise its folder."""
+    return run.id if run.root.parent == runs_folder() else str(shown(run.root))
+
+
+def _unknown_model(recipe: "Recipe") -> list[Fault]:
+    from automl.planning.backbones import find as find_model
+
+    if recipe.model == "auto":
+        return []
+    try:
+        find_model(recipe.model, recipe.task)
+    except RecipeError as error:
+        return [replace(fault, where=recipe.place("model")) for fault in error.faults]
+    return []
