@@ -25,6 +25,7 @@ class Sample:
 
     `width` and `height` are those of the upright image; `boxes` are x0, y0, x1, y1 in its pixels,
     clipped to it; `labels` and `label` are class indices; `mask` is the path of an id mask.
+    `digest` and `mask_digest` are SHA-256 of the files' bytes.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Sample:
     digest: str
     label: int | None = None
     mask: str | None = None
+    mask_digest: str | None = None
     boxes: tuple[tuple[float, float, float, float], ...] = ()
     labels: tuple[int, ...] = ()
     crowd: tuple[bool, ...] = ()

@@ -1,0 +1,42 @@
+"""Which classes a set has and which ids mean "no label", once its masks have been looked at."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from automl.data.images import MaskFacts
+from automl.data.reading import Reading
+from automl.dataset import Class
+from automl.recipe import Data
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The classes in their final order; `ignore` holds no id of a class."""
+
+    classes: tuple[Class, ...]
+    ignore: tuple[int, ...] = ()
+
+    @property
+    def index(self) -> dict[int, int]:
+        """The set's id to the index that a model learns."""
+        return {c.id: i for i, c in enumerate(self.classes)}
+
+
+def settle(reading: Reading, masks: Iterable[MaskFacts], data: Data) -> Settled:
+    """Classes as read; for masks also those that nobody named, and 0/255 as a pair of classes.
+
+    An `ignore` written in the recipe takes its ids off the classes; the default one gives way.
+    """
+    if reading.format != "masks":
+        return Settled(reading.classes)
+    found = {i for mask in masks for i in mask.counts}
+    written = "ignore" in data.model_fields_set
+    ignore = set(data.ignore)
+    classes = reading.classes
+    if found == {0, 255} and not written and [c.id for c in classes] in ([], [0, 1]):
+        names = [c.name for c in classes] or ["background", "foreground"]
+        classes = (Class(0, names[0]), Class(255, names[1]))
+    classes = classes or tuple(Class(i, f"class_{i}") for i in sorted(found - ignore))
+    if written:
+        classes = tuple(c for c in classes if c.id not in ignore)
+    return Settled(classes, tuple(sorted(ignore - {c.id for c in classes})))

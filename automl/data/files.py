@@ -1,0 +1,84 @@
+"""Folders to sorted lists of files: links followed without looping, hidden files left out."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from automl.data.images import SUFFIXES
+from automl.dataset import SplitName
+
+_SPLIT_WORDS: dict[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def split_word(name: str) -> SplitName | None:
+    """The split that a folder or file name stands for as a whole: `valid` is `val`."""
+    return _SPLIT_WORDS.get(name.lower())
+
+
+def split_in(name: str) -> SplitName | None:
+    """The split that a name mentions: `instances_train2017` is `train`; two splits are none."""
+    found = {_SPLIT_WORDS[w] for w in re.findall("[a-z]+", name.lower()) if w in _SPLIT_WORDS}
+    return found.pop() if len(found) == 1 else None
+
+
+def is_image(path: Path) -> bool:
+    """Whether the name says image; the content is checked when it is decoded."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def folders(folder: Path) -> list[Path]:
+    """The visible folders directly inside, sorted by name."""
+    return sorted(p for p in _inside(folder) if p.is_dir())
+
+
+def images(folder: Path) -> list[Path]:
+    """The images directly inside, sorted; a dangling link counts, so that it is reported."""
+    return sorted(p for p in _inside(folder) if is_image(p) and not p.is_dir())
+
+
+def files(folder: Path, suffix: str) -> list[Path]:
+    """The files directly inside whose name ends so, sorted."""
+    return sorted(p for p in _inside(folder) if p.suffix.lower() == suffix and p.is_file())
+
+
+def walk_images(folder: Path) -> list[Path]:
+    """All images below, sorted."""
+    return sorted(p for inside in _below(folder, ()) for p in images(inside))
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether there is any image at any depth."""
+    return any(images(inside) for inside in _below(folder, ()))
+
+
+def first_folder(root: Path, *names: str) -> Path | None:
+    """The first of these folders that exists inside."""
+    return next((root / name for name in names if (root / name).is_dir()), None)
+
+
+def _inside(folder: Path) -> list[Path]:
+    hidden = (".", "__MACOSX")
+    try:
+        return [folder / name for name in os.listdir(folder) if not name.startswith(hidden)]  # noqa: PTH208
+    except NotADirectoryError:
+        return []
+
+
+def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """The folder and all below it; a link back to a folder on the way here is not followed."""
+    real = folder.resolve()
+    if real in above:
+        return
+    yield folder
+    for child in folders(folder):
+        yield from _below(child, (*above, real))

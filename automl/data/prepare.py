@@ -1,0 +1,231 @@
+"""The first stage: a recipe's data section to a Dataset, its findings and its profile."""
+
+import os
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from automl.data.boxes import Placed, place
+from automl.data.checks import check
+from automl.data.classes import Settled, settle
+from automl.data.digest import digest_of
+from automl.data.profile import profile
+from automl.data.reading import Entry, Reading, fatal, shown, warning
+from automl.data.recognise import READERS, recognise
+from automl.data.scan import Scanned, scan
+from automl.data.split import Item, assign
+from automl.dataset import (
+    SPLITS,
+    Dataset,
+    Finding,
+    Profile,
+    Sample,
+    SplitName,
+)
+from automl.errors import DataError
+from automl.recipe import Recipe
+from automl.talk import Talk
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `prepare` found; fatal findings are here for the caller to act on."""
+
+    dataset: Dataset
+    findings: tuple[Finding, ...]
+    profile: Profile
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A sample whose split is not settled: its own says `train` until then."""
+
+    scanned: Scanned
+    sample: Sample
+    item: Item
+
+
+def prepare(recipe: Recipe, talk: Talk) -> Prepared:
+    """Reads, decodes, checks, splits and measures the data; nothing is written anywhere."""
+    reading = read(recipe)
+    scanned, findings = scan(reading.entries, reading.root, talk)
+    settled = settle(reading, [s.mask for s in scanned if s.mask], recipe.data)
+    drafts = _drafts(scanned, settled, _common_root(reading), findings)
+    drafts = _once_each(drafts, findings)
+    samples = _split(drafts, recipe)
+    brought = {d.item.brought for d in drafts}
+    dataset = Dataset(
+        task=recipe.task,
+        root=_relative_to_here(_common_root(reading)),
+        format=reading.format,
+        classes=settled.classes,
+        samples=tuple(sample for sample in samples),
+        digest="",
+        ignore=settled.ignore,
+        brought_splits=tuple(split for split in SPLITS if split in brought),
+    )
+    dataset = replace(dataset, digest=digest_of(dataset))
+    findings += [*reading.findings, *_unfilled(reading, brought), *_whole(dataset, drafts)]
+    facts = [draft.scanned for draft in drafts]
+    pixels = _train_pixels(dataset, drafts)
+    return Prepared(dataset, _in_order(findings), profile(dataset, facts, pixels))
+
+
+def read(recipe: Recipe) -> Reading:
+    """The set as its own files describe it, in the format that the recipe names or that fits."""
+    path = Path(recipe.data.path).absolute()
+    name = recipe.data.format
+    if name == "auto":
+        name = recognise(path, recipe.task).format  # type: ignore[assignment]
+    elif not path.exists():
+        raise DataError("no such file or folder", where=str(path), hint="correct `data.path`")
+    row = READERS[name]
+    if row.task != recipe.task:
+        raise DataError(
+            f"the format `{name}` serves {row.task}, but the recipe's task is {recipe.task}",
+            where=str(path),
+            hint=f"set `task: {row.task}`, or another `data.format`",
+        )
+    reading = row.reader.read(path, recipe.task, recipe.data.classes)
+    return replace(reading, entries=tuple(_plain(entry) for entry in reading.entries))
+
+
+def _plain(entry: Entry) -> Entry:
+    """Paths without `..`, so that one file has one name."""
+    if ".." not in entry.path.parts:
+        return entry
+    return replace(entry, path=Path(os.path.normpath(entry.path)))
+
+
+def _common_root(reading: Reading) -> Path:
+    """The set's folder, or the lowest folder above all files where some lie elsewhere."""
+    files = [p for e in reading.entries for p in (e.path, e.mask) if p]
+    if all(p.is_relative_to(reading.root) for p in files):
+        return reading.root
+    return Path(os.path.commonpath([reading.root, *files]))
+
+
+def _relative_to_here(root: Path) -> str:
+    here = Path.cwd()
+    return (root.relative_to(here) if root.is_relative_to(here) else root).as_posix()
+
+
+def _drafts(
+    scanned: list[Scanned], settled: Settled, root: Path, findings: list[Finding]
+) -> list[_Draft]:
+    """Samples in the order of their paths; those with a fatal fault are left out."""
+    drafts = []
+    for one in scanned:
+        placed, faults = place(one, shown(one.entry.path, root))
+        faults += _mask_faults(one, settled, root)
+        findings += faults
+        if not any(fault.severity == "fatal" for fault in faults):
+            drafts.append(_draft(one, placed, settled, root))
+    return sorted(drafts, key=lambda d: (d.sample.path, d.item.brought or ""))
+
+
+def _draft(one: Scanned, placed: Placed, settled: Settled, root: Path) -> _Draft:
+    entry, image, index = one.entry, one.image, settled.index
+    known = [i for i, class_id in enumerate(placed.class_ids) if class_id in index]
+    sample = Sample(
+        path=shown(entry.path, root),
+        split="train",
+        width=image.width,
+        height=image.height,
+        digest=image.digest,
+        label=None if entry.label is None else index[entry.label],
+        mask=shown(entry.mask, root) if entry.mask else None,
+        mask_digest=one.mask.digest if one.mask else None,
+        boxes=tuple(placed.corners[i] for i in known),
+        labels=tuple(index[placed.class_ids[i]] for i in known),
+        crowd=tuple(placed.crowd[i] for i in known),
+    )
+    present = set(sample.labels) | ({sample.label} if sample.label is not None else set())
+    if one.mask:
+        present |= {index[i] for i in one.mask.counts if i in index}
+    return _Draft(one, sample, Item(image.digest, frozenset(present), entry.split))
+
+
+def _mask_faults(one: Scanned, settled: Settled, root: Path) -> list[Finding]:
+    mask, image = one.mask, one.image
+    if mask is None or one.entry.mask is None:
+        return []
+    file = shown(one.entry.mask, root)
+    faults = []
+    if (mask.width, mask.height) != (image.width, image.height):
+        turned = " (upright, after its EXIF orientation)" if image.orientation > 1 else ""
+        reason = (
+            f"mask is {mask.width}x{mask.height}, its image {image.width}x{image.height}{turned}"
+        )
+        faults.append(fatal("mask_size_differs", file, reason, "draw the mask on this very image"))
+    unknown = sorted(set(mask.counts) - set(settled.index) - set(settled.ignore))
+    if unknown:
+        few = ", ".join(map(str, unknown[:8])) + (" ..." if len(unknown) > 8 else "")
+        cure = "name these ids in `data.classes`, or list them in `data.ignore`"
+        faults.append(fatal("unknown_mask_id", file, f"ids that are no class: {few}", cure))
+    return faults
+
+
+def _once_each(drafts: list[_Draft], findings: list[Finding]) -> list[_Draft]:
+    """One file in one split: what is listed for judging is not learnt from."""
+    last: dict[str, _Draft] = {}
+    for split in ("train", None, "val", "test"):
+        for draft in drafts:
+            if draft.item.brought == split:
+                last[draft.sample.path] = draft
+    if not any(d.item.brought in (None, "train") for d in last.values()):
+        last = {d.sample.path: d for d in reversed(drafts)} | {
+            d.sample.path: d for d in drafts if d.item.brought in (None, "train")
+        }
+    kept = [draft for draft in drafts if last[draft.sample.path] is draft]
+    findings += [
+        warning(
+            "listed_twice",
+            draft.sample.path,
+            f"listed again in `{last[draft.sample.path].item.brought}`, which counts",
+            "list each image once",
+        )
+        for draft in drafts
+        if last[draft.sample.path] is not draft
+    ]
+    return kept
+
+
+def _split(drafts: list[_Draft], recipe: Recipe) -> list[Sample]:
+    shares = recipe.data.split
+    splits = assign([draft.item for draft in drafts], val=shares.val, test=shares.test)
+    return [replace(d.sample, split=split) for d, split in zip(drafts, splits, strict=True)]
+
+
+def _unfilled(reading: Reading, brought: set[SplitName | None]) -> list[Finding]:
+    return [
+        warning(
+            "empty_split",
+            split,
+            f"the set has a split `{split}`, but no usable image in it",
+            "fill it or remove it",
+        )
+        for split in SPLITS
+        if split in reading.splits and split not in brought and split != "train"
+    ]
+
+
+def _whole(dataset: Dataset, drafts: list[_Draft]) -> list[Finding]:
+    present: dict[SplitName, Counter[int]] = {split: Counter() for split in SPLITS}
+    for sample, draft in zip(dataset.samples, drafts, strict=True):
+        present[sample.split].update(draft.item.present)
+    return check(dataset, present)
+
+
+def _train_pixels(dataset: Dataset, drafts: list[_Draft]) -> Counter[int]:
+    index = {c.id: i for i, c in enumerate(dataset.classes)}
+    pixels: Counter[int] = Counter()
+    for sample, draft in zip(dataset.samples, drafts, strict=True):
+        counts = draft.scanned.mask.counts if draft.scanned.mask else {}
+        if sample.split == "train":
+            pixels.update({index[i]: n for i, n in counts.items() if i in index})
+    return pixels
+
+
+def _in_order(findings: list[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda f: (f.severity, f.code, f.file, f.reason)))

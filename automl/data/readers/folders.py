@@ -1,0 +1,76 @@
+"""Class folders, with or without a level of `train`, `val`, `test` above them."""
+
+from pathlib import Path
+
+from automl.data.files import folders, holds_images, images, split_word, walk_images
+from automl.data.reading import (
+    Entry,
+    Given,
+    Reading,
+    classes_by_name,
+    shown,
+    unknown_class,
+    warning,
+)
+from automl.dataset import Finding, SplitName, Task
+
+
+def looks_like(path: Path) -> str:
+    """Why this is a set of class folders; empty where it is not."""
+    if not path.is_dir():
+        return ""
+    splits = _split_folders(path)
+    if "train" in splits.values():
+        return f"`{'`, `'.join(f.name for f in splits)}` hold a folder of images per class"
+    classes = [f.name for f in folders(path) if holds_images(f)]
+    return f"a folder of images per class: {_few(classes)}" if len(classes) >= 2 else ""
+
+
+def read(path: Path, task: Task, given: Given) -> Reading:
+    """Reads the tree; every class folder counts, also an empty one."""
+    splits = _split_folders(path)
+    tops: dict[Path, SplitName | None] = dict(splits) or {path: None}
+    found = [(folder, split) for top, split in tops.items() for folder in folders(top)]
+    classes = classes_by_name((folder.name for folder, _ in found), given)
+    ids = {c.name: c.id for c in classes}
+    entries: list[Entry] = []
+    findings = _stray(path, splits)
+    for folder, split in found:
+        if folder.name not in ids:
+            findings.append(unknown_class(folder.name, classes, shown(folder, path)))
+            continue
+        inside = walk_images(folder)
+        entries += [Entry(image, split, label=ids[folder.name]) for image in inside]
+    return Reading(
+        "folders", path, classes, tuple(entries), tuple(findings), frozenset(splits.values())
+    )
+
+
+def _split_folders(path: Path) -> dict[Path, SplitName]:
+    """Folders named as a split that hold class folders; a class may be called `train` itself."""
+    named = {f: s for f in folders(path) if (s := split_word(f.name))}
+    found = {f: s for f, s in named.items() if any(holds_images(c) for c in folders(f))}
+    if "train" not in found.values():
+        return {}
+    empty = {f: s for f, s in named.items() if f not in found and not images(f)}
+    return {f: s for f, s in named.items() if f in found or f in empty}
+
+
+def _stray(path: Path, splits: dict[Path, SplitName]) -> list[Finding]:
+    """Images that lie beside the class folders have no class."""
+    tops = [path, *splits] if splits else [path]
+    tops += [f for f in folders(path) if splits and split_word(f.name) and f not in splits]
+    return [
+        warning(
+            "no_class",
+            shown(image, path),
+            "image lies in no class folder and is left out",
+            "move it into the folder of its class",
+        )
+        for top in dict.fromkeys(tops)
+        for image in images(top)
+    ]
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

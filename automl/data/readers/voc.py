@@ -1,0 +1,180 @@
+"""Pascal VOC: one XML file per image; boxes count pixels from 1 and include the last one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from automl.data.files import files, first_folder, folders, images, split_word
+from automl.data.images import Corners
+from automl.data.reading import (
+    Box,
+    Entry,
+    Given,
+    Reading,
+    classes_by_name,
+    fatal,
+    shown,
+    unknown_class,
+    unusable,
+)
+from automl.dataset import Finding, SplitName, Task
+
+
+@dataclass(frozen=True)
+class _Object:
+    name: str
+    corners: Corners
+    difficult: bool
+    where: str
+
+
+@dataclass(frozen=True)
+class _Annotated:
+    """One XML file, before the class names have ids."""
+
+    image: Path
+    split: SplitName | None
+    objects: tuple[_Object, ...]
+    declared: tuple[int, int] | None
+
+
+def looks_like(path: Path) -> str:
+    """Why this is Pascal VOC; empty where it is not."""
+    if not path.is_dir():
+        return ""
+    root = _root(path)
+    if (root / "Annotations").is_dir() and files(root / "Annotations", ".xml"):
+        lists = " and `ImageSets/Main`" if (root / "ImageSets" / "Main").is_dir() else ""
+        return f"`Annotations` with XML files{lists}"
+    mixed = [folder for folder, _ in _mixed(root) if files(folder, ".xml")]
+    return "images with an XML file each" if mixed else ""
+
+
+def read(path: Path, task: Task, given: Given) -> Reading:
+    """Reads the lists of `ImageSets/Main` where there are any, otherwise every XML file."""
+    root = _root(path)
+    findings: list[Finding] = []
+    annotated: list[_Annotated] = []
+    splits: set[SplitName] = set()
+    for xml, folder, split in _listed(root):
+        splits |= {split} if split else set()
+        found = _parse(xml, folder, split, path)
+        if isinstance(found, Finding):
+            findings.append(found)
+        else:
+            annotated.append(found)
+    if not annotated and not findings:
+        raise unusable("no XML files", path, "expected Annotations/*.xml beside JPEGImages/")
+    names = (o.name for a in annotated for o in a.objects)
+    classes = classes_by_name(names, given)
+    ids = {c.name: c.id for c in classes}
+    findings += [
+        unknown_class(o.name, classes, o.where)
+        for a in annotated
+        for o in a.objects
+        if o.name not in ids
+    ]
+    entries = tuple(_entry(a, ids) for a in annotated)
+    return Reading("voc", path, classes, entries, tuple(findings), frozenset(splits))
+
+
+def _entry(annotated: _Annotated, ids: dict[str, int]) -> Entry:
+    boxes = tuple(
+        Box(ids[o.name], o.corners, o.difficult, o.where)
+        for o in annotated.objects
+        if o.name in ids
+    )
+    return Entry(annotated.image, annotated.split, boxes=boxes, declared=annotated.declared)
+
+
+def _root(path: Path) -> Path:
+    """The folder itself, or the only `VOC2007` inside or inside `VOCdevkit`."""
+    if (path / "Annotations").is_dir():
+        return path
+    tops = [path, path / "VOCdevkit"]
+    inside = [f for top in tops if top.is_dir() for f in folders(top) if f.name.startswith("VOC2")]
+    return inside[0] if len(inside) == 1 else path
+
+
+def _listed(root: Path) -> Iterator[tuple[Path, Path, SplitName | None]]:
+    """XML file, folder of its image, split."""
+    annotations = root / "Annotations"
+    if not annotations.is_dir():
+        for folder, split in _mixed(root):
+            yield from ((xml, folder, split) for xml in files(folder, ".xml"))
+        return
+    pictures = first_folder(root, "JPEGImages", "images", "Images") or root
+    lists = _lists(root / "ImageSets" / "Main")
+    for source, split in lists:
+        for line in source.read_text(encoding="utf-8").split():
+            yield annotations / f"{line}.xml", pictures, split
+    if not lists:
+        yield from ((xml, pictures, None) for xml in files(annotations, ".xml"))
+
+
+def _lists(folder: Path) -> list[tuple[Path, SplitName | None]]:
+    """`trainval.txt` counts only where `train.txt` and `val.txt` do not say it better."""
+    if not folder.is_dir():
+        return []
+    found: list[tuple[Path, SplitName | None]] = [
+        (p, split) for p in files(folder, ".txt") if (split := split_word(p.stem))
+    ]
+    both = folder / "trainval.txt"
+    if not any(split == "train" for _, split in found) and both.is_file():
+        found.append((both, None))
+    return found
+
+
+def _mixed(root: Path) -> list[tuple[Path, SplitName | None]]:
+    """Folders that hold images and XML files side by side."""
+    named: list[tuple[Path, SplitName | None]] = [(f, split_word(f.name)) for f in folders(root)]
+    by_split: list[tuple[Path, SplitName | None]] = [
+        (f, split) for f, split in named if split and images(f)
+    ]
+    if by_split:
+        return by_split
+    return [(root, None)] if images(root) else []
+
+
+def _parse(xml: Path, pictures: Path, split: SplitName | None, root: Path) -> _Annotated | Finding:
+    where = shown(xml, root)
+    if not xml.is_file():
+        return fatal(
+            "missing_annotation", where, "listed, but there is no such file", "add it or unlist it"
+        )
+    data = xml.read_bytes()
+    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
+        return _malformed(where, "holds entity declarations")
+    try:
+        tree = ElementTree.fromstring(data)
+        objects = tuple(_object(o, where) for o in tree.iter("object"))
+        width = int(float(tree.findtext("size/width") or 0))
+        height = int(float(tree.findtext("size/height") or 0))
+    except (ElementTree.ParseError, ValueError) as error:
+        return _malformed(where, str(error))
+    image = _image(pictures, tree.findtext("filename") or "", xml.stem)
+    return _Annotated(image, split, objects, (width, height) if width and height else None)
+
+
+def _object(element: ElementTree.Element, where: str) -> _Object:
+    name = (element.findtext("name") or "").strip()
+    sides = [element.findtext(f"bndbox/{k}") for k in ("xmin", "ymin", "xmax", "ymax")]
+    if not name or None in sides:
+        raise ValueError("object without a name or a complete bndbox")
+    x0, y0, x1, y1 = (float(s or "") for s in sides)
+    difficult = (element.findtext("difficult") or "0").strip() == "1"
+    return _Object(name, (x0 - 1, y0 - 1, x1, y1), difficult, where)
+
+
+def _malformed(where: str, reason: str) -> Finding:
+    return fatal("malformed_annotation", where, reason, "correct the XML file")
+
+
+def _image(pictures: Path, filename: str, stem: str) -> Path:
+    """The image that carries the XML file's own name, or the one that it names inside."""
+    named = Path(filename.replace("\\", "/")).name
+    suffixes = (Path(named).suffix, ".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".tif", ".tiff")
+    candidates = [pictures / f"{stem}{suffix}" for suffix in suffixes if suffix]
+    candidates += [pictures / named] if named else []
+    return next((c for c in candidates if c.exists()), candidates[0])

@@ -1,0 +1,201 @@
+"""YOLO: `data.yaml` and text files of relative boxes. A key `download` is never looked at."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from automl.data.files import files, folders, is_image, split_word, walk_images
+from automl.data.reading import (
+    Box,
+    Entry,
+    Given,
+    Reading,
+    classes_by_id,
+    fatal,
+    shown,
+    unknown_class,
+    unusable,
+)
+from automl.dataset import Class, Finding, SplitName, Task
+
+_KEYS: dict[str, SplitName] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
+
+
+@dataclass
+class _Gathered:
+    """What accumulates over the images of a set."""
+
+    root: Path
+    entries: list[Entry] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def looks_like(path: Path) -> str:
+    """Why this is YOLO; empty where it is not."""
+    description = _description(path)
+    if description:
+        return f"`{description.name}` with names and splits"
+    if not path.is_dir():
+        return ""
+    labels = path / "labels"
+    inside = [labels, *folders(labels)] if labels.is_dir() else []
+    has_text = any(files(folder, ".txt") for folder in inside)
+    return "`images` beside `labels` with text files" if has_text and _images(path) else ""
+
+
+def read(path: Path, task: Task, given: Given) -> Reading:
+    """Reads by `data.yaml` where there is one, otherwise by the tree."""
+    description = _description(path)
+    gathered = _Gathered(path if path.is_dir() else path.parent)
+    document = _load(description) if description else {}
+    sources = _sources(document, description) if description else _tree(path)
+    for split, pictures in sources:
+        for image in pictures:
+            gathered.entries.append(_entry(image, split, gathered))
+    if not gathered.entries:
+        raise unusable("no images found", path, "check `path`, `train` and `val` of data.yaml")
+    classes = _classes(document, gathered, given)
+    known = {c.id for c in classes}
+    gathered.findings += [
+        unknown_class(f"id {box.class_id}", classes, box.where)
+        for entry in gathered.entries
+        for box in entry.boxes
+        if box.class_id not in known
+    ]
+    splits = frozenset(split for split, _ in sources if split)
+    entries, findings = tuple(gathered.entries), tuple(gathered.findings)
+    return Reading("yolo", gathered.root, classes, entries, findings, splits)
+
+
+def _description(path: Path) -> Path | None:
+    """The YAML file that describes the set."""
+    if path.is_file():
+        return path if path.suffix.lower() in (".yaml", ".yml") else None
+    found = [*files(path, ".yaml"), *files(path, ".yml")] if path.is_dir() else []
+    fit = [p for p in found if "names" in (d := _load(p)) and any(k in d for k in _KEYS)]
+    if len(fit) > 1:
+        names = ", ".join(p.name for p in fit)
+        raise unusable(f"several descriptions: {names}", path, "name one as `data.path`")
+    return fit[0] if fit else None
+
+
+def _load(description: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        document = yaml.safe_load(description.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise unusable(f"not valid YAML: {error}", description, "correct it") from None
+    return document if isinstance(document, dict) else {}
+
+
+def _sources(
+    document: dict[str, Any], description: Path
+) -> list[tuple[SplitName | None, list[Path]]]:
+    """Images by split; each value is a folder, a text file that lists images, or several."""
+    found: list[tuple[SplitName | None, list[Path]]] = []
+    for key, split in _KEYS.items():
+        value = document.get(key)
+        if not value:
+            continue
+        parts = value if isinstance(value, list) else [value]
+        places = [_place(str(part), document, description) for part in parts]
+        found.append((split, [image for place in places for image in _listed(place)]))
+    return found
+
+
+def _place(part: str, document: dict[str, Any], description: Path) -> Path:
+    """Relative to `path`, itself relative to the file; exports that say `../train` mean here."""
+    here = description.parent
+    base = here / str(document.get("path") or ".")
+    trimmed = part
+    while trimmed.startswith("../"):
+        trimmed = trimmed[3:]
+    candidates = [base / part, here / part, base / trimmed, here / trimmed]
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate.resolve() if ".." in candidate.parts else candidate
+    raise unusable(f"`{part}` does not exist", description, f"looked in {base} and {here}")
+
+
+def _listed(place: Path) -> list[Path]:
+    if place.is_dir():
+        return walk_images(place)
+    lines = (line.strip() for line in place.read_text(encoding="utf-8").splitlines())
+    return [place.parent / line for line in lines if line and is_image(Path(line))]
+
+
+def _images(path: Path) -> Path | None:
+    return path / "images" if (path / "images").is_dir() else None
+
+
+def _tree(path: Path) -> list[tuple[SplitName | None, list[Path]]]:
+    """`images/train`, `images/val` or plain `images`."""
+    pictures = _images(path)
+    if not pictures:
+        raise unusable("no data.yaml and no folder `images`", path, "expected images/ and labels/")
+    by_split = [(s, walk_images(f)) for f in folders(pictures) if (s := split_word(f.name))]
+    return [*by_split] if by_split else [(None, walk_images(pictures))]
+
+
+def _entry(image: Path, split: SplitName | None, gathered: _Gathered) -> Entry:
+    """No text file means: nothing to be found in this image."""
+    label = label_file(image)
+    boxes: list[Box] = []
+    if label.is_file():
+        where = shown(label, gathered.root)
+        text = label.read_text(encoding="utf-8", errors="replace")
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.strip():
+                found = _box(line, f"{where}:{number}")
+                (boxes if isinstance(found, Box) else gathered.findings).append(found)  # type: ignore[arg-type]
+    return Entry(image, split, boxes=tuple(boxes), relative=True)
+
+
+def label_file(image: Path) -> Path:
+    """Where the boxes of an image are: the last folder `images` becomes `labels`."""
+    parts = list(image.with_suffix(".txt").parts)
+    for i in range(len(parts) - 2, -1, -1):
+        if parts[i] == "images":
+            return Path(*parts[:i], "labels", *parts[i + 1 :])
+    return image.with_suffix(".txt")
+
+
+def _box(line: str, where: str) -> Box | Finding:
+    """`class x y width height`, or `class x y x y x y …`, an outline whose box is taken."""
+    try:
+        number, *values = (float(v) for v in line.split())
+    except ValueError:
+        return _malformed(where, "not numbers")
+    if number != int(number) or number < 0:
+        return _malformed(where, f"class `{line.split()[0]}` is not a whole number")
+    if len(values) == 4:
+        x, y, width, height = values
+        corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    elif len(values) >= 6 and len(values) % 2 == 0:
+        xs, ys = values[0::2], values[1::2]
+        corners = (min(xs), min(ys), max(xs), max(ys))
+    else:
+        return _malformed(where, f"{len(values) + 1} numbers")
+    return Box(int(number), corners, where=where)
+
+
+def _malformed(where: str, reason: str) -> Finding:
+    cure = "expected `class x y width height`, relative to the image"
+    return fatal("malformed_annotation", where, reason, cure)
+
+
+def _classes(document: dict[str, Any], gathered: _Gathered, given: Given) -> tuple[Class, ...]:
+    names = document.get("names")
+    if isinstance(names, dict):
+        return classes_by_id({int(k): str(v) for k, v in names.items()}, given)
+    if isinstance(names, list):
+        return classes_by_id(dict(enumerate(map(str, names))), given)
+    listed = next(
+        (p for d in ("", "labels") if (p := gathered.root / d / "classes.txt").is_file()), None
+    )
+    if listed:
+        lines = listed.read_text(encoding="utf-8").splitlines()
+        return classes_by_id(dict(enumerate(n.strip() for n in lines if n.strip())), given)
+    ids = {box.class_id for entry in gathered.entries for box in entry.boxes}
+    return classes_by_id({i: f"class_{i}" for i in range(max(ids, default=-1) + 1)}, given)

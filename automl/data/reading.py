@@ -1,0 +1,96 @@
+"""What every reader returns: entries as annotated, not yet decoded, checked or split."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from automl.data.images import Corners
+from automl.dataset import Class, Finding, SplitName
+from automl.errors import DataError
+
+Given = list[str] | dict[int, str] | None
+"""`data.classes` of a recipe: names in the order of their ids, or a map from id to name."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """One object as annotated: corners in pixels, or in shares of the image for `relative`."""
+
+    class_id: int
+    corners: Corners
+    crowd: bool = False
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image as the set lists it; `declared` is the width and height that the set claims."""
+
+    path: Path
+    split: SplitName | None = None
+    label: int | None = None
+    mask: Path | None = None
+    boxes: tuple[Box, ...] = ()
+    relative: bool = False
+    declared: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A set as its files describe it; no `classes` means: those whose ids the masks hold."""
+
+    format: str
+    root: Path
+    classes: tuple[Class, ...]
+    entries: tuple[Entry, ...]
+    findings: tuple[Finding, ...] = ()
+    splits: frozenset[SplitName] = frozenset()
+    """Splits that the set names, even where they turn out to be empty."""
+
+
+def fatal(code: str, file: str, reason: str, cure: str) -> Finding:
+    """A fault that stops a run."""
+    return Finding(code, "fatal", file, reason, cure)
+
+
+def warning(code: str, file: str, reason: str, cure: str) -> Finding:
+    """A fault that is counted and survived."""
+    return Finding(code, "warning", file, reason, cure)
+
+
+def shown(path: Path, root: Path) -> str:
+    """The path as findings and samples show it: POSIX, relative where it lies inside the set."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def classes_by_name(names: Iterable[str], given: Given) -> tuple[Class, ...]:
+    """Classes for formats that know names only; digits sort as numbers, `given` decides else."""
+    if isinstance(given, dict):
+        return tuple(Class(i, name) for i, name in sorted(given.items()))
+    return tuple(Class(i, name) for i, name in enumerate(given or sorted(set(names), key=_natural)))
+
+
+def classes_by_id(names: Mapping[int, str], given: Given) -> tuple[Class, ...]:
+    """Classes for formats that know ids; `given` renames them."""
+    given_names = dict(enumerate(given)) if isinstance(given, list) else given
+    return tuple(Class(i, name) for i, name in sorted((given_names or dict(names)).items()))
+
+
+def unknown_class(name: object, classes: Iterable[Class], file: str) -> Finding:
+    """An annotation names a class that the set or the recipe does not list."""
+    known = ", ".join(f"{c.name}" for c in classes) or "none"
+    return fatal(
+        "unknown_class",
+        file,
+        f"class `{name}` is not one of: {known}",
+        "add it to `data.classes`, or correct the annotation",
+    )
+
+
+def unusable(message: str, path: Path, hint: str) -> DataError:
+    """The set as a whole cannot be read."""
+    return DataError(message, where=str(path), hint=hint)
+
+
+def _natural(name: str) -> tuple[int, int, str]:
+    return (0, int(name), name) if name.isdecimal() else (1, 0, name)

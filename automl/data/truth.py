@@ -1,0 +1,36 @@
+"""A sample to what is known of it, in the form that losses and scores take."""
+
+from pathlib import Path
+
+import numpy as np
+
+from automl.data.images import read_mask
+from automl.dataset import Class, Dataset, Sample
+from automl.prediction import IGNORE, Truth
+
+
+def truth(dataset: Dataset, sample: Sample) -> Truth:
+    """Reads the mask where there is one; the rest is in the sample."""
+    match dataset.task:
+        case "classification":
+            return Truth(sample.path, label=sample.label)
+        case "segmentation":
+            ids = read_mask(Path(dataset.root) / (sample.mask or ""))
+            return Truth(sample.path, mask=to_indices(ids, dataset.classes))
+        case "detection":
+            return Truth(
+                sample.path,
+                boxes=np.array(sample.boxes, np.float32).reshape(-1, 4),
+                labels=np.array(sample.labels, np.int64),
+                crowd=np.array(sample.crowd, bool),
+            )
+
+
+def to_indices(ids: np.ndarray, classes: tuple[Class, ...]) -> np.ndarray:
+    """Mask ids to class indices; every id that is no class becomes 255."""
+    top = max(int(ids.max(initial=0)), *(c.id for c in classes))
+    table = np.full(top + 1, IGNORE, np.uint8)
+    for index, c in enumerate(classes):
+        table[c.id] = index
+    indices: np.ndarray = table[ids]
+    return indices
