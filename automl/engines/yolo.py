@@ -1,0 +1,125 @@
+"""The YOLO engine: Ultralytics' own trainer (AGPL-3.0), told by our plan, judged by our scorer.
+
+The library is imported inside functions, offline and mute; it writes into the run folder only.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from automl.dataset import Dataset
+from automl.engines import checkpoint as checkpoints
+from automl.engines.protocol import OnEpoch, OnStep, Trained
+from automl.engines.signals import watch
+from automl.engines.yolo_layout import write_layout
+from automl.engines.yolo_net import architecture, build_net, detections, load_pretrained
+from automl.engines.yolo_settings import NOT_USED, arguments, frame, load_ultralytics, logged
+from automl.errors import MachineError, NumbersError
+from automl.model import bundle as bundles
+from automl.model.preprocess import Preprocess
+from automl.model.weights import file_of, sha256
+from automl.plan import Plan
+from automl.planning.backbones import Backbone, find
+from automl.prediction import Prediction
+from automl.run_dir import RunDir
+
+PACKAGE = "ultralytics-opencv-headless"
+
+
+def train(plan: Plan, dataset: Dataset, run: RunDir, on_epoch: OnEpoch, on_step: OnStep) -> Trained:
+    """Trains what the plan says and leaves a bundle at `run.model`; resumes where it stopped."""
+    load_ultralytics(run.engine / "config")
+    run.engine.mkdir(parents=True, exist_ok=True)
+    backbone = find(plan.model, plan.task)
+    layers = architecture(backbone.architecture)
+    given = arguments(plan, dataset.split("train"), run.engine, len(layers["backbone"]))
+    preprocess = Preprocess(frame(plan, given), "letterbox", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    donor = _donor(plan, backbone)
+    make_net = partial(build_net, layers, len(dataset.classes), donor)
+    saved = checkpoints.newest(run.checkpoints)
+    if saved is None or not _finished(saved):
+        _train(plan, dataset, run, (given, preprocess, make_net), (on_epoch, on_step))
+        saved = checkpoints.newest(run.checkpoints)
+    if saved is None:
+        raise NumbersError("training ended without a finished epoch", where=str(run.root))
+    kept = bundles.Bundle(
+        task=plan.task,
+        engine="yolo",
+        backbone=asdict(backbone),
+        classes=dataset.classes,
+        preprocess=preprocess,
+        licence=backbone.licence,
+        run=run.id,
+        dataset_digest=dataset.digest,
+        extra={"layers": layers, "donor_classes": _classes(donor), "package": version(PACKAGE)},
+    )
+    bundles.save(run.model, kept, saved.tensors["best"])
+    facts = {PACKAGE: version(PACKAGE), "train settings without effect": ", ".join(NOT_USED)}
+    early = saved.epoch < plan.train.epochs
+    return Trained(run.model, saved.facts["best_epoch"], saved.epoch, early, facts)
+
+
+def predict(
+    bundle: Path, images: Iterable[tuple[str, np.ndarray]], device: str
+) -> Iterator[Prediction]:
+    """Predicts upright RGB images (`uint8 [H, W, 3]`) by the bundle alone, in their order."""
+    load_ultralytics(None)
+    read, state = bundles.read(bundle), bundles.load_state(bundle)
+    layers, donor_classes = read.extra["layers"], read.extra["donor_classes"]
+    donor = build_net(layers, donor_classes) if donor_classes else None
+    net = build_net(layers, len(read.classes), donor)
+    net.load_state_dict(state)
+    target = torch.device(device)
+    return detections(net.to(target), read.preprocess, images, target)
+
+
+def _train(
+    plan: Plan,
+    dataset: Dataset,
+    run: RunDir,
+    made: tuple[dict[str, Any], Preprocess, Callable[[], nn.Module]],
+    watched: tuple[OnEpoch, OnStep],
+) -> None:
+    from automl.engines.yolo_trainer import Job, Trainer
+
+    images = write_layout(run.engine / "data", Path(dataset.root), dataset.split("train"))
+    with watch() as stop, logged(run.engine / "ultralytics.log"):
+        job = Job(plan, dataset, images, run.checkpoints, *made, *watched, stop)
+        try:
+            Trainer(job).train()
+        except torch.OutOfMemoryError as error:
+            raise NumbersError(
+                f"out of memory on `{plan.device}` with {plan.train.micro_batch} images at once",
+                hint="halve them, for example "
+                f"`--set train.micro_batch={max(1, plan.train.micro_batch // 2)}`",
+            ) from error
+
+
+def _donor(plan: Plan, backbone: Backbone) -> nn.Module | None:
+    """The pretrained net that a plan names."""
+    if plan.weights.source == "none":
+        return None
+    path = file_of(backbone, plan.weights)
+    if plan.weights.sha256 and sha256(path) != plan.weights.sha256:
+        raise MachineError(
+            f"weights of `{backbone.name}` are not those of the plan",
+            where=str(path),
+            hint="bring the old file back, or plan again",
+        )
+    return load_pretrained(path)
+
+
+def _classes(donor: nn.Module | None) -> int:
+    """How many classes a donor was made for; 0 without one."""
+    return int(donor.yaml["nc"]) if donor is not None else 0  # type: ignore[index]
+
+
+def _finished(saved: checkpoints.Checkpoint) -> bool:
+    return bool(saved.facts["stopped"]) or saved.epoch >= saved.facts["total"]

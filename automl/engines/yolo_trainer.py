@@ -1,0 +1,204 @@
+"""Ultralytics' detection trainer with our data, our judge and our checkpoints.
+
+Imported only after `yolo_settings.load_ultralytics`, which mutes the library.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from ultralytics.models.yolo.detect import DetectionTrainer
+
+from automl.dataset import Dataset
+from automl.engines import checkpoint as checkpoints
+from automl.engines.native import split_images
+from automl.engines.protocol import Epoch, OnEpoch, OnStep
+from automl.engines.randomness import seed_for
+from automl.engines.signals import Stop
+from automl.engines.yolo_net import detections
+from automl.errors import Interrupted, NumbersError
+from automl.model.preprocess import Preprocess
+from automl.plan import Plan
+
+LOOK_EVERY = 10
+"""Steps between looks at the loss on an accelerator, where each look waits for the device."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that one training needs; `make_net` gives the net with its first weights."""
+
+    plan: Plan
+    dataset: Dataset
+    images: Path
+    checkpoints: Path
+    arguments: dict[str, Any]
+    preprocess: Preprocess
+    make_net: Callable[[], nn.Module]
+    on_epoch: OnEpoch
+    on_step: OnStep
+    stop: Stop
+
+
+class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
+    """Overrides where Ultralytics reads data, validates, saves and resumes; its loop is its own."""
+
+    model: Any
+    stop: bool
+
+    def __init__(self, job: Job) -> None:
+        """Takes the job in place of its configuration file and data YAML."""
+        self.job = job
+        self.done, self.spent, self.began = 0, 0.0, 0.0
+        self.best_score, self.best_epoch = float("-inf"), 0
+        self.best_state: checkpoints.Tensors = {}
+        self.step_number = 0
+        super().__init__(overrides=job.arguments)
+        torch.set_num_threads(job.plan.train.threads)  # it has just taken all cores
+        self.add_callback("on_train_epoch_start", Trainer.begin_epoch)
+        self.add_callback("on_train_batch_end", Trainer.after_step)
+
+    def get_dataset(self) -> dict[str, Any]:
+        """Our layout. Validation data is named only because it must be; `validate` reads ours."""
+        names = dict(enumerate(self.job.dataset.names))
+        images = str(self.job.images)
+        return {
+            "path": self.job.images.parent,
+            "train": images,
+            "val": images,
+            "nc": len(names),
+            "names": names,
+            "channels": 3,
+        }
+
+    def setup_model(self) -> None:
+        """The net of the plan instead of a file that is searched for."""
+        self.model = self.job.make_net()
+        self.model.names = self.data["names"]
+
+    def begin_epoch(self) -> None:
+        """All that is drawn in an epoch depends on the seed and the epoch alone."""
+        self.began, self.step_number = time.monotonic(), 0
+        seed = seed_for(self.job.plan.train.seed, "epoch", self.epoch)
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        loader = self.train_loader
+        loader.reset()
+        loader.generator.manual_seed(seed)
+        samples = loader.dataset
+        for index in samples.buffer:  # images that mosaics would take from the epoch before
+            samples.ims[index] = samples.im_hw0[index] = samples.im_hw[index] = None
+        samples.buffer = []
+
+    def after_step(self) -> None:
+        """Shows the loss, and stops where it is not a number or where somebody asked to."""
+        self.step_number += 1
+        steps = len(self.train_loader)
+        if self.job.stop.asked:
+            kept = f"{self.done} finished epochs are saved" if self.done else "nothing to save yet"
+            raise Interrupted(f"stopped by {self.job.stop.signal}; {kept}")
+        if self.device.type != "cpu" and self.step_number % LOOK_EVERY and self.step_number < steps:
+            return
+        if not np.isfinite(float(self.loss.detach())):
+            lower = self.job.plan.train.lr / 10
+            raise NumbersError(
+                "the loss is not a finite number in "
+                f"epoch {self.epoch + 1}, step {self.step_number}",
+                hint=f"lower the learning rate, for example `--set train.lr={lower:g}`",
+            )
+        mean = sum(float(value) for value in self.tloss.values())
+        self.job.on_step(self.epoch + 1, self.step_number, steps, mean)
+
+    def validate(self) -> tuple[dict[str, float], float]:
+        """Lets our own scorer judge the averaged weights; the best ones are kept."""
+        found = detections(
+            self.ema.ema, self.job.preprocess, split_images(self.job.dataset, "val"), self.device
+        )
+        losses = {name: float(value) for name, value in self.tloss.items()}
+        seconds, lr = time.monotonic() - self.began, self.optimizer.param_groups[0]["lr"]
+        epoch = Epoch(self.epoch + 1, self.epochs, seconds, losses, lr, found)
+        score = self.job.on_epoch(epoch)
+        if score > self.best_score:
+            self.best_score, self.best_epoch = score, self.epoch + 1
+            self.best_state = _copied(self.ema.ema)
+        self.best_fitness = self.best_score
+        return {}, score
+
+    def save_model(self) -> bool:
+        """Keeps the budget, then saves all that the next epoch goes on from."""
+        self.done = self.epoch + 1
+        self.spent += time.monotonic() - self.began
+        self._keep_budget()
+        facts = {
+            "total": self.epochs,
+            "spent": self.spent,
+            "best_score": self.best_score,
+            "best_epoch": self.best_epoch,
+            "updates": self.ema.updates,
+            "waited_from": [self.stopper.best_fitness, self.stopper.best_epoch],
+            "stopped": bool(self.stop),
+        }
+        tensors = {
+            "model": self.model.state_dict(),
+            "averaged": self.ema.ema.state_dict(),
+            "optimiser": checkpoints.optimiser_tensors(self.optimizer),
+            "best": self.best_state,
+        }
+        checkpoints.save(self.job.checkpoints, checkpoints.Checkpoint(self.done, tensors, facts))
+        return True
+
+    def resume_training(self, _: None) -> None:
+        """Goes on from the newest checkpoint, if there is one."""
+        saved = checkpoints.newest(self.job.checkpoints)
+        if saved is None:
+            return
+        self.model.load_state_dict(saved.tensors["model"])
+        self.ema.ema.load_state_dict(saved.tensors["averaged"])
+        checkpoints.restore_optimiser(self.optimizer, saved.tensors["optimiser"])
+        self.best_state, facts = saved.tensors["best"], saved.facts
+        self.start_epoch = self.done = saved.epoch
+        self.spent, self.ema.updates = facts["spent"], facts["updates"]
+        self.best_score, self.best_epoch = facts["best_score"], facts["best_epoch"]
+        self.stopper.best_fitness, self.stopper.best_epoch = facts["waited_from"]
+        self._plan_epochs(facts["total"])
+        criterion = self.model.init_criterion()
+        if hasattr(criterion, "update"):  # YOLO 26 shifts the weight between its heads by epoch
+            criterion.updates = saved.epoch - 1
+            criterion.update()
+        self.model.criterion = criterion
+
+    def _keep_budget(self) -> None:
+        """Fewer epochs, with the schedule drawn together, where the time would not be enough."""
+        budget = self.job.plan.budget_s
+        if budget is None:
+            return
+        affordable = max(0, int((budget - self.spent) / (self.spent / self.done)))
+        if self.done + affordable < self.epochs:
+            self._plan_epochs(self.done + affordable)
+            self.scheduler.last_epoch = self.epoch
+        self.stop = self.stop or self.done >= self.epochs
+
+    def _plan_epochs(self, total: int) -> None:
+        self.epochs = self.args.epochs = total
+        self._setup_scheduler()
+
+    def save_metrics(self, metrics: dict[str, float]) -> None:
+        """The journal holds them."""
+
+    def final_eval(self) -> None:
+        """Nothing: the best weights have been judged already."""
+
+    def _handle_nan_recovery(self, epoch: int) -> bool:
+        """Never: `after_step` has stopped by then."""
+        return False
+
+
+def _copied(net: nn.Module) -> checkpoints.Tensors:
+    return {name: t.detach().cpu().clone() for name, t in net.state_dict().items()}
