@@ -1,6 +1,9 @@
 """Nets: a row of the model table in, a torch module with or without pretrained weights out."""
 
 import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import gcd
 from typing import Any
 
 from torch import Tensor, nn
@@ -19,7 +22,8 @@ def build(backbone: Backbone, classes: int, image_size: tuple[int, int]) -> nn.M
     """The net without weights; `image_size` is height and width."""
     match backbone.task, backbone.source:
         case "classification", "timm":
-            return timm_net(backbone.architecture, num_classes=classes)
+            classifier: nn.Module = timm_net(backbone.architecture, num_classes=classes)
+            return classifier
         case "classification", "torchvision":
             return _torchvision_classifier(backbone.architecture, classes)
         case "segmentation", "smp":
@@ -32,20 +36,36 @@ def build(backbone: Backbone, classes: int, image_size: tuple[int, int]) -> nn.M
 
 
 def timm_net(architecture: str, **settings: Any) -> Any:
-    """A timm net without weights that takes images of any size."""
+    """A timm net without weights that takes images of any size, where its family can."""
+    import timm
+
+    return _first_that_builds(
+        [
+            partial(timm.create_model, architecture, **settings, **more)
+            for more in _any_size(architecture)
+        ]
+    )
+
+
+def _any_size(architecture: str) -> list[dict[str, Any]]:
+    """Settings that free a timm net from its native size, by family; the last asks for nothing."""
     import timm
 
     config = timm.get_pretrained_cfg(architecture)
-    tries: list[dict[str, Any]] = [{}]
-    if config is not None and config.fixed_input_size:
-        anywhere = {"dynamic_img_size": True, "dynamic_img_pad": True}
-        tries = [anywhere, {"strict_img_size": False}, {}]
-    for flexible in tries[:-1]:
+    if config is None or not config.fixed_input_size:
+        return [{}]
+    vision_transformer = {"dynamic_img_size": True, "dynamic_img_pad": True}
+    return [vision_transformer, {"strict_img_size": False}, {}]
+
+
+def _first_that_builds(attempts: Sequence[Callable[[], Any]]) -> Any:
+    """Families differ in the settings that they know, and refuse others by a `TypeError`."""
+    for attempt in attempts[:-1]:
         try:
-            return timm.create_model(architecture, **settings, **flexible)
-        except TypeError:  # this family has no such setting
+            return attempt()
+        except TypeError:
             continue
-    return timm.create_model(architecture, **settings)
+    return attempts[-1]()
 
 
 def _torchvision_classifier(architecture: str, classes: int) -> nn.Module:
@@ -58,13 +78,39 @@ def _torchvision_classifier(architecture: str, classes: int) -> nn.Module:
 def _segmenter(backbone: Backbone, classes: int) -> nn.Module:
     import segmentation_models_pytorch as smp
 
-    net: nn.Module = smp.create_model(
-        backbone.head,
-        encoder_name=f"tu-{backbone.encoder}",
-        encoder_weights=None,
-        classes=classes,
-    )
+    def attempt(**settings: Any) -> nn.Module:
+        net: nn.Module = smp.create_model(
+            backbone.head,
+            encoder_name=f"tu-{backbone.encoder}",
+            encoder_weights=None,
+            classes=classes,
+            **settings,
+        )
+        return net
+
+    try:
+        net: nn.Module = _first_that_builds(
+            [partial(attempt, **more) for more in _any_size(backbone.encoder)]
+        )
+    except (ValueError, TypeError, RuntimeError, AttributeError, StopIteration) as error:
+        raise RecipeError(
+            f"encoder `{backbone.encoder}` cannot carry the decoder `{backbone.head}`: {error}",
+            hint="take an encoder with maps at strides 4 to 32; `automl models` lists some",
+        ) from error
+    _normalise_single_pixels(net)
     return net
+
+
+def _normalise_single_pixels(net: nn.Module) -> None:
+    """Batch norm cannot train on the one pixel that global pooling leaves of a single image."""
+    for branch in net.modules():
+        first = next(branch.children(), None)
+        if isinstance(first, nn.AdaptiveAvgPool2d) and first.output_size in (1, (1, 1)):
+            for module in branch.modules():
+                for name, child in module.named_children():
+                    if isinstance(child, nn.BatchNorm2d):
+                        channels = child.num_features
+                        setattr(module, name, nn.GroupNorm(gcd(32, channels), channels))
 
 
 def normalisation(backbone: Backbone) -> tuple[Three, Three]:

@@ -1,6 +1,7 @@
 """Detectors: a head on a backbone; normalised images in, losses or boxes with class indices out."""
 
 from collections.abc import Mapping
+from math import gcd
 from typing import Any
 
 import torch
@@ -74,8 +75,8 @@ def _to_float32(_module: nn.Module, _inputs: Any, output: Any) -> Any:
     if isinstance(output, Tensor):
         return output.float()
     if isinstance(output, Mapping):
-        return type(output)((name, _to_float32(_module, (), o)) for name, o in output.items())
-    return type(output)(_to_float32(_module, (), o) for o in output)
+        return {name: _to_float32(_module, (), one) for name, one in output.items()}
+    return type(output)(_to_float32(_module, (), one) for one in output)
 
 
 class Features(nn.Module):
@@ -159,13 +160,13 @@ def _smaller(inputs: int, outputs: int) -> nn.Module:
     middle = outputs // 2
     return nn.Sequential(
         nn.Conv2d(inputs, middle, 1, bias=False),
-        nn.GroupNorm(16, middle),
+        _group_norm(middle),
         nn.ReLU6(inplace=True),
         nn.Conv2d(middle, middle, 3, 2, 1, groups=middle, bias=False),
-        nn.GroupNorm(16, middle),
+        _group_norm(middle),
         nn.ReLU6(inplace=True),
         nn.Conv2d(middle, outputs, 1, bias=False),
-        nn.GroupNorm(16, outputs),
+        _group_norm(outputs),
         nn.ReLU6(inplace=True),
     )
 
@@ -230,7 +231,8 @@ def _retinanet(pyramid: Pyramid, classes: int, levels: int) -> nn.Module:
 
 
 def _group_norm(channels: int) -> nn.Module:
-    return nn.GroupNorm(32, channels)
+    """It does not mind small batches."""
+    return nn.GroupNorm(gcd(32, channels), channels)
 
 
 def _ssd(steps: Steps, classes: int, image_size: tuple[int, int]) -> nn.Module:
@@ -241,7 +243,7 @@ def _ssd(steps: Steps, classes: int, image_size: tuple[int, int]) -> nn.Module:
 
     anchors = DefaultBoxGenerator([[2, 3]] * len(steps.out_channels), scales=list(SSD_SCALES))
     per_place = anchors.num_anchors_per_location()
-    head = SSDLiteHead(steps.out_channels, per_place, classes + 1, nn.BatchNorm2d)
+    head = SSDLiteHead(steps.out_channels, per_place, classes + 1, _group_norm)
     net: nn.Module = SSD(steps, anchors, image_size, classes + 1, head=head, **_limits())
     return net
 
