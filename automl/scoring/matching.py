@@ -65,7 +65,7 @@ def overlaps(boxes: Array, truth: Array, crowd: Array) -> Array:
     """Intersection over union [boxes, truth]; over the detection's own area for a crowd."""
     low = np.maximum(boxes[:, None, :2], truth[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], truth[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(-1)
+    shared: Array = np.clip(high - low, 0, None).prod(-1)
     own = areas(boxes)[:, None]
     whole = np.where(crowd, own, own + areas(truth) - shared)
     overlap = np.zeros_like(shared)

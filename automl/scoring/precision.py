@@ -1,4 +1,4 @@
-"""Matches in, precision over recall out: COCO's average precision, its draws, the best threshold."""
+"""Matches in, precision over recall out: COCO's average precision, its draws, best threshold."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ def curve(hit: Array, ignored: Array, confidence: Array, positives: int) -> Curv
     right = (hit & ~ignored).cumsum(1, dtype=float)
     counted = (~ignored).cumsum(1, dtype=float)
     recall = right / positives
-    precision = right / (counted + np.spacing(1))
+    precision = right / np.maximum(counted, 1)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     for row in range(rows):
         at = np.searchsorted(recall[row], RECALLS)

@@ -1,0 +1,60 @@
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from automl.dataset import Task
+from automl.errors import AutomlError, DataError
+from automl.prediction import Prediction, Truth
+from automl.scoring.score import PRIMARY, score
+
+
+def test_primary__is_told_for_every_task():
+    assert set(PRIMARY) == set(get_args(Task))
+
+
+@pytest.mark.parametrize("task", get_args(Task))
+def test_score__no_images_is_an_error_with_a_cure(task):
+    with pytest.raises(DataError, match="split `test` has no images") as caught:
+        score(task, "test", ["x"], [])
+    assert caught.value.faults[0].hint
+
+
+@pytest.mark.parametrize(
+    ("task", "truth", "found"),
+    [
+        ("classification", {"label": 0}, {"probabilities": np.array([1.0])}),
+        (
+            "segmentation",
+            {"mask": np.zeros((2, 2), np.uint8)},
+            {"mask": np.zeros((2, 2), np.uint8)},
+        ),
+        (
+            "detection",
+            {"boxes": np.array([[0.0, 0, 5, 5]]), "labels": np.array([0])},
+            {
+                "boxes": np.array([[0.0, 0, 5, 5]]),
+                "labels": np.array([0]),
+                "confidences": np.array([0.5]),
+            },
+        ),
+    ],
+)
+def test_score__one_class_and_one_image_is_enough(task, truth, found):
+    scores = score(task, "val", ["x"], iter([(Truth("a", **truth), Prediction("a", **found))]))
+    assert (scores.task, scores.split, scores.images) == (task, "val", 1)
+    assert scores.primary == PRIMARY[task]
+    assert scores.value == 1
+
+
+@pytest.mark.parametrize("task", get_args(Task))
+def test_score__an_empty_truth_or_prediction_names_the_image(task):
+    with pytest.raises(AutomlError) as caught:
+        score(task, "val", ["x"], [(Truth("a.png"), Prediction("a.png"))])
+    assert caught.value.faults[0].where == "a.png"
+
+
+def test_score__pairs_of_different_images_are_refused():
+    pair = (Truth("a", label=0), Prediction("b", probabilities=np.array([1.0])))
+    with pytest.raises(AutomlError, match="`b` was judged by the truth of `a`"):
+        score("classification", "val", ["x"], [pair])
