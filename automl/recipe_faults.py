@@ -69,11 +69,11 @@ def _real_path(item: Any, tree: Node) -> KeyPath:
 
 
 def _child(node: Node, key: Any) -> Node | None:
-    if isinstance(node.value, dict):
-        return node.value.get(key)
-    if isinstance(node.value, list) and isinstance(key, int) and key < len(node.value):
-        return node.value[key]
-    return None
+    inside: Any = node.value
+    if isinstance(inside, list):
+        inside = dict(enumerate(inside))
+    child = inside.get(key) if isinstance(inside, dict) else None
+    return child if isinstance(child, Node) else None
 
 
 def _fault(path: KeyPath, items: list[dict[str, Any]], tree: Node, model: type[BaseModel]) -> Fault:

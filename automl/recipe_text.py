@@ -110,8 +110,9 @@ class _Reader:
         """The events of the text; what PyYAML raises becomes one line with its place."""
         try:
             for event in yaml.parse(text, Loader=yaml.SafeLoader):
-                if getattr(event, "tag", None) is not None:
-                    self._refuse(event, f"a tag (`{event.tag}`)", "write the value without a tag")
+                tag = getattr(event, "tag", None)
+                if tag is not None:
+                    self._refuse(event, f"a tag (`{tag}`)", "write the value without a tag")
                 if getattr(event, "anchor", None) is not None:
                     self._refuse(event, "an anchor or an alias", "write the value itself")
                 yield event
@@ -131,7 +132,7 @@ class _Reader:
         what = ", ".join(part for part in (error.context, error.problem) if part)
         return RecipeError(f"not valid YAML: {what}", where=where, hint=hint)
 
-    def _refuse(self, event: yaml.Event, message: str, hint: str) -> NoReturn:
+    def _refuse(self, event: Any, message: str, hint: str) -> NoReturn:
         where = self.origin.place(event.start_mark.line + 1, event.start_mark.column + 1)
         raise RecipeError(message, where=where, hint=hint)
 

@@ -17,7 +17,7 @@ PLAIN_S = 30.0
 
 
 class Terminal:
-    """Talk on stderr: a rewriting progress line on a terminal, elsewhere a plain one now and then."""
+    """Talk on stderr: a progress line that rewrites itself, or a plain line now and then."""
 
     def __init__(
         self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic

@@ -1,0 +1,60 @@
+"""`automl init`: a data set in, a short commented recipe for it out."""
+
+import os
+from pathlib import Path
+
+from automl.data.recognise import Recognised, recognise
+from automl.errors import UsageError
+from automl.recipe_text import dump
+from automl.recipe_tree import absolute
+from automl.scoring.score import PRIMARY
+from automl.talk import Talk
+
+_TEXT = """\
+# {why}
+task: {task}
+data:
+  path: {path}
+  format: {format}
+{classes}\
+model: auto             # or a name from `automl models --task {task}`
+effort: standard        # quick | standard | thorough
+licence: permissive     # any: models and weights of every licence
+# budget: 10m           # longest training time
+# augment: medium       # none | light | medium | heavy | a list of Albumentations transforms
+# train: {{epochs: 40}}   # any setting that `automl plan` shows
+# goal: {{metric: {metric}, at_least: 0.8}}   # exit code 5 where it is missed
+"""
+_MASK_CLASSES = """\
+  # classes: [sky, road]   # names in the order of the mask ids
+  # ignore: [255]          # mask ids that mean: no label
+"""
+
+
+def write_starter(data: Path, file: Path | None, talk: Talk) -> Path:
+    """Writes the recipe and returns its path; a file that is there is never replaced."""
+    found = recognise(data)
+    target = file or Path(f"{absolute(data).name or 'recipe'}.yaml")
+    talk.say(f"recognised: {found.format}, {found.task}: {found.why}")
+    try:
+        with target.open("x", encoding="utf-8") as recipe:
+            recipe.write(_text(found, data, target))
+    except FileExistsError:
+        hint = "name another file with `--out FILE`, or delete this one"
+        raise UsageError("the recipe is there already", where=str(target), hint=hint) from None
+    talk.say(f"next: automl run {target}")
+    return target
+
+
+def _text(found: Recognised, data: Path, target: Path) -> str:
+    whole, folder, here = absolute(data), absolute(target.parent), Path.cwd()
+    near = whole.is_relative_to(here) and folder.is_relative_to(here)
+    path = os.path.relpath(whole, folder) if near else whole
+    return _TEXT.format(
+        why=" ".join(f"{found.format}: {found.why}".split()),
+        task=found.task,
+        path=dump(Path(path).as_posix()).removesuffix("...\n").strip(),
+        format=found.format,
+        classes=_MASK_CLASSES if found.format == "masks" else "",
+        metric=PRIMARY[found.task],
+    )
