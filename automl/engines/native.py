@@ -19,6 +19,7 @@ from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
 from automl.engines import distributed
 from automl.engines.loader import Batch, TrainingSamples, stream
+from automl.engines.memory import keep_freed_memory
 from automl.engines.network import Learner, Network, build_network, load_network, loss_settings
 from automl.engines.optimiser import average, build_optimiser, rate, set_rate
 from automl.engines.protocol import Epoch, OnEpoch, OnStep, Trained
@@ -77,6 +78,7 @@ class Progress:
 def train(plan: Plan, dataset: Dataset, run: RunDir, on_epoch: OnEpoch, on_step: OnStep) -> Trained:
     """Trains what the plan says and leaves a bundle at `run.model`; resumes where it stopped."""
     torch.set_num_threads(plan.train.threads)
+    keep_freed_memory()
     world = distributed.join()
     device = world.device(plan.device)
     samples = TrainingSamples(plan, dataset)
