@@ -1,7 +1,7 @@
 """Predictions of a split as files: one JSON line an image, masks as PNG; passes them through."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ def written(found: Iterable[Prediction], folder: Path) -> Iterator[Prediction]:
             yield prediction
 
 
-def read(folder: Path) -> Iterator[Prediction]:
-    """Reads what `written` wrote."""
+def read(folder: Path, paths: Container[str] | None = None) -> Iterator[Prediction]:
+    """Reads what `written` wrote; of `paths` only, if they are given."""
     with (folder / "predictions.jsonl").open(encoding="utf-8") as lines:
-        for line in lines:
-            yield _prediction(json.loads(line), folder)
+        for line in map(json.loads, lines):
+            if paths is None or line["path"] in paths:
+                yield _prediction(line, folder)
 
 
 def _line(prediction: Prediction, number: int, folder: Path) -> dict[str, Any]:

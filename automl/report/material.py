@@ -1,0 +1,114 @@
+"""Everything a report is made from: the files of a run folder, each of which may be missing."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from automl.dataset import Dataset, Profile
+from automl.errors import DataError
+from automl.record import journal
+from automl.run_dir import RunDir
+
+
+@dataclass(frozen=True)
+class Material:
+    """The files of a run as plain values; empty where a stage has not run yet."""
+
+    run: RunDir
+    recipe: dict[str, Any] = field(default_factory=dict)
+    recipe_text: str = ""
+    plan: dict[str, Any] = field(default_factory=dict)
+    dataset: Dataset | None = None
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    profile: Profile | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def task(self) -> str:
+        """The task, from whichever file knows it."""
+        known = (self.plan, self.evaluation, self.recipe)
+        found = next((k["task"] for k in known if k.get("task")), "")
+        return str(found or (self.dataset.task if self.dataset else ""))
+
+    @property
+    def names(self) -> list[str]:
+        """Class names by index."""
+        return self.dataset.names if self.dataset else list(self.evaluation.get("per_class", {}))
+
+    @property
+    def epochs(self) -> list[dict[str, Any]]:
+        """One event per epoch of the last training."""
+        return journal.epochs(journal.last_training(self.events))
+
+    def event(self, name: str) -> dict[str, Any]:
+        """The last event of a kind, or nothing."""
+        return next((e for e in reversed(self.events) if e["event"] == name), {})
+
+
+def gather(run: RunDir) -> Material:
+    """Reads what is there."""
+    return Material(
+        run=run,
+        recipe=_yaml(run.recipe),
+        recipe_text=run.recipe.read_text(encoding="utf-8") if run.recipe.is_file() else "",
+        plan=_yaml(run.plan),
+        dataset=Dataset.read(run.dataset) if run.dataset.is_file() else None,
+        findings=_findings(run.findings),
+        profile=Profile.read(run.profile) if run.profile.is_file() else None,
+        provenance=_json(run.provenance),
+        events=journal.read(run.journal),
+        evaluation=_evaluation(run),
+        model=_json(run.model / "model.json"),
+    )
+
+
+def _evaluation(run: RunDir) -> dict[str, Any]:
+    """The full scores, or what the small file of numbers gives."""
+    if run.evaluation.is_file():
+        return _json(run.evaluation)
+    small = _json(run.metrics)
+    if not small:
+        return {}
+    heads = ("task", "split", "images", "primary")
+    head: dict[str, Any] = {k: small.pop(k) for k in heads if k in small}
+    per_class = small.pop("per_class", {})
+    return {**head, "metrics": small, "per_class": per_class}
+
+
+def _findings(path: Path) -> list[dict[str, Any]]:
+    """The findings, whether the file holds them bare or under a key."""
+    raw = _parsed(path)
+    if isinstance(raw, dict):
+        raw = raw.get("findings", [])
+    return [finding for finding in raw or [] if isinstance(finding, dict)]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    raw = _parsed(path)
+    return raw if isinstance(raw, dict) else {}
+
+
+def _parsed(path: Path) -> Any:
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(
+            f"`{path.name}` is damaged: {error}",
+            where=str(path),
+            hint="run the stage that writes it again",
+        ) from error
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    import yaml
+
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return raw if isinstance(raw, dict) else {}

@@ -1,0 +1,168 @@
+"""A run folder in, one self-contained HTML page out; stages that have not run are left out."""
+
+from pathlib import Path
+from typing import Any
+
+from automl.report import figures, headline, sections, words
+from automl.report.examples import ends
+from automl.report.material import Material, gather
+from automl.run_dir import RunDir
+from automl.tasks.palette import hexes
+
+LEGEND = 40
+"""More classes than this have no legend beside their masks."""
+
+COUNTED = {
+    "classification": "Images of the training split",
+    "segmentation": "Labelled pixels of the training split",
+    "detection": "Boxes of the training split",
+}
+EXAMPLES = {
+    "classification": "Images by the probability given to their true class.",
+    "segmentation": "Images by their mean IoU; hatched areas carry no label and are not judged.",
+    "detection": "Images by the F1 of their boxes at the confidence where F1 is best over all; "
+    "only boxes of at least that confidence are drawn.",
+}
+DIGESTS = ("Git commit", "Data digest", "Pretrained weights", "Trained weights", "Command")
+
+
+def write(run: RunDir) -> Path:
+    """Writes `report.html`; equal run folders give equal bytes."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("page.html.j2").render(context(gather(run)))
+    # In one step, so that a reader never meets half a page.
+    fresh = run.report.with_suffix(".html.new")
+    fresh.write_text(page, encoding="utf-8")
+    fresh.replace(run.report)
+    return run.report
+
+
+def context(material: Material) -> dict[str, Any]:
+    """Everything the template shows; empty values leave their section out."""
+    worst, best = ends(material)
+    return {
+        "run": material.run.id,
+        "task": material.task,
+        "headline": headline.headline(material),
+        "tiles": headline.tiles(material),
+        "facts": headline.facts(material),
+        "splits": sections.splits(material),
+        "data_facts": sections.data_facts(material),
+        "findings": sections.findings(material),
+        "checked": material.run.findings.is_file(),
+        "balance": _balance(material),
+        "balance_name": COUNTED.get(material.task, ""),
+        "choices": sections.choices(material),
+        "curves": _curves(material),
+        "classes": sections.classes(material),
+        "score_figures": _score_figures(material),
+        "confused": sections.confused(material),
+        "worst": worst,
+        "best": best,
+        "example_note": EXAMPLES.get(material.task, ""),
+        "legend": _legend(material) if worst or best else [],
+        "provenance": sections.provenance(material),
+        "mono": DIGESTS,
+        "packages": sorted((material.provenance.get("packages") or {}).items()),
+        "recipe": material.recipe_text.strip(),
+        "bundle": bool(material.model),
+    }
+
+
+def _balance(material: Material) -> Any:
+    """Bars of the training split's counts by class."""
+    if material.profile is None:
+        return ""
+    counts, title = material.profile.class_counts, COUNTED[material.profile.task]
+    return _safe(figures.bars(counts, title, counts=True))
+
+
+def _curves(material: Material) -> list[dict[str, str]]:
+    """Loss, validation metric and learning rate over the epochs."""
+    epochs = material.epochs
+    numbers = [e["epoch"] for e in epochs]
+    best = material.event("trained").get("best_epoch")
+    lr = {"lr": [e.get("lr") for e in epochs]}
+    drawn = (
+        ("Loss", _series(epochs, "losses"), "of the training split, mean of each epoch"),
+        ("Validation", _validation(material), "after each epoch"),
+        ("Learning rate", lr, "at the end of each epoch"),
+    )
+    made = [
+        {
+            "name": name,
+            "note": note,
+            "svg": _safe(figures.learning_curve(numbers, series, name, best=best)),
+        }
+        for name, series, note in drawn
+    ]
+    return [figure for figure in made if figure["svg"]]
+
+
+def _series(epochs: list[dict[str, Any]], key: str) -> dict[str, list[float | None]]:
+    """One list per name that any epoch has; None where an epoch lacks it."""
+    names = dict.fromkeys(name for e in epochs for name in e.get(key) or {})
+    return {name: [(e.get(key) or {}).get(name) for e in epochs] for name in names}
+
+
+def _validation(material: Material) -> dict[str, list[float | None]]:
+    """The primary metric first, then what is most worth comparing with it."""
+    series = _series(material.epochs, "metrics")
+    told = ("accuracy", "macro_f1", "miou", "dice", "map", "map50")
+    kept = [name for name in told if name in series] or list(series)[:3]
+    return {name: series[name] for name in kept}
+
+
+def _score_figures(material: Material) -> list[dict[str, str]]:
+    """Per class, then confusion or curves, then calibration."""
+    details = material.evaluation.get("details") or {}
+    main = sections.main_column(material)
+    values = {n: r.get(main) for n, r in (material.evaluation.get("per_class") or {}).items()}
+    unit = "pixels" if material.task == "segmentation" else "images"
+    drawn = [
+        (
+            "Confusion",
+            f"Rows are the truth, columns the prediction, in {unit}; "
+            "shade is the share of the row.",
+            figures.confusion(details.get("confusion") or [], material.names),
+        ),
+        (
+            "Precision over recall",
+            "At an IoU of 0.5; the number is the area under the curve.",
+            figures.precision_recall(details.get("curves") or {}),
+        ),
+        (
+            f"{words.metric(main)} by class",
+            "Undefined values are left out." if None in values.values() else "",
+            figures.bars(values, words.metric(main)),
+        ),
+        (
+            "Calibration",
+            "A model on the dashed line is as often right as it says.",
+            figures.calibration(details.get("calibration") or {}),
+        ),
+    ]
+    return [{"name": n, "note": note, "svg": _safe(svg)} for n, note, svg in drawn if svg]
+
+
+def _legend(material: Material) -> list[tuple[str, str]]:
+    """Class names with their colours, for masks and boxes."""
+    names = material.names
+    if material.task == "classification" or len(names) > LEGEND:
+        return []
+    return list(zip(names, hexes(len(names)), strict=True))
+
+
+def _safe(svg: str) -> Any:
+    """Our own SVG, whose text is escaped already."""
+    from markupsafe import Markup
+
+    return Markup(svg)  # noqa: S704

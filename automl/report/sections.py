@@ -1,0 +1,181 @@
+"""What the page says about a run: `Material` in, plain values for the template out."""
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Any
+
+from automl.dataset import SPLITS
+from automl.report import words
+from automl.report.material import Material
+
+Fact = tuple[str, str]
+_GROUPS = {"train": "Training", "augment": "Augmentation"}
+
+
+def splits(material: Material) -> list[dict[str, str]]:
+    """Images of each split, and whether the set brought the split or it was drawn."""
+    dataset = material.dataset
+    if dataset is None:
+        return []
+    counts, total = dataset.counts(), max(len(dataset.samples), 1)
+    return [
+        {
+            "name": name,
+            "images": words.number(counts[name]),
+            "share": words.share(counts[name] / total),
+            "origin": "as the set brings it" if name in dataset.brought_splits else "drawn",
+            "judged": "scored below" if name == material.evaluation.get("split") else "",
+        }
+        for name in SPLITS
+        if name in counts
+    ]
+
+
+def data_facts(material: Material) -> list[Fact]:
+    """The profile in words."""
+    profile, dataset = material.profile, material.dataset
+    found: list[Fact] = []
+    if dataset is not None:
+        found += [("Format", dataset.format), ("Where", dataset.root)]
+    if profile is not None:
+        sides = f"{profile.smallest_side} to {profile.largest_side} px"
+        found += [
+            ("Median image", f"{profile.width} × {profile.height} px"),
+            ("Sides", sides),
+            ("Channels", f"{profile.channels} of {profile.bit_depth} bits"),
+            ("Rarest to commonest class", words.number(float(profile.balance))),
+        ]
+        if profile.objects_per_image:
+            found.append(("Objects per image", f"{profile.objects_per_image:.1f}"))
+        if profile.object_size:
+            low, middle, high = (words.share(v) for v in profile.object_size)
+            found.append(("Object size", f"{middle} of the image ({low} to {high})"))
+    return found
+
+
+def findings(material: Material, shown: int = 5) -> list[dict[str, Any]]:
+    """Findings of one kind together, fatal ones first; a few files as examples."""
+    order = sorted(
+        material.findings, key=lambda f: (f.get("severity") != "fatal", str(f.get("code", "")))
+    )
+    groups = []
+    for (severity, code), found in groupby(
+        order, key=lambda f: (str(f.get("severity", "warning")), str(f.get("code", "")))
+    ):
+        some = list(found)
+        groups.append(
+            {
+                "severity": severity,
+                "code": code,
+                "count": words.number(len(some)),
+                "files": [(f.get("file", ""), f.get("reason", "")) for f in some[:shown]],
+                "more": max(0, len(some) - shown),
+                "cure": some[0].get("cure", ""),
+            }
+        )
+    return groups
+
+
+def choices(material: Material) -> list[dict[str, Any]]:
+    """Every decision of the plan by group: its value, why, and what would have been next."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for key, reason in (material.plan.get("reasons") or {}).items():
+        because = str(reason.get("because", ""))
+        rows.setdefault(_GROUPS.get(key.partition(".")[0], "Model and data"), []).append(
+            {
+                "key": key,
+                "value": words.setting(_leaf(material.plan, key.split("."))),
+                "because": because,
+                "runner_up": str(reason.get("runner_up") or ""),
+                "pinned": because.startswith("set "),
+            }
+        )
+    order = ["Model and data", *_GROUPS.values()]
+    return [{"name": name, "rows": rows[name]} for name in order if name in rows]
+
+
+def _leaf(plan: Mapping[str, Any], path: Iterable[str]) -> Any:
+    value: Any = plan
+    for part in path:
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def classes(material: Material) -> dict[str, Any]:
+    """The table by class; the first column draws a bar where it is a share."""
+    per_class = material.evaluation.get("per_class") or {}
+    columns = list(dict.fromkeys(key for row in per_class.values() for key in row))
+    main = main_column(material)
+    columns = sorted(columns, key=lambda c: c != main)
+    return {
+        "columns": [words.metric(c) for c in columns],
+        "main": words.metric(main) if main else "",
+        "rows": [
+            {
+                "name": name,
+                "cells": [words.number(row.get(c)) for c in columns],
+                "bar": round(100 * float(row.get(main) or 0), 1) if main else 0,
+            }
+            for name, row in per_class.items()
+        ],
+    }
+
+
+def main_column(material: Material) -> str:
+    """The number by which classes are compared."""
+    per_class = material.evaluation.get("per_class") or {}
+    known: Mapping[str, Any] = next(iter(per_class.values()), {})
+    order = ("f1", "recall") if material.task == "classification" else ("iou", "ap", "f1")
+    return next((column for column in order if column in known), "")
+
+
+def confused(material: Material, most: int = 10) -> list[dict[str, str]]:
+    """The pairs of classes that are mixed up most, by their share of the truth."""
+    matrix = (material.evaluation.get("details") or {}).get("confusion") or []
+    names = material.names
+    pairs = [
+        (count, count / sum(row), names[i], names[j])
+        for i, row in enumerate(matrix)
+        for j, count in enumerate(row)
+        if i != j and count
+    ]
+    return [
+        {"count": words.number(int(n)), "share": words.share(part), "truth": a, "predicted": b}
+        for n, part, a, b in sorted(pairs, key=lambda p: -p[0])[:most]
+    ]
+
+
+def provenance(material: Material) -> list[Fact]:
+    """Code, machine and digests."""
+    known, trained = material.provenance, material.event("trained")
+    git, machine = known.get("git") or {}, known.get("machine") or {}
+    weights = material.plan.get("weights") or {}
+    dirty = " with uncommitted changes" if git.get("dirty") else ""
+    digest = material.dataset.digest if material.dataset else known.get("dataset_digest", "")
+    cores = f", {words.plural(machine['cores'], 'core')}" if machine.get("cores") else ""
+    found = [
+        ("Run", material.run.id),
+        ("Started", words.moment(str(known.get("time", "")))),
+        ("Git commit", f"{git.get('commit', '')}{dirty}" if git.get("commit") else "none"),
+        ("Branch", git.get("branch", "")),
+        ("Remote", git.get("remote", "")),
+        ("Command", " ".join(map(str, known.get("command") or []))),
+        ("Machine", f"{machine.get('cpu', '')}{cores}" if machine else ""),
+        ("System", machine.get("os", "")),
+        ("Device", known.get("device") or material.plan.get("device", "")),
+        ("Threads, seed", _threads(known)),
+        ("Data digest", digest),
+        ("Pretrained weights", weights.get("sha256", "")),
+        ("Trained weights", trained.get("weights_digest") or _bundle_digest(material)),
+        ("Licence of the model", str(material.model.get("licence", ""))),
+    ]
+    return [(term, str(value)) for term, value in found if value]
+
+
+def _threads(known: Mapping[str, Any]) -> str:
+    return f"{known['threads']}, {known.get('seed', '–')}" if "threads" in known else ""
+
+
+def _bundle_digest(material: Material) -> str:
+    weights = material.model.get("weights") or {}
+    return str(weights.get("sha256") or material.model.get("weights_sha256") or "")
