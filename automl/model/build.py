@@ -15,6 +15,7 @@ from automl.planning.backbones import Backbone
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 STAGES = 5  # a backbone halves its image about five times
+HEAD_DEVIATION = 0.02  # as vision transformers are drawn
 Three = tuple[float, float, float]
 
 
@@ -66,6 +67,21 @@ def _first_that_builds(attempts: Sequence[Callable[[], Any]]) -> Any:
         except TypeError:
             continue
     return attempts[-1]()
+
+
+def _with_calm_head(net: Any) -> nn.Module:
+    """Lets the new classifier start near equal probabilities.
+
+    timm draws that of the EfficientNet and MobileNet families with a deviation of
+    1 / sqrt(classes): for two classes the first loss is 2.5 instead of 0.7, and the backbone pays.
+    """
+    heads = net.get_classifier()
+    for head in heads if isinstance(heads, tuple) else (heads,):
+        if isinstance(head, nn.Linear):
+            nn.init.trunc_normal_(head.weight, std=HEAD_DEVIATION)
+            nn.init.zeros_(head.bias)
+    kept: nn.Module = net
+    return kept
 
 
 def _torchvision_classifier(architecture: str, classes: int) -> nn.Module:
