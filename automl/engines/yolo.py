@@ -21,7 +21,7 @@ from automl.engines.signals import watch
 from automl.engines.yolo_layout import write_layout
 from automl.engines.yolo_net import architecture, build_net, detections, load_pretrained
 from automl.engines.yolo_settings import NOT_USED, arguments, frame, load_ultralytics, logged
-from automl.errors import MachineError, NumbersError
+from automl.errors import MachineError, NumbersError, RecipeError
 from automl.model import bundle as bundles
 from automl.model.preprocess import Preprocess
 from automl.model.weights import file_of, sha256
@@ -93,7 +93,14 @@ def _train(
     with watch() as stop, logged(run.engine / "ultralytics.log"):
         job = Job(plan, dataset, images, run.checkpoints, *made, *watched, stop)
         try:
-            Trainer(job).train()
+            trainer = Trainer(job)
+        except (ValueError, TypeError) as error:  # it checks the ranges of its settings here
+            raise RecipeError(
+                f"Ultralytics refuses a setting: {error}",
+                hint="change the key under `train` that `automl plan` shows with this value",
+            ) from error
+        try:
+            trainer.train()
         except torch.OutOfMemoryError as error:
             raise NumbersError(
                 f"out of memory on `{plan.device}` with {plan.train.micro_batch} images at once",

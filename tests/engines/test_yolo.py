@@ -1,14 +1,23 @@
 """Ultralytics' trainer on a drawn set; the default tests look at the line and the files."""
 
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from automl.dataset import Class, Dataset, Sample
 from automl.engines import yolo
-from automl.errors import Interrupted
+from automl.engines.checkpoint import newest
+from automl.engines.yolo_net import architecture, build_net
+from automl.engines.yolo_settings import load_ultralytics
+from automl.errors import Interrupted, MachineError, NumbersError, RecipeError
 from automl.model import bundle as bundles
 from automl.plan import Augment, Plan, Train, Weights
 from automl.prediction import Truth
@@ -146,3 +155,201 @@ def test_train__leaves_a_bundle_that_predicts(tmp_path, dataset, model):
         assert (prediction.boxes <= SIDE).all()
         assert set(prediction.labels) <= {0, 1}
     assert judged(dataset, found).metrics["map50"] == pytest.approx(max(judge.scores))
+
+
+@pytest.mark.parametrize("model", [pytest.param("yolo11n", marks=pytest.mark.slow), "yolo26n"])
+def test_train__resumed_ends_in_the_same_bits(tmp_path, dataset, model):
+    plan = make_plan(model, policy="heavy", epochs=3, warmup_epochs=1.0)
+    straight, resumed = RunDir(tmp_path / "a"), RunDir(tmp_path / "b")
+    train(plan, dataset, straight)
+    with pytest.raises(Interrupted):
+        train(plan, dataset, resumed, fail_after=2)
+    _, judge = train(plan, dataset, resumed)
+    assert [e.number for e in judge.epochs] == [2, 3]
+    ends = [newest(run.checkpoints) for run in (straight, resumed)]
+    for name, tensors in ends[0].tensors.items():
+        assert all(torch.equal(t, ends[1].tensors[name][key]) for key, t in tensors.items())
+    digests = [bundles.read(run.model).weights_sha256 for run in (straight, resumed)]
+    assert digests[0] == digests[1]
+
+
+def test_train__finished_is_not_trained_again(tmp_path, dataset):
+    run = RunDir(tmp_path / "run")
+    first, _ = train(make_plan(), dataset, run)
+    digest = bundles.read(run.model).weights_sha256
+    again, judge = train(make_plan(), dataset, run)
+    assert judge.epochs == []
+    assert again == first
+    assert bundles.read(run.model).weights_sha256 == digest
+
+
+def test_train__stops_by_a_signal(tmp_path, dataset):
+    run = RunDir(tmp_path / "run")
+    judge = Judge(dataset)
+
+    def on_step(epoch, step, steps, loss):
+        if (epoch, step) == (2, 1):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="SIGTERM; 1 finished epochs are saved"):
+        yolo.train(make_plan(epochs=3), dataset, run, judge.on_epoch, on_step)
+    assert newest(run.checkpoints).epoch == 1
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_train__keeps_the_budget(tmp_path, dataset):
+    plan = make_plan(epochs=5).model_copy(update={"budget_s": 0.01})
+    trained, judge = train(plan, dataset, RunDir(tmp_path / "run"))
+    assert len(judge.epochs) == 1
+    assert trained.epochs == 1
+    assert trained.stopped_early
+
+
+def test_train__stops_without_progress(tmp_path, dataset):
+    run = RunDir(tmp_path / "run")
+    scores = iter([0.4, 0.5, 0.3, 0.3, 0.3, 0.3])
+
+    def on_epoch(epoch):
+        return next(scores)
+
+    plan = make_plan(epochs=6, patience=2)
+    trained = yolo.train(plan, dataset, run, on_epoch, lambda *_: None)
+    assert (trained.epochs, trained.best_epoch, trained.stopped_early) == (4, 2, True)
+
+
+def pretrained(folder, spoil=False):
+    """A donor for 80 classes in the store, as Ultralytics publishes them."""
+    load_ultralytics(folder / "config")
+    donor = build_net(architecture("yolo11n.yaml"), classes=80)
+    if spoil:
+        donor.state_dict()["model.0.conv.weight"].fill_(float("nan"))
+    torch.save({"model": donor, "train_args": {}}, folder / "yolo11n.pt")
+    weights = Weights(source="store", name="yolo11n.pt", covers="all")
+    return donor, make_plan(lr=1e-9).model_copy(update={"weights": weights})
+
+
+def test_train__begins_from_pretrained_weights(tmp_path, dataset, monkeypatch):
+    monkeypatch.setenv("AUTOML_WEIGHTS", str(tmp_path))
+    donor, plan = pretrained(tmp_path)
+    run = RunDir(tmp_path / "run")
+    train(plan, dataset, run)
+    name = "model.2.cv1.conv.weight"
+    began, ended = donor.state_dict()[name], bundles.load_state(run.model)[name]
+    assert torch.allclose(ended, began.float(), atol=1e-6)
+    assert bundles.read(run.model).extra["donor_classes"] == 80
+    assert list(yolo.predict(run.model, images_of(dataset), "cpu"))
+    changed = plan.weights.model_copy(update={"sha256": "0" * 64})
+    with pytest.raises(MachineError, match="not those of the plan"):
+        train(plan.model_copy(update={"weights": changed}), dataset, RunDir(tmp_path / "other"))
+
+
+def test_train__says_where_the_numbers_end(tmp_path, dataset, monkeypatch):
+    monkeypatch.setenv("AUTOML_WEIGHTS", str(tmp_path))
+    _, plan = pretrained(tmp_path, spoil=True)
+    with pytest.raises(NumbersError, match="epoch 1, step 1") as caught:
+        train(plan, dataset, RunDir(tmp_path / "run"))
+    assert "train.lr" in caught.value.faults[0].hint
+
+
+def test_train__refuses_what_its_trainer_cannot_take(tmp_path, dataset):
+    with pytest.raises(RecipeError, match="lr0"):
+        train(make_plan(lr=2.0), dataset, RunDir(tmp_path / "run"))
+
+
+def test_train__fits_rectangles(tmp_path, dataset):
+    wide = [replace(s, width=2 * s.width) for s in dataset.samples]
+    folder = tmp_path / "wide"
+    for sample, (_, image) in zip(
+        dataset.samples,
+        [*images_of(dataset, "train"), *images_of(dataset, "val")],
+        strict=True,
+    ):
+        (folder / sample.path).parent.mkdir(parents=True, exist_ok=True)
+        data = cv2.imencode(".png", image[:, ::-1].repeat(2, 1))[1]
+        (folder / sample.path).write_bytes(data.tobytes())
+    plan = make_plan(image_size=(64, 128))
+    run = RunDir(tmp_path / "run")
+    train(plan, replace(dataset, root=str(folder), samples=tuple(wide)), run)
+    assert bundles.read(run.model).preprocess.size == (64, 128)
+
+
+def test_train__missing_package(tmp_path):
+    code = """
+import sys
+from pathlib import Path
+from automl.engines.yolo_settings import load_ultralytics
+from automl.errors import MachineError
+
+class Gone:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "ultralytics":
+            raise ModuleNotFoundError("no", name=name)
+
+sys.meta_path.insert(0, Gone)
+try:
+    load_ultralytics(Path(sys.argv[1]))
+except MachineError as error:
+    sys.exit(0 if "automl-vision[yolo]" in error.faults[0].hint else 1)
+sys.exit(2)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    assert subprocess.run(command, check=False).returncode == 0
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from tests.engines.test_yolo import make_plan, train, write_set, yolo, images_of
+from automl.run_dir import RunDir
+data = write_set(Path("set"), train=4, val=1)
+run = RunDir(Path(sys.argv[1]))
+train(make_plan(), data, run)
+list(yolo.predict(run.model, images_of(data), "cpu"))
+"""
+
+
+def test_train__writes_into_the_run_only_and_says_nothing(tmp_path):
+    home, work = tmp_path / "home", tmp_path / "work"
+    for folder in (home, work, tmp_path / "tmp"):
+        folder.mkdir()
+    package = Path(yolo.__file__).parents[2]
+    installed = Path(torch.__file__).parents[1] / "ultralytics"
+    before = contents(installed)
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", SCRIPT, str(tmp_path / "runs" / "one")],
+        cwd=work,
+        env={
+            "PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "HOME": str(home),
+            "TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(package),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert contents(installed) == before
+    assert {p for p in contents(work) if not p.startswith("set")} == set()
+    assert all(p.endswith(".png") for p in contents(work))
+    assert contents(home) == contents(tmp_path / "tmp") == {}
+    assert (tmp_path / "runs" / "one" / "engine" / "ultralytics.log").stat().st_size
+
+
+def contents(folder):
+    """Size and time of every file but compiled ones."""
+    return {
+        str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns)
+        for p in folder.rglob("*")
+        if p.is_file() and p.suffix != ".pyc"
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["yolo11n", "yolo26n"])
+def test_train__learns(tmp_path, model):
+    learnt = write_set(tmp_path / "data", train=48, val=12)
+    plan = make_plan(model, policy="light", epochs=80, batch_size=8, micro_batch=8, lr=3e-3)
+    trained, judge = train(plan, learnt, RunDir(tmp_path / "run"))
+    found = list(yolo.predict(trained.bundle, images_of(learnt), "cpu"))
+    assert judged(learnt, found).metrics["map50"] >= 0.8
+    assert judge.scores[0] < 0.5
