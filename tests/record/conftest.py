@@ -61,10 +61,11 @@ def make_plan(**changes) -> Plan:
 
 
 def write_images(folder: Path) -> None:
+    rng = np.random.default_rng(0)
     for name in ("cat", "dog"):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for number in range(3):
-            pixels = np.random.default_rng(number).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+            pixels = rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)
             cv2.imwrite(str(folder / name / f"{number}.png"), pixels)
 
 
@@ -192,3 +193,17 @@ def store(template_store, workspace) -> str:
     """The URI of a ready store in the workspace, where `auto` finds it as well."""
     shutil.copy(template_store, workspace / "mlflow.db")
     return f"sqlite:///{workspace / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="session")
+def template_repository(tmp_path_factory) -> Path:
+    """A Git + DVC repository with its first commit, to be copied."""
+    folder = tmp_path_factory.mktemp("repository-template")
+    who = ("-c", "user.name=A Tester", "-c", "user.email=tester@example.com")
+    quiet = "[core]\n    analytics = false\n    check_update = false\n"
+    subprocess.run(["git", "init", "-q"], check=True, cwd=folder)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True, cwd=folder)
+    (folder / ".dvc" / "config").write_text(quiet)
+    subprocess.run(["git", "add", "--all"], check=True, cwd=folder)
+    subprocess.run(["git", *who, "commit", "-qm", "start"], check=True, cwd=folder)
+    return folder
