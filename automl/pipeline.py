@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from automl.dataset import Dataset, Finding, Profile, SplitName, write_json
-from automl.errors import DataError, Fault, GateError, UsageError
+from automl.errors import DataError, Fault, GateError, MachineError, UsageError
 from automl.plan import Plan
 from automl.recipe import Recipe
 from automl.run_dir import RunDir
@@ -62,6 +62,7 @@ def run(
         plan(recipe, run, talk, device=device, smoke=smoke)
     train(run, talk)
     scores = evaluate(run, talk)
+    _journal(run).write("scores", split=scores.split, metrics=scores.metrics)
     report(run, talk)
     _journal(run).write("end", seconds=round(time.monotonic() - began, 3))
     recorded = record(run, talk)
@@ -95,6 +96,7 @@ def plan(
     from automl.model.weights import at_hand, hub
     from automl.planning.hardware import probe
     from automl.planning.rules import make_plan
+    from automl.recipe import write_recipe
 
     def pretrained(backbone: Any) -> Any:
         return at_hand(backbone) or (hub(backbone) if recipe.weights == "pretrained" else None)
@@ -103,6 +105,7 @@ def plan(
     profile = Profile.read(_needed(run.profile, "prepare"))
     made = make_plan(recipe, dataset, profile, probe(device), pretrained, smoke=smoke)
     made.write(run.plan)
+    write_recipe(recipe, run.recipe)  # what was planned, should it differ from what was prepared
     height, width = made.train.image_size
     talk.say(
         f"plan: {made.model}, {made.train.epochs} epochs at {height}x{width} px, "
@@ -169,7 +172,6 @@ def evaluate(run: RunDir, talk: Talk) -> "Scores":
     pairs = _with_truth(dataset, split, written(shown, run.predictions))
     scores = score(plan.task, split, dataset.names, pairs)
     scores.write(run.metrics, run.evaluation)
-    _journal(run).write("scores", split=split, metrics=scores.metrics)
     write_plots(run)
     talk.say(f"scores: {scores.primary} {scores.value:.4f} on {total} {split} images")
     return scores
@@ -187,18 +189,32 @@ def report(run: RunDir, talk: Talk) -> Path:
 
 def record(run: RunDir, talk: Talk) -> Recorded:
     """Run folder -> DVC-tracked data and model, MLflow run and registered model."""
-    from automl.recipe import read_recipe
-    from automl.record import dvc_workspace, mlflow_store
+    from automl.recipe import load_recipe
+    from automl.record import dvc_workspace
 
-    recipe = read_recipe(_needed(run.recipe, "prepare"))
+    recipe = load_recipe(_needed(run.recipe, "prepare"))
     dataset = Dataset.read(_needed(run.dataset, "prepare"))
     _needed(run.metrics, "evaluate")
     tracked = dvc_workspace.track(run, dataset, recipe)
     if tracked is not None and tracked.note:
         talk.say(f"dvc: {tracked.note}")
-    recorded = Recorded(mlflow_store.record(run, recipe), tracked)
+    recorded = Recorded(_delivered(run, recipe, tracked, talk), tracked)
     write_json(run.record, {k: asdict(v) if v else None for k, v in vars(recorded).items()})
     return recorded
+
+
+def _delivered(
+    run: RunDir, recipe: Recipe, tracked: "DvcRecord | None", talk: Talk
+) -> "MlflowRecord | None":
+    """The run in MLflow. A store that cannot be reached costs the record, never the run."""
+    from automl.record import mlflow_store
+
+    try:
+        return mlflow_store.record(run, recipe, tracked)
+    except MachineError as error:
+        for fault in error.faults:
+            talk.say(f"mlflow: {fault.message}; {fault.hint} ({fault.where})")
+        return None
 
 
 def check_goal(run: RunDir) -> None:
