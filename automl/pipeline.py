@@ -189,10 +189,10 @@ def report(run: RunDir, talk: Talk) -> Path:
 
 def record(run: RunDir, talk: Talk) -> Recorded:
     """Run folder -> DVC-tracked data and model, MLflow run and registered model."""
-    from automl.recipe import load_recipe
+    from automl.recipe import read_recipe
     from automl.record import dvc_workspace
 
-    recipe = load_recipe(_needed(run.recipe, "prepare"))
+    recipe = read_recipe(_needed(run.recipe, "prepare"))
     dataset = Dataset.read(_needed(run.dataset, "prepare"))
     _needed(run.metrics, "evaluate")
     tracked = dvc_workspace.track(run, dataset, recipe)
