@@ -43,11 +43,11 @@ def _cell(image: np.ndarray, caption: str, side: int) -> np.ndarray:
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC if scale < 4 else cv2.INTER_NEAREST
     shown = cv2.resize(image, size, interpolation=how)
-    letters = Lettering(cv2.FontFace("sans"), 15)
+    letters = Lettering(cv2.FontFace("sans"), 15, side)
     cell = _blank(shown.shape[0] + letters.height + 4, side)
     left = (side - shown.shape[1]) // 2
     cell[: shown.shape[0], left : left + shown.shape[1]] = shown
-    letters.put(cell, letters.fit(caption, side), (0, shown.shape[0] + 2), _INK)
+    letters.put(cell, letters.fit(caption, letters.room), (0, shown.shape[0] + 2), _INK)
     return cell
 
 

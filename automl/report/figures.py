@@ -39,14 +39,17 @@ def learning_curve(
             ax.plot(epochs, values, marker="o" if len(epochs) < 25 else None, ms=3, **style)
         if best is not None and len(epochs) > 1:
             ax.axvline(best, color=SOFT, lw=1, ls=(0, (3, 3)))
+            left = best < (epochs[0] + epochs[-1]) / 2
             ax.annotate(
-                f"best: {best}", (best, 1), (3, -2), xycoords=("data", "axes fraction"),
-                textcoords="offset points", fontsize=8.5, color=SOFT, va="top",
-                ha="left" if best < (epochs[0] + epochs[-1]) / 2 else "right",
+                f"best: {best}", (best, 1), (4 if left else -4, -2), va="top", fontsize=8.5,
+                xycoords=("data", "axes fraction"), textcoords="offset points",
+                ha="left" if left else "right", color=SOFT,
             )  # fmt: skip
         _epoch_axis(ax, epochs)
         if _spread(kept) > 50:
             ax.set_yscale("log")
+        else:
+            ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4))
         if len(kept) > 1:
             ax.legend()
         return to_svg(figure, f"{title} over {len(epochs)} epochs. {_ends(kept)}")
@@ -117,9 +120,14 @@ def _shade(ax: "Axes", shares: np.ndarray) -> None:
     ax.set_aspect("equal")
 
 
+def are_counts(table: Any) -> bool:
+    """Whether the cells show counts: while those have four digits at most."""
+    return float(np.max(table, initial=0)) < 10_000
+
+
 def _cell_numbers(ax: "Axes", table: np.ndarray, shares: np.ndarray) -> None:
     """Counts while they are short, otherwise percent of the row."""
-    counted = float(table.max()) < 10_000
+    counted = are_counts(table)
     for (row, column), share in np.ndenumerate(shares):
         if table[row, column] == 0:
             continue

@@ -86,12 +86,12 @@ def _goal(material: Material) -> dict[str, Any] | None:
     if not goal:
         return None
     value = (material.evaluation.get("metrics") or {}).get(goal["metric"])
-    text = f"{words.metric(goal['metric'])} of at least {goal['at_least']:g}"
+    name, least = words.metric(goal["metric"]), f"{goal['at_least']:g}"
     if value is None:
-        return {"state": "open", "word": "Goal not judged yet", "text": text}
+        return {"state": "open", "word": "Goal not judged yet", "text": f"{name} ≥ {least}"}
     if value >= goal["at_least"]:
-        return {"state": "met", "word": "Goal met", "text": f"{text}: {words.number(value)}"}
-    return {"state": "missed", "word": "Goal not met", "text": f"{text}: {words.number(value)}"}
+        return {"state": "met", "word": "Goal met", "text": f"{name} {value:.3f} ≥ {least}"}
+    return {"state": "missed", "word": "Goal not met", "text": f"{name} {value:.3f} < {least}"}
 
 
 def tiles(material: Material, most: int = 8) -> list[dict[str, Any]]:
@@ -154,4 +154,6 @@ def _epochs(material: Material) -> str:
     if trained.get("stopped_early"):
         said.append("stopped early")
     resumed = sum(e["event"] == "resume" for e in material.events)
-    return ", ".join([*said, f"resumed {resumed} ×"] if resumed else said)
+    if resumed:
+        said.append("resumed once" if resumed == 1 else f"resumed {resumed} times")
+    return ", ".join(said)

@@ -7,6 +7,7 @@ from automl.report import figures, headline, sections, words
 from automl.report.examples import ends
 from automl.report.material import Material, gather
 from automl.run_dir import RunDir
+from automl.tasks.draw import is_tinted
 from automl.tasks.palette import hexes
 
 LEGEND = 40
@@ -23,6 +24,7 @@ EXAMPLES = {
     "detection": "Images by the F1 of their boxes at the confidence where F1 is best over all; "
     "only boxes of at least that confidence are drawn.",
 }
+SCORED = {"classification": "p", "segmentation": "IoU", "detection": "F1"}
 DIGESTS = ("Git commit", "Data digest", "Pretrained weights", "Trained weights", "Command")
 
 
@@ -68,6 +70,7 @@ def context(material: Material) -> dict[str, Any]:
         "worst": worst,
         "best": best,
         "example_note": EXAMPLES.get(material.task, ""),
+        "score_name": SCORED.get(material.task, ""),
         "legend": _legend(material) if worst or best else [],
         "provenance": sections.provenance(material),
         "mono": DIGESTS,
@@ -126,13 +129,12 @@ def _score_figures(material: Material) -> list[dict[str, str]]:
     details = material.evaluation.get("details") or {}
     main = sections.main_column(material)
     values = {n: r.get(main) for n, r in (material.evaluation.get("per_class") or {}).items()}
-    unit = "pixels" if material.task == "segmentation" else "images"
+    matrix = details.get("confusion") or []
     drawn = [
         (
             "Confusion",
-            f"Rows are the truth, columns the prediction, in {unit}; "
-            "shade is the share of the row.",
-            figures.confusion(details.get("confusion") or [], material.names),
+            _confusion_note(matrix, material.task),
+            figures.confusion(matrix, material.names),
         ),
         (
             "Precision over recall",
@@ -153,12 +155,23 @@ def _score_figures(material: Material) -> list[dict[str, str]]:
     return [{"name": n, "note": note, "svg": _safe(svg)} for n, note, svg in drawn if svg]
 
 
+def _confusion_note(matrix: list[list[float]], task: str) -> str:
+    """What the numbers in the cells are."""
+    said = "Rows are the truth, columns the prediction; the shade is the share of the row"
+    if len(matrix) > figures.NUMBERED:
+        return said + "."
+    counted = figures.are_counts(matrix)
+    unit = "pixels" if task == "segmentation" else "images"
+    return f"{said}, the number {unit if counted else f'the percentage of its {unit}'}."
+
+
 def _legend(material: Material) -> list[tuple[str, str]]:
     """Class names with their colours, for masks and boxes."""
     names = material.names
     if material.task == "classification" or len(names) > LEGEND:
         return []
-    return list(zip(names, hexes(len(names)), strict=True))
+    pairs = zip(names, hexes(len(names)), strict=True)
+    return [pair for pair in pairs if material.task == "detection" or is_tinted(pair[0])]
 
 
 def _safe(svg: str) -> Any:

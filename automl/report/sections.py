@@ -24,7 +24,7 @@ def splits(material: Material) -> list[dict[str, str]]:
             "images": words.number(counts[name]),
             "share": words.share(counts[name] / total),
             "origin": "as the set brings it" if name in dataset.brought_splits else "drawn",
-            "judged": "scored below" if name == material.evaluation.get("split") else "",
+            "judged": "scored" if name == material.evaluation.get("split") else "",
         }
         for name in SPLITS
         if name in counts
@@ -42,8 +42,8 @@ def data_facts(material: Material) -> list[Fact]:
         found += [
             ("Median image", f"{profile.width} × {profile.height} px"),
             ("Sides", sides),
-            ("Channels", f"{profile.channels} of {profile.bit_depth} bits"),
-            ("Rarest to commonest class", words.number(float(profile.balance))),
+            ("Channels", f"{profile.channels} × {profile.bit_depth} bit"),
+            ("Rarest to commonest class", f"1 : {1 / max(profile.balance, 1e-9):,.3g}"),
         ]
         if profile.objects_per_image:
             found.append(("Objects per image", f"{profile.objects_per_image:.1f}"))
@@ -84,7 +84,7 @@ def choices(material: Material) -> list[dict[str, Any]]:
         rows.setdefault(_GROUPS.get(key.partition(".")[0], "Model and data"), []).append(
             {
                 "key": key,
-                "value": words.setting(_leaf(material.plan, key.split("."))),
+                "value": _value(material.plan, key),
                 "because": because,
                 "runner_up": str(reason.get("runner_up") or ""),
                 "pinned": because.startswith("set "),
@@ -92,6 +92,14 @@ def choices(material: Material) -> list[dict[str, Any]]:
         )
     order = ["Model and data", *_GROUPS.values()]
     return [{"name": name, "rows": rows[name]} for name in order if name in rows]
+
+
+def _value(plan: Mapping[str, Any], key: str) -> str:
+    """What the plan holds under a dotted path; keys that end in `_s` are seconds."""
+    value = _leaf(plan, key.split("."))
+    if key.endswith("_s") and isinstance(value, int | float):
+        return words.seconds(value)
+    return words.setting(value)
 
 
 def _leaf(plan: Mapping[str, Any], path: Iterable[str]) -> Any:

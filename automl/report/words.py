@@ -1,8 +1,10 @@
 """How values are said on the page: numbers, times, metrics and settings as short text."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+_DIGEST = re.compile("[0-9a-f]{40,}")
 _METRICS = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
@@ -74,7 +76,7 @@ def moment(stamp: str) -> str:
 def setting(value: Any) -> str:
     """A value of the plan: sizes as `224 × 224`, transforms by name, numbers without noise."""
     match value:
-        case None | "" | [] | () | {}:
+        case _ if value is None or value in ("", [], (), {}):
             return "–"
         case bool():
             return "yes" if value else "no"
@@ -86,6 +88,8 @@ def setting(value: Any) -> str:
             return ", ".join(setting(v) for v in value)
         case Mapping():
             return ", ".join(_pair(k, v) for k, v in value.items())
+        case str() if _DIGEST.fullmatch(value):
+            return value[:12] + "…"
         case _:
             return str(value)
 

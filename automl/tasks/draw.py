@@ -29,23 +29,32 @@ def draw(
 ) -> np.ndarray:
     """A new RGB image with the annotation or answer on it.
 
-    Boxes below the confidence `least` are left out; `longest` limits the longer side in pixels.
+    Boxes below the confidence `least` are left out. `longest` makes a thumbnail: it limits the
+    longer side in pixels, and its text is large and short.
     """
     factor = _factor(image.shape[0], image.shape[1], longest)
     canvas = _resized(image, factor)
+    letters = Lettering.on(canvas, thumbnail=longest is not None)
     if shown.mask is not None:
         mask = _fitted(shown.mask, canvas.shape[1], canvas.shape[0])
-        return _with_mask(canvas, names, mask)
+        return _with_mask(canvas, names, mask, letters)
     if shown.boxes is not None:
-        return _with_boxes(canvas, names, shown, least, factor)
-    return _with_caption(canvas, _caption(names, shown))
+        return _with_boxes(canvas, _boxes(names, shown, least, factor), letters)
+    return _with_caption(canvas, _caption(names, shown), letters)
+
+
+def is_tinted(name: str) -> bool:
+    """Whether a mask's class is coloured; what is only background stays as it is."""
+    return name.strip().lower() not in _NO_TINT
 
 
 def _factor(height: int, width: int, longest: int | None) -> float:
     """How much larger the drawing is than the image."""
     side = max(height, width)
-    if side < LEGIBLE:
+    if side * 4 <= LEGIBLE:
         return float(-(-LEGIBLE // side))
+    if side < LEGIBLE:
+        return LEGIBLE / side
     return longest / side if longest and side > longest else 1.0
 
 
@@ -103,15 +112,8 @@ def _boxes(names: list[str], shown: Truth | Prediction, least: float, factor: fl
     return [box for _, box in sorted(found, key=lambda pair: -pair[0])]
 
 
-def _with_boxes(
-    canvas: np.ndarray,
-    names: list[str],
-    shown: Truth | Prediction,
-    least: float,
-    factor: float,
-) -> np.ndarray:
+def _with_boxes(canvas: np.ndarray, found: list[_Box], letters: Lettering) -> np.ndarray:
     """Outlines with a dark rim, so that they stand out on any image, then the tags above all."""
-    found = _boxes(names, shown, least, factor)
     tints = colours(256)
     line = max(2, max(canvas.shape[:2]) // 240)
     for box in reversed(found):
@@ -119,10 +121,9 @@ def _with_boxes(
         near, far = box.rect[:2], (box.rect[2] - 1, box.rect[3] - 1)
         cv2.rectangle(canvas, near, far, _DARK, line + 2)
         cv2.rectangle(canvas, near, far, colour, 1 if box.crowd else line)
-    letters = Lettering.on(canvas)
     placed: list[Rect] = []
     for box in found:
-        text = letters.fit(box.name, canvas.shape[1] - letters.size, box.tail)
+        text = letters.fit(box.name, letters.room, box.tail)
         width, height = tag_size(text, letters)
         rect = _place(box.rect, (width, height), canvas, placed)
         if rect is None and len(found) >= _CROWDED:
@@ -149,13 +150,15 @@ def _place(box: Rect, size: tuple[int, int], canvas: np.ndarray, placed: list[Re
 # Masks ------------------------------------------------------------------------------------
 
 
-def _with_mask(canvas: np.ndarray, names: list[str], mask: np.ndarray) -> np.ndarray:
+def _with_mask(
+    canvas: np.ndarray, names: list[str], mask: np.ndarray, letters: Lettering
+) -> np.ndarray:
     """Tints every class but a background, outlines its regions, hatches what has no label."""
     tints = colours(256)
     tinted = np.ones(256, dtype=bool)
     tinted[IGNORE] = False
     for index, name in enumerate(names[:255]):
-        tinted[index] = name.strip().lower() not in _NO_TINT
+        tinted[index] = is_tinted(name)
     layer, where = tints[mask], tinted[mask]
     out = canvas.copy()
     out[where] = (canvas[where] * 0.55 + layer[where] * 0.45).astype(np.uint8)
@@ -163,7 +166,7 @@ def _with_mask(canvas: np.ndarray, names: list[str], mask: np.ndarray) -> np.nda
     edge = _edges(mask, max(1, max(canvas.shape[:2]) // 300))
     out[edge & where] = layer[edge & where]
     out[edge & ~where] = (out[edge & ~where] * 0.45).astype(np.uint8)
-    _name_regions(out, names, mask, tinted)
+    _name_regions(out, names, mask, tinted, letters)
     return out
 
 
@@ -183,15 +186,16 @@ def _hatch(out: np.ndarray, where: np.ndarray) -> None:
     out[lines] = (out[lines] * 0.4 + 110).astype(np.uint8)
 
 
-def _name_regions(out: np.ndarray, names: list[str], mask: np.ndarray, tinted: np.ndarray) -> None:
+def _name_regions(
+    out: np.ndarray, names: list[str], mask: np.ndarray, tinted: np.ndarray, letters: Lettering
+) -> None:
     """The class name on the largest region of each class, where it covers least."""
-    letters = Lettering.on(out)
     placed: list[Rect] = []
     for label in np.unique(mask):
         if not tinted[label]:
             continue
         region = _largest_region(mask == label)
-        text = letters.fit(_name(names, int(label)), out.shape[1] - letters.size)
+        text = letters.fit(_name(names, int(label)), letters.room)
         rect = _region_place(region, tag_size(text, letters), out, placed)
         placed.append(rect)
         put_tag(out, text, rect, colours(256)[label], letters)
@@ -234,11 +238,12 @@ def _caption(names: list[str], shown: Truth | Prediction) -> list[tuple[int, str
     ]
 
 
-def _with_caption(canvas: np.ndarray, lines: list[tuple[int, str, float | None]]) -> np.ndarray:
+def _with_caption(
+    canvas: np.ndarray, lines: list[tuple[int, str, float | None]], letters: Lettering
+) -> np.ndarray:
     """The image with a dark strip below: a chip of the class colour, its name, a bar."""
     if not lines:
         return canvas
-    letters = Lettering.on(canvas)
     pad, step, width = letters.size // 2, letters.height + 2, canvas.shape[1]
     strip = np.empty((step * len(lines) + pad, width, 3), dtype=np.uint8)
     strip[:] = _DARK

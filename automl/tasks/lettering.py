@@ -17,11 +17,16 @@ class Lettering:
 
     face: "cv2.FontFace"
     size: int
+    room: int
+    """Pixels that a tag may take in its width."""
 
     @staticmethod
-    def on(canvas: np.ndarray) -> "Lettering":
-        """Text in proportion to the drawing, 13 px at least."""
-        return Lettering(cv2.FontFace("sans"), max(13, max(canvas.shape[:2]) // 48))
+    def on(canvas: np.ndarray, *, thumbnail: bool = False) -> "Lettering":
+        """Text in proportion to the drawing, 13 px at least; a thumbnail's is twice as large."""
+        height, width = canvas.shape[:2]
+        size = max(13, max(height, width) // (22 if thumbnail else 48))
+        room = round(width * 0.55) if thumbnail else width - size
+        return Lettering(cv2.FontFace("sans"), size, max(room, size))
 
     def width(self, text: str) -> int:
         """Pixels that the text takes."""
