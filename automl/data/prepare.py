@@ -167,28 +167,17 @@ def _mask_faults(one: Scanned, settled: Settled, root: Path) -> list[Finding]:
 
 
 def _once_each(drafts: list[_Draft], findings: list[Finding]) -> list[_Draft]:
-    """One file in one split: what is listed for judging is not learnt from."""
-    last: dict[str, _Draft] = {}
-    for split in ("train", None, "val", "test"):
-        for draft in drafts:
-            if draft.item.brought == split:
-                last[draft.sample.path] = draft
-    if not any(d.item.brought in (None, "train") for d in last.values()):
-        last = {d.sample.path: d for d in reversed(drafts)} | {
-            d.sample.path: d for d in drafts if d.item.brought in (None, "train")
-        }
-    kept = [draft for draft in drafts if last[draft.sample.path] is draft]
-    findings += [
-        warning(
-            "listed_twice",
-            draft.sample.path,
-            f"listed again in `{last[draft.sample.path].item.brought}`, which counts",
-            "list each image once",
-        )
-        for draft in drafts
-        if last[draft.sample.path] is not draft
-    ]
-    return kept
+    """One file in one split: what is listed for judging is not learnt from, if enough is left."""
+    judged = {d.sample.path for d in drafts if d.item.brought in ("val", "test")}
+    enough = any(d.sample.path not in judged for d in drafts)
+    order = ("test", "val", "train", None) if enough else ("train", None, "val", "test")
+    kept: dict[str, _Draft] = {}
+    for draft in sorted(drafts, key=lambda d: order.index(d.item.brought)):
+        first = kept.setdefault(draft.sample.path, draft)
+        if first is not draft:
+            reason = f"listed again in `{first.item.brought or 'no split'}`, which counts"
+            findings.append(warning("listed_twice", draft.sample.path, reason, "list it once"))
+    return [draft for draft in drafts if kept[draft.sample.path] is draft]
 
 
 def _split(drafts: list[_Draft], recipe: Recipe) -> list[Sample]:

@@ -1,0 +1,74 @@
+"""Every layout is recognised by itself; what is not says what was looked for."""
+
+import pytest
+
+from automl.data.recognise import READERS, recognise
+from automl.errors import DataError
+from tests.data.toys import (
+    prepared,
+    toys,
+    write_coco,
+    write_csv,
+    write_folders,
+    write_masks,
+    write_voc,
+    write_yolo,
+)
+
+WRITERS = {
+    "coco": write_coco,
+    "yolo": write_yolo,
+    "voc": write_voc,
+    "masks": write_masks,
+    "csv": write_csv,
+    "folders": write_folders,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_recognise__every_format(tmp_path, name):
+    WRITERS[name](tmp_path, toys())
+    found = recognise(tmp_path)
+    assert (found.format, found.task) == (name, READERS[name].task)
+    assert "`" in found.why or "folder" in found.why
+    assert "also" not in found.why
+
+
+def test_recognise__several_formats_are_said(tmp_path):
+    write_yolo(tmp_path, toys())
+    write_coco(tmp_path, toys())
+    found = recognise(tmp_path)
+    assert found.format == "coco"
+    assert "also looks like yolo" in found.why
+
+
+def test_recognise__task_picks_among_formats(tmp_path):
+    write_yolo(tmp_path, toys())
+    write_masks(tmp_path, toys(), layout="split last")
+    assert recognise(tmp_path).task == "detection"
+    assert recognise(tmp_path, "segmentation").format == "masks"
+
+
+def test_recognise__unknown_lists_what_was_looked_for(tmp_path):
+    with pytest.raises(DataError) as caught:
+        recognise(tmp_path)
+    for name in READERS:
+        assert f"{name}:" in str(caught.value)
+
+
+def test_recognise__wrong_task_is_named(tmp_path):
+    write_voc(tmp_path, toys())
+    with pytest.raises(DataError) as caught:
+        prepared(tmp_path, "segmentation")
+    assert "set `task: detection`" in caught.value.faults[0].hint
+
+
+def test_recognise__missing_path(tmp_path):
+    with pytest.raises(DataError, match="no such file or folder"):
+        recognise(tmp_path / "nothing")
+
+
+def test_prepare__format_that_does_not_serve_the_task(tmp_path):
+    write_voc(tmp_path, toys())
+    with pytest.raises(DataError, match="serves detection"):
+        prepared(tmp_path, "classification", format="voc")
