@@ -9,6 +9,18 @@ from typing import Annotated, Literal
 import typer
 
 from automl import __version__
+from automl.commands.options import (
+    AsJson,
+    Device,
+    MaybeRecipe,
+    Params,
+    RecipePath,
+    RunFolder,
+    RunName,
+    Sets,
+    Smoke,
+    TaskName,
+)
 
 app = typer.Typer(
     name="automl",
@@ -19,27 +31,6 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="recipe file (YAML)")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="id, its beginning, folder, `latest`")]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="wins over the recipe; repeatable"),
-]
-Params = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="YAML file whose `set:` mapping lies over the recipe"),
-]
-RunFolder = Annotated[
-    Path | None, typer.Option("--run-dir", metavar="DIR", help="folder of the run")
-]
-Device = Annotated[
-    str | None, typer.Option(metavar="NAME", help="cpu, cuda:0, mps; left out: the best there is")
-]
-Smoke = Annotated[
-    bool, typer.Option("--smoke", help="few images, small, one or two epochs: does it all work?")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 
 
 def _version(asked: bool) -> None:
@@ -59,9 +50,7 @@ def _options(
 
 @app.command()
 def run(
-    recipe: Annotated[
-        Path | None, typer.Argument(metavar="RECIPE", help="recipe file (YAML)")
-    ] = None,
+    recipe: MaybeRecipe = None,
     set_: Sets = None,
     params: Params = None,
     budget: Annotated[
@@ -226,10 +215,7 @@ def predict(
 
 @app.command()
 def models(
-    task: Annotated[
-        Literal["classification", "segmentation", "detection"] | None,
-        typer.Option(help="only those of one task"),
-    ] = None,
+    task: Annotated[TaskName | None, typer.Option(help="only those of one task")] = None,
     fetch: Annotated[
         str | None, typer.Option(metavar="NAME", help="downloads the pretrained weights of NAME")
     ] = None,

@@ -39,7 +39,8 @@ class Terminal:
         """Shows how far `label` is and how long the rest will take."""
         now = self._clock()
         if label != self._label:
-            self._label, self._began, self._last = label, now, now - self._begin_at_once()
+            self._label, self._began = label, now
+            self._last = -PLAIN_S if self._rewrites else now  # quick work leaves no plain line
         if done < total and now - self._last < (REWRITE_S if self._rewrites else PLAIN_S):
             return
         self._last = now
@@ -52,10 +53,6 @@ class Terminal:
         if done < total:
             self._shown = len(line)
             print(line, end="", file=self._stream, flush=True)
-
-    def _begin_at_once(self) -> float:
-        """On a terminal the first step is shown; elsewhere quick work leaves no line."""
-        return REWRITE_S if self._rewrites else 0.0
 
     def _wipe(self) -> None:
         if self._shown:
