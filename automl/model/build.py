@@ -23,8 +23,7 @@ def build(backbone: Backbone, classes: int, image_size: tuple[int, int]) -> nn.M
     """The net without weights; `image_size` is height and width."""
     match backbone.task, backbone.source:
         case "classification", "timm":
-            classifier: nn.Module = timm_net(backbone.architecture, num_classes=classes)
-            return classifier
+            return _with_calm_head(timm_net(backbone.architecture, num_classes=classes))
         case "classification", "torchvision":
             return _torchvision_classifier(backbone.architecture, classes)
         case "segmentation", "smp":
