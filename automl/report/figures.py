@@ -92,9 +92,10 @@ def confusion(counts: Sequence[Sequence[float]], names: Sequence[str]) -> str:
     total = table.sum(axis=1, keepdims=True)
     shares = np.divide(table, total, out=np.zeros_like(table), where=total > 0)
     classes = len(table)
-    side = 2.3 + 0.42 * min(classes, NUMBERED) if classes <= NUMBERED else 7.4
+    side = 1.8 + 0.3 * classes if classes <= NUMBERED else 6.0
     with axes(side + 0.7, side) as (figure, ax):
         ax.grid(visible=False)
+        ax.spines[:].set_visible(True)
         _shade(ax, shares)
         if classes <= NUMBERED:
             _cell_numbers(ax, table, shares)
@@ -108,7 +109,7 @@ def confusion(counts: Sequence[Sequence[float]], names: Sequence[str]) -> str:
 def _shade(ax: "Axes", shares: np.ndarray) -> None:
     """The cells as an image whose strength is its opacity."""
     rgba = np.zeros((*shares.shape, 4), dtype=np.uint8)
-    rgba[..., :3] = (30, 110, 190)
+    rgba[..., :3] = (20, 90, 170)
     # The root lifts small confusions out of the paper; an empty cell stays empty.
     rgba[..., 3] = np.round(235 * np.sqrt(shares)).astype(np.uint8)
     if len(shares) <= NUMBERED:
@@ -133,7 +134,8 @@ def _cell_numbers(ax: "Axes", table: np.ndarray, shares: np.ndarray) -> None:
             continue
         text = f"{table[row, column]:.0f}" if counted else f"{share * 100:.0f}"
         text = "<1" if text == "0" else text
-        ink = "#ffffff" if share > 0.25 else INK
+        # From here on white is read better than dark ink on the light page.
+        ink = "#ffffff" if share > 0.7 else INK
         ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8.5, color=ink)
 
 
@@ -143,6 +145,7 @@ def _class_ticks(ax: "Axes", names: Sequence[str]) -> None:
         ax.set_yticks([])
         return
     at = np.arange(len(names)) + 0.5
+    ax.tick_params(labelsize=9 if len(names) <= NUMBERED else 7.5)
     shown = [short(name, 16) for name in names]
     turned: dict[str, Any] = {"rotation": 90} if len(names) > 5 or max(map(len, shown)) > 8 else {}
     ax.set_xticks(at, shown, **turned)

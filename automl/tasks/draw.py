@@ -15,6 +15,9 @@ LEGIBLE = 360
 _CROWDED = 12
 """From this many boxes on, a tag that would cover another one is left out."""
 
+_MANY_CLASSES = 4
+"""A thumbnail with more classes than this names only regions that are larger than their tag."""
+
 _NO_TINT = frozenset({"background", "_background_", "__background__", "void", "unlabelled"})
 _DARK = (17, 20, 24)
 
@@ -30,7 +33,7 @@ def draw(
     """A new RGB image with the annotation or answer on it.
 
     Boxes below the confidence `least` are left out. `longest` makes a thumbnail: it limits the
-    longer side in pixels, and its text is large and short.
+    longer side in pixels, its text is large, and where it is crowded each class is named once.
     """
     factor = _factor(image.shape[0], image.shape[1], longest)
     canvas = _resized(image, factor)
@@ -121,18 +124,25 @@ def _with_boxes(canvas: np.ndarray, found: list[_Box], letters: Lettering) -> np
         near, far = box.rect[:2], (box.rect[2] - 1, box.rect[3] - 1)
         cv2.rectangle(canvas, near, far, _DARK, line + 2)
         cv2.rectangle(canvas, near, far, colour, 1 if box.crowd else line)
+    _tag_boxes(canvas, found, letters)
+    return canvas
+
+
+def _tag_boxes(canvas: np.ndarray, found: list[_Box], letters: Lettering) -> None:
+    """Names, surest first; among many boxes none that would cover another."""
+    crowded, named = len(found) >= _CROWDED, set[int]()
     placed: list[Rect] = []
     for box in found:
         text = letters.fit(box.name, letters.room, box.tail)
         width, height = tag_size(text, letters)
         rect = _place(box.rect, (width, height), canvas, placed)
-        if rect is None and len(found) >= _CROWDED:
+        if crowded and (rect is None or (letters.sparing and box.label in named)):
             continue
         x, y = box.rect[0], box.rect[1] - height
         rect = rect or inside((x, y, x + width, y + height), canvas)
         placed.append(rect)
-        put_tag(canvas, text, rect, tints[box.label % 256], letters)
-    return canvas
+        named.add(box.label)
+        put_tag(canvas, text, rect, colours(256)[box.label % 256], letters)
 
 
 def _place(box: Rect, size: tuple[int, int], canvas: np.ndarray, placed: list[Rect]) -> Rect | None:
@@ -191,14 +201,15 @@ def _name_regions(
 ) -> None:
     """The class name on the largest region of each class, where it covers least."""
     placed: list[Rect] = []
-    for label in np.unique(mask):
-        if not tinted[label]:
-            continue
+    present = [int(label) for label in np.unique(mask) if tinted[label]]
+    sparing = letters.sparing and len(present) > _MANY_CLASSES
+    for label in present:
         region = _largest_region(mask == label)
-        text = letters.fit(_name(names, int(label)), letters.room)
-        rect = _region_place(region, tag_size(text, letters), out, placed)
-        placed.append(rect)
-        put_tag(out, text, rect, colours(256)[label], letters)
+        text = letters.fit(_name(names, label), letters.room)
+        rect = _region_place(region, tag_size(text, letters), out, placed, sparing=sparing)
+        if rect is not None:
+            placed.append(rect)
+            put_tag(out, text, rect, colours(256)[label], letters)
 
 
 def _largest_region(where: np.ndarray) -> np.ndarray:
@@ -208,18 +219,28 @@ def _largest_region(where: np.ndarray) -> np.ndarray:
 
 
 def _region_place(
-    region: np.ndarray, size: tuple[int, int], canvas: np.ndarray, placed: list[Rect]
-) -> Rect:
-    """The middle of the thickest part where it is thick enough, otherwise beside the region."""
+    region: np.ndarray,
+    size: tuple[int, int],
+    canvas: np.ndarray,
+    placed: list[Rect],
+    *,
+    sparing: bool,
+) -> Rect | None:
+    """The middle of the thickest part where it is thick enough, otherwise beside the region.
+
+    A `sparing` drawing leaves the name out where it has no place of its own.
+    """
     width, height = size
     _, thick, _, at = cv2.minMaxLoc(cv2.distanceTransform(region, cv2.DIST_L2, 3))
     x, y, w, h = cv2.boundingRect(region)
-    middle = (at[0] - width // 2, at[1] - height // 2)
+    middle = [(at[0] - width // 2, at[1] - height // 2)]
     beside = [(x, y - height), (x, y + h), (x + w, y), (x - width, y)]
-    order = [middle, *beside] if thick > height else [*beside, middle]
+    order = middle + beside if thick > height else beside + middle
+    if sparing:
+        order = middle if thick > height else []
     rects = [inside((a, b, a + width, b + height), canvas) for a, b in order]
     free = [r for r in rects if not any(overlap(r, p) for p in placed)]
-    return (free or rects)[0]
+    return next(iter(free if sparing else free or rects), None)
 
 
 # Captions ---------------------------------------------------------------------------------

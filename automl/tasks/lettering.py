@@ -19,6 +19,8 @@ class Lettering:
     size: int
     room: int
     """Pixels that a tag may take in its width."""
+    sparing: bool = False
+    """Whether names are left out where they would cover too much, as in a thumbnail."""
 
     @staticmethod
     def on(canvas: np.ndarray, *, thumbnail: bool = False) -> "Lettering":
@@ -26,7 +28,7 @@ class Lettering:
         height, width = canvas.shape[:2]
         size = max(13, max(height, width) // (22 if thumbnail else 48))
         room = round(width * 0.55) if thumbnail else width - size
-        return Lettering(cv2.FontFace("sans"), size, max(room, size))
+        return Lettering(cv2.FontFace("sans"), size, max(room, size), thumbnail)
 
     def width(self, text: str) -> int:
         """Pixels that the text takes."""
