@@ -4,7 +4,7 @@ Training and validation never share a handwritten digit. Equal options give equa
 """
 
 import json
-import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ class SampleSet:
     text: str
     images: int
     size: int
+    most: int
     write: "Callable[[Path, Digits, Options], None]"
 
 
@@ -57,10 +58,10 @@ def write_sample(
     if row is None:
         raise UsageError(f"no sample set `{name}`", hint=f"one of: {', '.join(SAMPLES)}")
     options = Options(name, images or row.images, size or row.size, seed)
-    if options.images < LEAST_IMAGES or options.size < LEAST_SIZE:
+    if not LEAST_IMAGES <= options.images <= row.most or options.size < LEAST_SIZE:
         raise UsageError(
-            f"{options.images} images of {options.size} px make no sample set",
-            hint=f"at least {LEAST_IMAGES} images of at least {LEAST_SIZE} px",
+            f"`{name}` has no {options.images} images of {options.size} px",
+            hint=f"{LEAST_IMAGES} to {row.most} images of at least {LEAST_SIZE} px",
         )
     if not _is_there(folder, options):
         _write_whole(row, folder, options)
@@ -81,14 +82,15 @@ def _is_there(folder: Path, options: Options) -> bool:
 def _write_whole(row: SampleSet, folder: Path, options: Options) -> None:
     """Beside the folder first, so that half a set never looks like one."""
     folder = folder.absolute()
-    part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    row.write(part, Digits.load(options.seed, SHARE_OF_VAL), options)
-    write_json(part / "sample.json", asdict(options))
-    if folder.exists():
-        folder.rmdir()
-    part.rename(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as part:
+        made = Path(part) / "made"
+        made.mkdir()
+        row.write(made, Digits.load(options.seed, SHARE_OF_VAL), options)
+        write_json(made / "sample.json", asdict(options))
+        if folder.exists():
+            folder.rmdir()
+        made.rename(folder)
 
 
 def _counts(images: int) -> dict[str, int]:
@@ -98,9 +100,6 @@ def _counts(images: int) -> dict[str, int]:
 
 def _write_classification(folder: Path, digits: Digits, options: Options) -> None:
     """`train/7/0042.png`: one grey image per handwritten digit, dark ink on light paper."""
-    most = len(digits.labels)
-    if options.images > most:
-        raise UsageError(f"{options.images} images asked for, but there are {most} digits")
     for split, wanted in _counts(options.images).items():
         for i in digits.pool(split)[:wanted]:
             target = folder / split / str(digits.labels[i]) / f"{i:04d}.png"
@@ -166,12 +165,24 @@ def _scenes(split: str, digits: Digits, options: Options) -> Iterator[Scene]:
 
 SAMPLES: dict[str, SampleSet] = {
     "digits-classification": SampleSet(
-        "handwritten digits, one per image, in class folders", 1797, 64, _write_classification
+        "handwritten digits, one per image, in class folders",
+        images=1797,
+        size=64,
+        most=1797,
+        write=_write_classification,
     ),
     "digits-detection": SampleSet(
-        "the same digits scattered over textures, with boxes in COCO", 200, 192, _write_detection
+        "the same digits scattered over textures, with boxes in COCO",
+        images=200,
+        size=192,
+        most=9999,
+        write=_write_detection,
     ),
     "digits-segmentation": SampleSet(
-        "the same scenes as pairs of images and masks", 200, 192, _write_segmentation
+        "the same scenes as pairs of images and masks",
+        images=200,
+        size=192,
+        most=9999,
+        write=_write_segmentation,
     ),
 }

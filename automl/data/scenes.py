@@ -55,18 +55,21 @@ class Scene:
 
 
 def draw_scene(draw: np.random.Generator, digits: Digits, pool: np.ndarray, side: int) -> Scene:
-    """A texture with several digits of random size, place and ink that do not overlap."""
+    """A texture with several digits of random size, place and ink whose boxes do not overlap."""
     canvas = texture(draw, side)
     mask = np.zeros((side, side), np.uint8)
+    taken = np.zeros((side, side), bool)
     objects: list[tuple[int, tuple[int, int, int, int]]] = []
     for _ in range(int(draw.integers(LEAST, MOST + 1))):
         chosen = int(draw.choice(pool))
         cover = _written(draw, digits.pixels[chosen], side)
-        place = _free_place(draw, mask, cover.shape)
+        place = _free_place(draw, taken, cover.shape)
         if place is None:
             continue
         digit = int(digits.labels[chosen])
-        objects.append((digit, _ink(draw, canvas, mask, cover, place, digit)))
+        x0, y0, x1, y1 = box = _ink(draw, canvas, mask, cover, place, digit)
+        taken[y0:y1, x0:x1] = True
+        objects.append((digit, box))
     return Scene(to_bytes(canvas), tuple(objects), mask)
 
 
@@ -109,15 +112,15 @@ def _written(draw: np.random.Generator, pixels: np.ndarray, side: int) -> np.nda
 
 
 def _free_place(
-    draw: np.random.Generator, mask: np.ndarray, shape: tuple[int, ...]
+    draw: np.random.Generator, taken: np.ndarray, shape: tuple[int, ...]
 ) -> tuple[int, int] | None:
-    """Top and left of a spot whose surroundings hold no other digit."""
+    """Top and left of a spot whose surroundings no other box reaches."""
     height, width = shape
     gap = 2
     for _ in range(30):
-        y = int(draw.integers(1, mask.shape[0] - height))
-        x = int(draw.integers(1, mask.shape[1] - width))
-        around = mask[max(0, y - gap) : y + height + gap, max(0, x - gap) : x + width + gap]
+        y = int(draw.integers(1, taken.shape[0] - height))
+        x = int(draw.integers(1, taken.shape[1] - width))
+        around = taken[max(0, y - gap) : y + height + gap, max(0, x - gap) : x + width + gap]
         if not around.any():
             return y, x
     return None
