@@ -1,7 +1,7 @@
 """What rules hand on: a value with its reason, and the situation that every rule may look at."""
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from automl.dataset import Profile, Task
 from automl.plan import Weights
@@ -34,6 +34,10 @@ class Situation:
     def task(self) -> Task:
         """The task."""
         return self.recipe.task
+
+    def given(self, name: str) -> Any:
+        """What the recipe sets for a key of `train`, or None."""
+        return getattr(self.recipe.train, name)
 
     @property
     def train_images(self) -> int:

@@ -1,0 +1,44 @@
+"""Which augmentation policy: effort, number of images and class names in, transforms out."""
+
+from automl.plan import Augment
+from automl.planning.augmentation import POLICIES, Policy, mirror_is_safe, without_mirror
+from automl.planning.choice import Choice, Situation
+
+SHORT_TRAINING = 5
+"""Up to this many epochs a net sees each image too rarely to learn it by heart."""
+LONG_TRAINING = 40
+MANY_IMAGES = 20_000
+
+
+def choose_augment(at: Situation, epochs: int) -> Choice[Augment]:
+    """The recipe's policy or list, or the policy that fits the length of the training."""
+    asked = at.recipe.augment
+    if isinstance(asked, list):
+        return Choice(Augment(policy="custom", transforms=tuple(asked)), "set in the recipe")
+    if asked != "auto":
+        named = Augment(policy=asked, transforms=POLICIES[at.task][asked])
+        return Choice(named, "set in the recipe")
+    policy = _policy(at, epochs)
+    transforms = POLICIES[at.task][policy.value]
+    mirror = mirror_is_safe(at.profile)
+    if not mirror.value:
+        transforms = without_mirror(transforms)
+    return Choice(
+        Augment(policy=policy.value, transforms=transforms),
+        f"{policy.because}; {mirror.because}",
+        policy.runner_up,
+    )
+
+
+def _policy(at: Situation, epochs: int) -> Choice[Policy]:
+    images = at.train_images
+    if at.task == "classification" and at.low_resolution:
+        side = max(at.profile.width, at.profile.height)
+        return Choice("light", f"images of {side} px lose their object under more", "none")
+    if epochs <= SHORT_TRAINING:
+        return Choice("light", f"{epochs} epochs are too few to overfit {images} images", "none")
+    if images >= MANY_IMAGES:
+        return Choice("light", f"{images} images are varied by themselves", "medium")
+    if at.recipe.effort == "thorough" and epochs >= LONG_TRAINING:
+        return Choice("heavy", f"{epochs} epochs would learn {images} images by heart", "medium")
+    return Choice("medium", f"{images} images are seen {epochs} times each", "light")

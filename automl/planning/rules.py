@@ -1,0 +1,196 @@
+"""Recipe + dataset + profile + machine -> plan: every open field decided, each with its reason."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from automl.dataset import Dataset, Profile
+from automl.plan import Augment, Plan, Reason, Train, Weights
+from automl.planning import model_rules, settings, sizes
+from automl.planning.augment_rules import choose_augment
+from automl.planning.backbones import Backbone
+from automl.planning.checks import check_plan
+from automl.planning.choice import Choice, Model, Situation
+from automl.planning.cost import seconds_per_image, steady_gflops
+from automl.planning.hardware import Hardware
+from automl.planning.smoke import shrink
+from automl.planning.times import budget_seconds, fewest_epochs, in_words, most_epochs
+from automl.recipe import Recipe
+
+T = TypeVar("T")
+IN_RECIPE = "set in the recipe"
+FORWARD_SHARE = 1 / 3
+"""Cost of scoring an image in units of training on it."""
+
+
+@dataclass
+class Draft:
+    """The decisions so far, in the order in which they are made."""
+
+    situation: Situation
+    values: dict[str, Any] = field(default_factory=dict)
+    reasons: dict[str, Reason] = field(default_factory=dict)
+
+    def note(self, key: str, choice: Choice[T]) -> T:
+        """Writes down why, and hands the value on."""
+        self.reasons[key] = Reason(because=choice.because, runner_up=choice.runner_up)
+        return choice.value
+
+    def train(self, name: str, rule: Callable[[], Choice[Any]]) -> Any:
+        """A training setting: the recipe's, or what the rule says."""
+        given = self.situation.given(name)
+        choice = rule() if given is None else Choice(given, IN_RECIPE)
+        self.values[name] = self.note(f"train.{name}", choice)
+        return self.values[name]
+
+
+def make_plan(
+    recipe: Recipe,
+    dataset: Dataset,
+    profile: Profile,
+    hardware: Hardware,
+    at_hand: Callable[[Backbone], Weights | None],
+    *,
+    smoke: bool = False,
+) -> Plan:
+    """Decides everything that the recipe leaves open.
+
+    `at_hand` says which weights a model may start from: for `weights: pretrained` the caller lets
+    it answer with those of a hub too. `smoke` keeps the model and shrinks all else.
+    """
+    profile = replace(profile, images=dataset.counts())  # of a smoke run: fewer
+    at = Situation(recipe, profile, hardware)
+    draft = Draft(at)
+    model = draft.note("model", model_rules.choose_model(at, at_hand))
+    _sizes(draft, model)
+    _amounts(draft, model)
+    _rates(draft, model)
+    _machine(draft)
+    _note_the_rest(draft, model, dataset)
+    augment = draft.note("augment.policy", choose_augment(at, draft.values["epochs"]))
+    draft.reasons["augment.transforms"] = Reason(
+        because=f"the {len(augment.transforms)} transforms of `{augment.policy}`"
+        if augment.policy != "custom"
+        else IN_RECIPE
+    )
+    if smoke:
+        augment = shrink(at, model.row, draft.values, draft.reasons, augment)
+    plan = _assemble(draft, model, dataset, augment)
+    check_plan(plan, model.row, profile)
+    return plan
+
+
+def _sizes(draft: Draft, model: Model) -> None:
+    """Pixels, before anything that costs by the pixel."""
+    at, row = draft.situation, model.row
+    size = draft.train("image_size", lambda: sizes.choose_image_size(at, row))
+    draft.train("crop", lambda: sizes.choose_crop(at, row, size))
+    draft.train("fit", lambda: sizes.choose_fit(at, row, size))
+
+
+def _amounts(draft: Draft, model: Model) -> None:
+    """Batches and epochs."""
+    at, size, crop = draft.situation, draft.values["image_size"], draft.values["crop"]
+    batch = draft.train("batch_size", lambda: settings.choose_batch_size(at))
+    draft.train("micro_batch", lambda: settings.choose_micro_batch(at, model, crop, batch))
+    bounds = (
+        fewest_epochs(at, size, crop, pretrained=model.pretrained),
+        most_epochs(at, size, crop, pretrained=model.pretrained),
+    )
+    # A budget is a promise about this very run, so there the speed of the moment counts.
+    steady = at.recipe.budget is None
+    epoch_s = epoch_seconds(at, model.row, size, crop, steady=steady)
+    draft.train("epochs", lambda: settings.choose_epochs(at, bounds, epoch_s))
+
+
+def _rates(draft: Draft, model: Model) -> None:
+    """How the weights move."""
+    at, epochs, batch = draft.situation, draft.values["epochs"], draft.values["batch_size"]
+    steps = -(-at.train_images // batch)
+    draft.train("optimiser", lambda: settings.choose_optimiser(at))
+    draft.train("lr", lambda: settings.choose_lr(at, model, batch))
+    draft.train("backbone_lr", lambda: settings.choose_backbone_lr(at, model))
+    draft.train("layer_decay", lambda: settings.choose_layer_decay(at, model))
+    draft.train("weight_decay", lambda: settings.choose_weight_decay(at, model))
+    draft.train("warmup_epochs", lambda: settings.choose_warmup(at, epochs, steps))
+    draft.train("schedule", lambda: settings.choose_schedule(at))
+    draft.train("clip_norm", lambda: settings.choose_clip(at, model))
+    draft.train("ema", lambda: settings.choose_ema(at, steps * epochs))
+    draft.train("patience", lambda: settings.choose_patience(at, epochs))
+    draft.train("label_smoothing", lambda: settings.choose_label_smoothing(at))
+    draft.train("class_weights", lambda: settings.choose_class_weights(at))
+
+
+def _machine(draft: Draft) -> None:
+    """How the machine is used."""
+    at = draft.situation
+    draft.train("precision", lambda: settings.choose_precision(at))
+    draft.train("workers", lambda: settings.choose_workers(at))
+    draft.train("threads", lambda: settings.choose_threads(at))
+    draft.train("seed", lambda: settings.choose_seed(at))
+
+
+def epoch_seconds(
+    at: Situation,
+    row: Backbone,
+    size: tuple[int, int],
+    crop: tuple[int, int],
+    *,
+    steady: bool,
+) -> float:
+    """Seconds of an epoch, validation included."""
+    speed = steady_gflops(at.hardware) if steady else at.hardware.gflops
+    device = at.hardware.device
+    learn = at.train_images * seconds_per_image(row, crop, device, speed)
+    return learn + FORWARD_SHARE * at.val_images * seconds_per_image(row, size, device, speed)
+
+
+def _note_the_rest(draft: Draft, model: Model, dataset: Dataset) -> None:
+    """Reasons of what is given or follows from a decision."""
+    at, weights = draft.situation, model.weights
+    explained = model_rules.explain_weights(model, at)
+    judged = "test" if dataset.counts().get("test") else "val"
+    goal = at.recipe.goal
+    reasons = {
+        "task": IN_RECIPE,
+        "dataset_digest": f"{len(dataset.samples)} images of {dataset.format} format",
+        "engine": f"`{model.row.name}` is trained by it",
+        "weights.source": explained,
+        "weights.name": explained if weights.name else "no weights are loaded",
+        "weights.sha256": "what the file must hash to"
+        if weights.sha256
+        else "not known beforehand",
+        "weights.covers": explained,
+        "device": f"{at.hardware.name or at.hardware.device}, {at.hardware.cores} cores",
+        "budget_s": IN_RECIPE if at.recipe.budget else "the recipe sets none",
+        "judge_on": f"the set has {dataset.counts().get(judged, 0)} {judged} images",
+        **({"goal": "the recipe sets none"} if goal is None else {}),
+        **({"goal.metric": IN_RECIPE, "goal.at_least": IN_RECIPE} if goal is not None else {}),
+    }
+    draft.reasons.update({key: Reason(because=text) for key, text in reasons.items()})
+
+
+def _assemble(draft: Draft, model: Model, dataset: Dataset, augment: Augment) -> Plan:
+    """The plan, with the time that it should take."""
+    at, values = draft.situation, draft.values
+    epoch_s = epoch_seconds(at, model.row, values["image_size"], values["crop"], steady=False)
+    expected = float(f"{values['epochs'] * epoch_s:.3g}")
+    draft.reasons["expected_train_s"] = Reason(
+        because=f"{values['epochs']} epochs of {in_words(epoch_s)} at "
+        f"{at.hardware.gflops:.0f} measured gflops/s, {in_words(expected)} in all"
+    )
+    return Plan(
+        task=at.task,
+        dataset_digest=dataset.digest,
+        model=model.row.name,
+        engine=model.row.engine,
+        weights=model.weights,
+        augment=augment,
+        train=Train(**values),
+        device=at.hardware.device,
+        budget_s=budget_seconds(at.recipe.budget),
+        expected_train_s=expected,
+        judge_on="test" if dataset.counts().get("test") else "val",
+        goal=at.recipe.goal,
+        reasons=draft.reasons,
+    )

@@ -1,0 +1,231 @@
+"""How the model is trained: one small function per setting of the plan's `train` section."""
+
+import math
+from typing import Literal
+
+from automl.planning.choice import Choice, Model, Situation
+from automl.planning.times import budget_seconds, in_words, usable
+
+BATCH = {"classification": (16, 32, 64), "segmentation": (8, 8, 16), "detection": (4, 8, 16)}
+"""Images per step for sets below `BATCH_LIMITS[0]`, below `BATCH_LIMITS[1]`, and larger ones."""
+BATCH_LIMITS = (500, 5000)
+LEAST_STEPS = 8
+"""Steps an epoch should have at least; smaller sets get smaller batches."""
+MEMORY_SHARE = 0.4
+"""Share of the memory that the activations of one forward pass may fill."""
+BYTES_PER_ACTIVATION = 14.0
+"""Outputs, what normalisation and activation keep of them, and their gradients, in fp32."""
+
+HEAD_LR = {"classification": 1e-3, "segmentation": 1e-3, "detection": 1e-3}
+"""Peak learning rate of new layers under AdamW at `LR_BATCH`."""
+LR_BATCH = {"classification": 32, "segmentation": 8, "detection": 8}
+TRANSFORMER_LR = 1e-4
+TRANSFORMER_DECAY = 0.75
+BACKBONE_LR = {"classification": 0.2, "segmentation": 0.5, "detection": 0.5}
+"""Learning rate of a pretrained backbone as a multiple of the head's."""
+FEW_IMAGES_BACKBONE_LR = 0.1
+FEW_IMAGES = 500
+WEIGHT_DECAY = {"classification": 0.02, "segmentation": 0.01, "detection": 0.02}
+CLIP = {"classification": 5.0, "segmentation": 5.0, "detection": 5.0}
+WARMUP_SHARE = {"classification": 0.1, "segmentation": 0.05, "detection": 0.08}
+EMA_LEAST_STEPS = 150
+EMA_WINDOW = 0.08
+"""Steps that the averaged weights look back on, as a share of all steps."""
+PATIENCE_SHARE = 0.3
+PATIENCE_LEAST_EPOCHS = 15
+IMBALANCE = {"classification": 0.2, "segmentation": 0.1, "detection": 0.0}
+"""Rarest over most frequent class, below which the loss weighs classes."""
+MOST_WORKERS = 8
+
+Pair = tuple[int, int]
+
+
+def choose_batch_size(at: Situation) -> Choice[int]:
+    """Images per optimiser step."""
+    images = at.train_images
+    small, medium, large = BATCH[at.task]
+    usual = small if images < BATCH_LIMITS[0] else medium if images < BATCH_LIMITS[1] else large
+    batch = min(usual, images)
+    while batch > 2 and images / batch < LEAST_STEPS:
+        batch = -(-batch // 2)
+    steps = math.ceil(images / batch)
+    why = f"{images} images make {steps} {'step' if steps == 1 else 'steps'} an epoch"
+    return Choice(batch, why, f"{min(images, batch * 2)}: half as many steps")
+
+
+def choose_micro_batch(at: Situation, model: Model, size: Pair, batch: int) -> Choice[int]:
+    """The largest divisor of the batch whose activations fit into memory."""
+    share = size[0] * size[1] / model.row.image_size**2
+    per_image = max(1.0, model.row.activations * share * 1e6 * BYTES_PER_ACTIVATION)
+    room = MEMORY_SHARE * at.hardware.memory_bytes
+    fitting = [n for n in range(1, batch + 1) if batch % n == 0 and n * per_image <= room]
+    micro = max(fitting, default=1)
+    if model.row.engine == "yolo":
+        micro = batch
+    why = (
+        f"activations of about {micro * per_image / 2**30:.1f} of "
+        f"{at.hardware.memory_bytes / 2**30:.0f} GB"
+    )
+    return Choice(micro, why if micro == batch else f"{why}: {batch // micro} passes make a step")
+
+
+def choose_epochs(at: Situation, bounds: Pair, epoch_s: float) -> Choice[int]:
+    """As many as the time allows, between too few and too many."""
+    from automl.planning.times import goal_seconds
+
+    fewest, most = bounds
+    goal, budget = goal_seconds(at), budget_seconds(at.recipe.budget)
+    fitting = int(goal / max(epoch_s, 1e-6))
+    about = f"about {in_words(epoch_s)} an epoch of {at.train_images} images"
+    if budget is not None:
+        epochs = max(1, min(fitting, most))
+        why = f"{about}; {in_words(usable(budget))} of the budget are for epochs"
+        return Choice(epochs, why, f"{most}: as many as help" if epochs < most else "")
+    epochs = max(fewest, min(fitting, most))
+    why = f"{about}; {at.recipe.effort} effort takes {fewest} to {most}"
+    if fewest < fitting < most:
+        why += f" and aims at {in_words(goal)}"
+    return Choice(epochs, why, f"{2 * epochs}: twice the time")
+
+
+def choose_optimiser(at: Situation) -> Choice[Literal["adamw", "sgd"]]:
+    """The update rule."""
+    return Choice("adamw", "robust to the learning rate in short fine-tuning", "sgd")
+
+
+def choose_lr(at: Situation, model: Model, batch: int) -> Choice[float]:
+    """Peak learning rate of the head, by the square root of the batch."""
+    usual = TRANSFORMER_LR if model.row.transformer else HEAD_LR[at.task]
+    base = LR_BATCH[at.task]
+    lr = float(f"{usual * math.sqrt(batch / base):.2g}")
+    kind = "a transformer" if model.row.transformer else "new layers"
+    why = f"{usual:g} for {kind} at batch {base}, by the square root for {batch}"
+    return Choice(lr, why, f"{lr / 3:.1g}: slower and safer")
+
+
+def choose_backbone_lr(at: Situation, model: Model) -> Choice[float]:
+    """Learning rate of the backbone as a multiple of the head's."""
+    if model.row.engine == "yolo":
+        return Choice(1.0, "Ultralytics trains all layers at one rate")
+    if not model.pretrained or model.weights.covers == "nothing":
+        return Choice(1.0, "the backbone starts from scratch as well")
+    if model.row.transformer:
+        return Choice(1.0, "the whole transformer learns slowly, see lr and layer_decay")
+    if at.task == "classification" and at.low_resolution:
+        side = max(at.profile.width, at.profile.height)
+        return Choice(1.0, f"images of {side} px are far from ImageNet's: all layers adapt", "0.2")
+    if at.task == "classification" and at.train_images < FEW_IMAGES:
+        why = f"{at.train_images} images could make pretrained features worse"
+        return Choice(FEW_IMAGES_BACKBONE_LR, why, "0: features frozen")
+    return Choice(BACKBONE_LR[at.task], "pretrained layers move less than new ones", "1")
+
+
+def choose_layer_decay(at: Situation, model: Model) -> Choice[float]:
+    """Further factor per stage towards the input."""
+    if model.row.transformer and model.pretrained:
+        return Choice(TRANSFORMER_DECAY, "early layers of a pretrained transformer stay put", "1")
+    return Choice(1.0, "one rate for all stages of the backbone")
+
+
+def choose_weight_decay(at: Situation, model: Model) -> Choice[float]:
+    """Decoupled weight decay."""
+    if model.row.transformer:
+        return Choice(0.05, "usual for transformers under AdamW")
+    return Choice(WEIGHT_DECAY[at.task], "mild: short fine-tuning regularises by itself")
+
+
+def choose_warmup(at: Situation, epochs: int, steps: int) -> Choice[float]:
+    """Epochs of linear warm-up."""
+    warmup = min(3.0, WARMUP_SHARE[at.task] * epochs)
+    share = warmup / epochs
+    return Choice(
+        round(warmup, 2),
+        f"{share:.0%} of the training, {max(1, round(warmup * steps))} steps, "
+        "until AdamW knows its gradients",
+    )
+
+
+def choose_schedule(at: Situation) -> Choice[Literal["cosine", "constant"]]:
+    """Learning rate after the warm-up."""
+    return Choice("cosine", "falls to zero at the last step, so the last epoch is a good one")
+
+
+def choose_clip(at: Situation, model: Model) -> Choice[float]:
+    """Largest gradient norm."""
+    if model.row.transformer:
+        return Choice(1.0, "transformers have rare large gradients")
+    return Choice(CLIP[at.task], "only outliers are cut")
+
+
+def choose_ema(at: Situation, total_steps: int) -> Choice[float]:
+    """Decay of the averaged weights by the number of steps."""
+    if total_steps < EMA_LEAST_STEPS:
+        why = f"{total_steps} steps are too few to average over (below {EMA_LEAST_STEPS})"
+        return Choice(0.0, why)
+    window = max(10.0, EMA_WINDOW * total_steps)
+    decay = min(0.9998, 1 - 1 / window)
+    return Choice(
+        float(f"{decay:.4f}"), f"averages the last {window:.0f} of {total_steps} steps", "0: off"
+    )
+
+
+def choose_patience(at: Situation, epochs: int) -> Choice[int]:
+    """Epochs without a better score before stopping."""
+    if epochs < PATIENCE_LEAST_EPOCHS:
+        return Choice(0, f"{epochs} epochs are few and the schedule ends by itself")
+    patience = max(8, round(PATIENCE_SHARE * epochs))
+    return Choice(patience, f"no gain for {patience} of {epochs} epochs means the end", "0: off")
+
+
+def choose_label_smoothing(at: Situation) -> Choice[float]:
+    """Share of the target spread over all classes."""
+    if at.task != "classification":
+        return Choice(0.0, f"{at.task} trains on hard targets")
+    if at.profile.classes < 3:
+        return Choice(0.05, "two classes need little of it", "0.1")
+    return Choice(0.1, f"keeps {at.profile.classes} classes from over-confidence", "0")
+
+
+def choose_class_weights(at: Situation) -> Choice[Literal["none", "balanced"]]:
+    """Whether rare classes count more."""
+    ratio = at.profile.balance
+    if at.task == "detection":
+        return Choice("none", "the detector's focal loss or sampling sees to rare classes")
+    unit = "images" if at.task == "classification" else "pixels"
+    if ratio < IMBALANCE[at.task]:
+        why = f"the rarest class has {ratio:.1%} of the {unit} of the most frequent"
+        return Choice("balanced", why, "none")
+    return Choice("none", f"balanced enough: rarest over most frequent class {ratio:.2f}")
+
+
+def choose_precision(at: Situation) -> Choice[Literal["fp32", "bf16"]]:
+    """Precision of forward and backward passes."""
+    if at.hardware.bf16 and at.hardware.device.startswith("cuda"):
+        return Choice("bf16", f"{at.hardware.name} computes it natively", "fp32")
+    if at.on_gpu:
+        return Choice("fp32", f"{at.hardware.name} has no fast bf16")
+    return Choice("fp32", "bf16 is several times slower on CPUs without native support")
+
+
+def choose_workers(at: Situation) -> Choice[int]:
+    """Processes that read and augment."""
+    cores = at.hardware.cores
+    if at.on_gpu:
+        workers = max(1, min(MOST_WORKERS, cores - 1))
+        return Choice(workers, f"{cores} cores feed {at.hardware.name}")
+    if cores <= 4:
+        return Choice(0, f"{cores} cores are busy training; threads read and augment")
+    return Choice(min(4, cores // 4), f"a quarter of {cores} cores reads, the rest trains")
+
+
+def choose_threads(at: Situation) -> Choice[int]:
+    """CPU threads of the arithmetic."""
+    cores = at.hardware.cores
+    if at.on_gpu:
+        return Choice(min(cores, 8), f"the card computes; {cores} cores prepare")
+    return Choice(cores, f"all {cores} cores that this process may use")
+
+
+def choose_seed(at: Situation) -> Choice[int]:
+    """Seed of everything that is drawn."""
+    return Choice(0, "fixed, so that the same recipe gives the same model")

@@ -1,0 +1,148 @@
+"""How large the model sees an image: image sizes and object sizes in, pixels out."""
+
+import math
+
+from automl.planning.backbones import Backbone
+from automl.planning.choice import Choice, Situation
+
+Size = tuple[int, int]
+STRIDE = 32
+"""Deepest stride of pyramids and decoders: sides of their images are multiples of it."""
+SMALLEST = 64
+"""Below this side the last stage of a network sees one or two places only."""
+LONGEST_SIDE = {"cpu": 512, "cuda": 1024, "mps": 768}
+"""Longest side of a segmentation or detection image by device."""
+CROP_SIDE = {"cpu": 320, "cuda": 640, "mps": 512}
+"""Side of a training crop where a segmentation image is larger."""
+OBJECT_PIXELS = {"cpu": 36.0, "cuda": 64.0, "mps": 48.0}
+"""Side in pixels that the small tenth of the objects should have in front of a detector."""
+YOLO_MULTIPLE = 32
+
+
+def choose_image_size(at: Situation, row: Backbone) -> Choice[Size]:
+    """Height and width in front of the model."""
+    given = at.given("image_size")
+    if given is not None:
+        return Choice(given, "set in the recipe")
+    if at.task == "classification":
+        return _classification_size(at, row)
+    if at.task == "segmentation":
+        return _segmentation_size(at)
+    return _detection_size(at, row)
+
+
+def _classification_size(at: Situation, row: Backbone) -> Choice[Size]:
+    """The pretrained size, less where the images have no more pixels."""
+    native, short = row.image_size, min(at.profile.width, at.profile.height)
+    if row.fixed_size:
+        return Choice((native, native), f"{row.name} was trained at {native} px and keeps it")
+    if short >= native:
+        return Choice(
+            (native, native),
+            f"{row.name} was pretrained at {native} px; the images' short side is {short} px",
+            _square(_multiple(native * 1.25)),
+        )
+    side = min(native, max(SMALLEST, _multiple(short)))
+    why = f"the images' short side is {short} px"
+    if short < SMALLEST:
+        why += f", enlarged to {side} px so that the deepest of five halvings still sees places"
+    return Choice((side, side), why, _square(min(native, 2 * side)))
+
+
+def _segmentation_size(at: Situation) -> Choice[Size]:
+    """All pixels that the device affords, in the set's shape."""
+    limit = LONGEST_SIDE[_kind(at)]
+    size = _fitted(at, limit)
+    height, width = at.profile.height, at.profile.width
+    why = f"images of {width}x{height} px in their shape, sides in multiples of {STRIDE}"
+    if max(height, width) > limit:
+        why += f", at most {limit} px on this device"
+    half = _fitted(at, max(SMALLEST, max(size) // 2))
+    return Choice(size, why, "" if half == size else f"{half[0]}x{half[1]}: thin regions vanish")
+
+
+def _detection_size(at: Situation, row: Backbone) -> Choice[Size]:
+    """As small as the small objects allow, as large as the device affords."""
+    limit = LONGEST_SIDE[_kind(at)]
+    height, width = at.profile.height, at.profile.width
+    longest = max(height, width)
+    smallest = at.profile.object_size[0] if at.profile.object_size else 0.0
+    wanted = float(longest)
+    if smallest > 0:
+        wanted = OBJECT_PIXELS[_kind(at)] / smallest * longest / math.sqrt(height * width)
+    side = min(limit, max(wanted, SMALLEST * 2), max(longest, SMALLEST * 2))
+    size = _fitted(at, math.ceil(side / STRIDE) * STRIDE)
+    if row.engine == "yolo":
+        size = (max(size), max(size))
+    pixels = smallest * math.sqrt(size[0] * size[1])
+    why = f"images of {width}x{height} px; a tenth of the objects is below {pixels:.0f} px then"
+    other = _fitted(at, max(size) + 4 * STRIDE)
+    return Choice(size, why, f"{other[0]}x{other[1]}: more time, larger objects")
+
+
+def choose_crop(at: Situation, row: Backbone, size: Size) -> Choice[Size]:
+    """The part of an image that one training step sees (segmentation)."""
+    given = at.given("crop")
+    if given is not None:
+        return Choice(given, "set in the recipe")
+    if at.task != "segmentation":
+        return Choice(size, f"{at.task} trains on whole images")
+    side = CROP_SIDE[_kind(at)]
+    if max(size) <= side * 1.25:
+        return Choice(size, f"{size[0]}x{size[1]} px fit as a whole")
+    crop = (min(side, size[0]), min(side, size[1]))
+    return Choice(
+        crop,
+        f"crops of {crop[0]}x{crop[1]} from {size[0]}x{size[1]}: more places and zooms in the "
+        "same time",
+        f"whole images of {size[0]}x{size[1]}",
+    )
+
+
+def choose_fit(at: Situation, row: Backbone, size: Size) -> Choice[str]:
+    """How an image is brought to the size."""
+    given = at.given("fit")
+    if given is not None:
+        return Choice(given, "set in the recipe")
+    if at.task == "detection":
+        return Choice("letterbox", "boxes keep their shape and none is cut off")
+    if at.task == "segmentation":
+        return _segmentation_fit(at, size)
+    if at.low_resolution:
+        side = max(at.profile.width, at.profile.height)
+        return Choice("squash", f"images of {side} px have no edge to cut off", "crop")
+    return Choice("crop", "as in pretraining: the shape stays and the subject is large", "squash")
+
+
+def _segmentation_fit(at: Situation, size: Size) -> Choice[str]:
+    """Stretched where that hardly shows, otherwise with bars."""
+    stretch = (size[1] / size[0]) / (at.profile.width / at.profile.height)
+    short, long = sorted((at.profile.width, at.profile.height))
+    mixed = at.profile.smallest_side < 0.9 * short or at.profile.largest_side > 1.1 * long
+    if 0.93 < stretch < 1.08 and not mixed:
+        off = abs(stretch - 1) * 100
+        return Choice(
+            "squash", f"every pixel is used; the shape changes by {off:.0f} %", "letterbox"
+        )
+    return Choice("letterbox", "the images' shape is kept", "squash")
+
+
+def _fitted(at: Situation, longest: float) -> Size:
+    """The set's median shape with this longest side at most, in multiples of the stride."""
+    height, width = at.profile.height, at.profile.width
+    scale = min(1.0, longest / max(height, width))
+    if max(height, width) < SMALLEST:
+        scale = SMALLEST / max(height, width)
+    return max(SMALLEST, _multiple(height * scale)), max(SMALLEST, _multiple(width * scale))
+
+
+def _multiple(pixels: float) -> int:
+    return max(STRIDE, round(pixels / STRIDE) * STRIDE)
+
+
+def _square(side: int) -> str:
+    return f"{side}x{side}"
+
+
+def _kind(at: Situation) -> str:
+    return at.hardware.device.partition(":")[0]

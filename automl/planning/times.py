@@ -1,0 +1,99 @@
+"""How long a training may take: effort and budget in, seconds and numbers of epochs out."""
+
+import math
+import re
+
+from automl.dataset import Task
+from automl.errors import RecipeError
+from automl.planning.choice import Situation
+
+GOAL_SECONDS: dict[Task, float] = {
+    "classification": 75.0,
+    "segmentation": 200.0,
+    "detection": 200.0,
+}
+"""Training time that standard effort aims at where the data lets it."""
+FEWEST: dict[Task, float] = {"classification": 8.0, "segmentation": 14.0, "detection": 24.0}
+"""Epochs that standard effort never goes below for a set of `USUAL_IMAGES`, pretrained."""
+MOST: dict[Task, float] = {"classification": 30.0, "segmentation": 80.0, "detection": 100.0}
+"""Epochs after which standard effort gains nothing more, pretrained."""
+USUAL_IMAGES: dict[Task, tuple[int, int]] = {
+    "classification": (100, 250),
+    "segmentation": (150, 400),
+    "detection": (150, 400),
+}
+"""Between these numbers of images `FEWEST` holds; fewer need more epochs, more need fewer."""
+EFFORT = {"quick": (0.35, 0.4), "standard": (1.0, 1.0), "thorough": (6.0, 2.5)}
+"""Factors of time and of epochs by effort."""
+SCRATCH = 3.0
+"""Factor of epochs where nothing is pretrained."""
+LEAST_EPOCHS = 3
+LONGEST = 3.0
+"""`model: auto` takes no model that needs more than this many times the goal, if another does."""
+BUDGET_SHARE = 0.8
+"""Share of a budget that epochs may fill; the rest is for start-up and the final scores."""
+START_UP_S = 10.0
+
+
+def budget_seconds(text: str | None) -> float | None:
+    """`90s`, `10m`, `1h30m` or `2h` as seconds."""
+    if text is None:
+        return None
+    units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([dhms])", text.strip().lower())
+    rest = re.sub(r"\d+(?:\.\d+)?\s*[dhms]", "", text.strip().lower()).strip()
+    seconds = sum(float(number) * units[unit] for number, unit in parts)
+    if rest or seconds <= 0:
+        raise RecipeError(
+            f"`budget` is `{text}`, which is no length of time",
+            hint="write it as 90s, 10m, 2h or 1h30m",
+        )
+    return seconds
+
+
+def goal_seconds(at: Situation) -> float:
+    """Training time to aim at: the budget, or what the effort stands for."""
+    budget = budget_seconds(at.recipe.budget)
+    if budget is not None:
+        return usable(budget)
+    return GOAL_SECONDS[at.task] * EFFORT[at.recipe.effort][0]
+
+
+def usable(budget: float) -> float:
+    """Seconds of a budget that epochs may fill."""
+    return max(1.0, BUDGET_SHARE * budget - START_UP_S)
+
+
+def fewest_epochs(
+    at: Situation, size: tuple[int, int], crop: tuple[int, int], *, pretrained: bool
+) -> int:
+    """Epochs below which the effort's quality is not to be had, counted in passes over crops."""
+    return max(LEAST_EPOCHS, math.ceil(FEWEST[at.task] * _factor(at, size, crop, pretrained)))
+
+
+def most_epochs(
+    at: Situation, size: tuple[int, int], crop: tuple[int, int], *, pretrained: bool
+) -> int:
+    """Epochs beyond which more time is wasted."""
+    return max(LEAST_EPOCHS, round(MOST[at.task] * _factor(at, size, crop, pretrained)))
+
+
+def _factor(at: Situation, size: tuple[int, int], crop: tuple[int, int], pretrained: bool) -> float:
+    """By effort, number of images, pretraining, and the share of an image that a crop shows."""
+    few, many = USUAL_IMAGES[at.task]
+    images = at.train_images
+    power = 1.0 if at.task == "classification" else 0.5
+    by_number = min(3.0, math.sqrt(few / images))
+    if images >= few:
+        by_number = math.pow(min(1.0, many / images), power)
+    seen = crop[0] * crop[1] / (size[0] * size[1])
+    return EFFORT[at.recipe.effort][1] * by_number * (1.0 if pretrained else SCRATCH) / seen
+
+
+def in_words(seconds: float) -> str:
+    """A length of time as a person says it."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
