@@ -118,8 +118,8 @@ class Weights(Strict):
 class Goal(Strict):
     """A gate: the run exits 5 where the metric on the judged split is below `at_least`."""
 
-    metric: str
-    at_least: float
+    metric: Annotated[str, Field(description="a name in metrics.json, such as `accuracy`")]
+    at_least: Annotated[float, Field(description="the lowest value that passes")]
 
 
 class Reason(Strict):
