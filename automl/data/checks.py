@@ -1,9 +1,23 @@
 """A dataset to findings about the whole; faults of single files are found where they are read."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
+from automl.data.images import ImageFacts
 from automl.data.reading import fatal, warning
 from automl.dataset import SPLITS, Dataset, Finding, Sample, SplitName
+
+DARK = 65536 // 8
+"""A set of 16-bit images that stays below keeps 5 of 8 bits or fewer: 12-bit cameras do."""
+
+
+def check_brightness(facts: Sequence[ImageFacts]) -> list[Finding]:
+    """16-bit images are scaled by their full range, so that a narrow one ends in black."""
+    top = max((f.brightest for f in facts if f.bit_depth == 16), default=DARK)
+    if top >= DARK:
+        return []
+    reason = f"16-bit images use 0 to {top} of 65535 only, and will be nearly black"
+    return [warning("narrow_range", ".", reason, "stretch the values over the whole 16 bits")]
 
 
 def check(dataset: Dataset, shown: dict[SplitName, Counter[int]]) -> list[Finding]:
@@ -37,10 +51,23 @@ def _few_classes(dataset: Dataset) -> list[Finding]:
         if dataset.task == "segmentation" and len(dataset.classes) > 255:
             reason = f"{len(dataset.classes)} classes: these look like instance masks"
             return [fatal("too_many_classes", ".", reason, "use masks whose values are class ids")]
-        return []
+        return _same_names(dataset)
     names = ", ".join(dataset.names) or "none"
     reason = f"{dataset.task} needs at least {least} classes, found: {names}"
     return [fatal("too_few_classes", ".", reason, "add a class, or name them in `data.classes`")]
+
+
+def _same_names(dataset: Dataset) -> list[Finding]:
+    return [
+        fatal(
+            "duplicate_class",
+            name,
+            f"{n} classes are called `{name}`",
+            "rename one: `data.classes` takes a map from id to name",
+        )
+        for name, n in Counter(dataset.names).items()
+        if n > 1
+    ]
 
 
 def _missing_classes(dataset: Dataset, shown: dict[SplitName, Counter[int]]) -> list[Finding]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from automl.data.images import SUFFIXES
 from automl.dataset import SplitName
+from automl.errors import DataError, MachineError
 
 _SPLIT_WORDS: dict[str, SplitName] = {
     "train": "train",
@@ -66,12 +67,24 @@ def first_folder(root: Path, *names: str) -> Path | None:
     return next((root / name for name in names if (root / name).is_dir()), None)
 
 
+def read_text(path: Path) -> str:
+    """The text of a small file; `DataError` where it is not UTF-8."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError("not UTF-8 text", where=str(path), hint="save it as UTF-8") from None
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=str(path)) from None
+
+
 def _inside(folder: Path) -> list[Path]:
     hidden = (".", "__MACOSX")
     try:
         return [folder / name for name in os.listdir(folder) if not name.startswith(hidden)]  # noqa: PTH208
     except NotADirectoryError:
         return []
+    except PermissionError:
+        raise MachineError("folder may not be read", where=str(folder)) from None
 
 
 def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:

@@ -37,6 +37,8 @@ class ImageFacts:
     orientation: int
     channels: int
     bit_depth: int
+    brightest: int = 255
+    """Largest value of a 16-bit image."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def image_facts(path: Path) -> ImageFacts:
     data = _bytes(path)
     image = _decode(data, path)
     _rgb(image.resize((1, 1), Image.Resampling.NEAREST), path)  # refuses what we cannot convert
+    wide = image.mode in _SIXTEEN_BIT
     orientation = _orientation(image)
     width, height = image.size[::-1] if orientation >= 5 else image.size
     return ImageFacts(
@@ -75,7 +78,8 @@ def image_facts(path: Path) -> ImageFacts:
         stored=image.size,
         orientation=orientation,
         channels=_channels(image),
-        bit_depth=16 if image.mode in _SIXTEEN_BIT else 8,
+        bit_depth=16 if wide else 8,
+        brightest=int(np.asarray(image).max()) if wide else 255,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from automl.data.boxes import Placed, place
-from automl.data.checks import check
+from automl.data.checks import check, check_brightness
 from automl.data.classes import Settled, settle
 from automl.data.digest import digest_of
 from automl.data.profile import profile
@@ -203,7 +203,7 @@ def _whole(dataset: Dataset, drafts: list[_Draft]) -> list[Finding]:
     present: dict[SplitName, Counter[int]] = {split: Counter() for split in SPLITS}
     for sample, draft in zip(dataset.samples, drafts, strict=True):
         present[sample.split].update(draft.item.present)
-    return check(dataset, present)
+    return [*check(dataset, present), *check_brightness([d.scanned.image for d in drafts])]
 
 
 def _train_pixels(dataset: Dataset, drafts: list[_Draft]) -> Counter[int]:

@@ -9,7 +9,7 @@ from automl.data.scan import Scanned
 from automl.data.truth import truth
 from automl.dataset import Dataset, Profile, Sample
 
-MASKS_LOOKED_AT = 100
+MASKS_LOOKED_AT = 50
 """Masks whose regions are measured: quantiles of sizes need no more."""
 
 SMALLEST_REGION = 4

@@ -39,6 +39,10 @@ def scan(entries: Sequence[Entry], root: Path, talk: Talk) -> tuple[list[Scanned
 
 
 def _one(entry: Entry, root: Path) -> Scanned | Finding:
+    for path in (entry.path, entry.mask):
+        if path and _unspeakable(path):
+            name = shown(path, root).encode("utf-8", "backslashreplace").decode()
+            return fatal("bad_name", name, "the file's name is not UTF-8", "rename it")
     try:
         image = image_facts(entry.path)
     except DataError as error:
@@ -49,6 +53,15 @@ def _one(entry: Entry, root: Path) -> Scanned | Finding:
         return Scanned(entry, image, mask_facts(entry.mask))
     except DataError as error:
         return _broken(entry.mask, root, error, "mask")
+
+
+def _unspeakable(path: Path) -> bool:
+    """Such a name could not be written into `dataset.json`."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _broken(path: Path, root: Path, error: DataError, kind: str) -> Finding:

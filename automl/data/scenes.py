@@ -1,9 +1,12 @@
 """Handwritten digits scattered over drawn textures: image, boxes and mask of one scene."""
 
 from dataclasses import dataclass
+from importlib.metadata import distribution
 
 import numpy as np
 from PIL import Image
+
+_FILE = "sklearn/datasets/data/digits.csv.gz"
 
 INKED = 0.4
 """Cover of a pixel from which it belongs to the digit, in its mask and its box."""
@@ -27,9 +30,9 @@ class Digits:
     @staticmethod
     def load(seed: int, share_of_val: float) -> "Digits":
         """All digits, shuffled so that each class gives its share to validation."""
-        from sklearn.datasets import load_digits
-
-        pixels, labels = load_digits(return_X_y=True)
+        # the file itself: importing scikit-learn takes longer than drawing all the scenes
+        table = np.loadtxt(str(distribution("scikit-learn").locate_file(_FILE)), delimiter=",")
+        pixels, labels = table[:, :-1], table[:, -1].astype(int)
         draw = np.random.default_rng([seed, len(labels)])
         shuffled = draw.permutation(len(labels))
         place = np.zeros(len(labels))
@@ -38,7 +41,7 @@ class Digits:
             place[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
         order = shuffled[np.argsort(place[shuffled], kind="stable")]
         val = round(len(labels) * share_of_val)
-        return Digits(pixels.reshape(-1, 8, 8) / 16.0, labels.astype(int), order, val)
+        return Digits(pixels.reshape(-1, 8, 8) / 16.0, labels, order, val)
 
     def pool(self, split: str) -> np.ndarray:
         """The digits of a split, classes evenly mixed."""

@@ -1,11 +1,13 @@
 """Every fault of a set is one finding with its file, its reason and its cure."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from automl.errors import DataError
 from tests.data.toys import (
     HEIGHT,
     NAMES,
@@ -378,3 +380,53 @@ def test_prepare__writes_nothing_into_the_data(tmp_path):
     before = state()
     prepared(tmp_path, "detection")
     assert state() == before
+
+
+def test_narrow_sixteen_bit_range_is_said(tmp_path):
+    for toy in toys():
+        wide = toy.pixels[:, :, 0].astype(np.uint16) * 16
+        save(wide, tmp_path / NAMES[toy.label] / f"{toy.name}.png")
+    finding = only(prepared(tmp_path, "classification"), "narrow_range", "warning")
+    assert "nearly black" in finding.reason
+
+
+def test_two_classes_of_one_name(tmp_path):
+    write_coco_single(tmp_path, toys())
+    document = coco_document(toys())
+    document["categories"][0]["name"] = "ring"
+    write_text(tmp_path / "everything.json", json.dumps(document))
+    assert only(prepared(tmp_path, "detection"), "duplicate_class").file == "ring"
+
+
+def test_name_that_is_not_utf8(tmp_path):
+    write_folders(tmp_path, toys())
+    odd = os.fsencode(tmp_path / "train/disc") + b"/\xff.png"
+    os.link(tmp_path / "train/disc/00.png", odd)
+    finding = only(prepared(tmp_path, "classification"), "bad_name")
+    assert finding.file == "train/disc/\\udcff.png"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("labels.csv", "path,label\nü,ä\n".encode("latin-1"), "not UTF-8"),
+        ("data.yaml", b"names: {a: b}\ntrain: .\n", "not whole numbers"),
+        ("data.yaml", b"names: [a]\ntrain: nowhere\n", "`nowhere` does not exist"),
+        ("set.json", b'{"images": 1, "annotations": 2, "categories": 3}', "no lists"),
+        ("set.json", b'{"images", "annotations", "categories"}', "not valid JSON"),
+    ],
+)
+def test_file_that_cannot_be_read_as_a_whole(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    save(toys()[0].pixels, tmp_path / "a.png")
+    task = "classification" if name.endswith("csv") else "detection"
+    with pytest.raises(DataError, match=message) as caught:
+        prepared(tmp_path, task)
+    assert caught.value.faults[0].hint
+    assert str(tmp_path) in caught.value.faults[0].where
+
+
+def test_unrelated_broken_yaml_is_no_matter(tmp_path):
+    write_folders(tmp_path, toys())
+    write_text(tmp_path / "chart.yaml", "{{ .Values }}: [")
+    assert prepared(tmp_path, "classification").findings == ()

@@ -61,6 +61,16 @@ def test_write_sample__scenes_are_the_same_for_boxes_and_masks(tmp_path):
         assert not mask[inside == 0].any()
 
 
+@pytest.mark.slow  # importing scikit-learn takes seconds
+def test_digits__are_those_of_scikit_learn():
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    digits = Digits.load(0, 0.2)
+    assert np.array_equal(digits.pixels.reshape(-1, 64) * 16, pixels)
+    assert np.array_equal(digits.labels, labels)
+
+
 def test_digits__training_and_validation_share_nothing():
     digits = Digits.load(0, 0.2)
     train, val = digits.pool("train"), digits.pool("val")

@@ -90,12 +90,11 @@ def _read_one(
     known = set()
     for image in document["images"]:
         try:
-            key, name = image["id"], str(image["file_name"])
-        except (KeyError, TypeError):
+            key, name, declared = image["id"], str(image["file_name"]), _size(image)
+            known.add(key)
+        except (KeyError, TypeError, ValueError):
             gathered.findings.append(_malformed(where, f"image without id or file_name: {image}"))
             continue
-        known.add(key)
-        declared = _size(image)
         found = _find(bases, name)
         gathered.entries.append(
             Entry(found, split, boxes=tuple(boxes.get(key, ())), declared=declared)

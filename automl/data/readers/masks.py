@@ -6,6 +6,7 @@ from automl.data.files import (
     first_folder,
     folders,
     images,
+    read_text,
     split_word,
     walk_images,
 )
@@ -20,8 +21,8 @@ from automl.data.reading import (
 )
 from automl.dataset import Finding, SplitName, Task
 
-_IMAGES = ("images", "image", "imgs", "img", "JPEGImages")
-_MASKS = ("masks", "mask", "labels", "annotations", "SegmentationClass")
+_IMAGES = ("images", "image", "imgs", "img")
+_MASKS = ("masks", "mask", "labels", "annotations")
 _ENDINGS = ("", "_mask", "_label", "_labels", "_seg", "_gt", "_L")
 """What may follow the image's name in that of its mask."""
 
@@ -122,5 +123,5 @@ def _listed_names(path: Path) -> dict[int, str]:
     listed = path / "classes.txt"
     if not listed.is_file():
         return {}
-    lines = listed.read_text(encoding="utf-8").splitlines()
+    lines = read_text(listed).splitlines()
     return {i: line.strip() for i, line in enumerate(lines) if line.strip()}

@@ -1,11 +1,12 @@
 """CSV tables of images and their classes: columns `path`, `label` and perhaps `split`."""
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from automl.data.files import files, split_in, split_word
+from automl.data.files import files, read_text, split_in, split_word
 from automl.data.reading import (
     Entry,
     Given,
@@ -113,18 +114,17 @@ def _delimiter(line: str) -> str:
 def _rows(table: Path, root: Path, *, alone: bool) -> Iterator[_Row]:
     header = _header(table)
     split: SplitName | None = None if alone else split_in(table.stem)
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        delimiter = _delimiter(file.readline())
-        file.seek(0)
-        reader = csv.DictReader(file, delimiter=delimiter)
-        for row in reader:
-            name = (row[header["path"]] or "").strip()
-            if not name:
-                continue
-            own = (row.get(header.get("split", "")) or "").strip()
-            label = (row[header["label"]] or "").strip()
-            where = f"{shown(table, root)}:{reader.line_num}"
-            yield _Row(_image(table.parent, name), label, own or split or "", where)
+    text = read_text(table)
+    delimiter = _delimiter(text.partition("\n")[0])
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    for row in reader:
+        name = (row[header["path"]] or "").strip()
+        if not name:
+            continue
+        own = (row.get(header.get("split", "")) or "").strip()
+        label = (row[header["label"]] or "").strip()
+        where = f"{shown(table, root)}:{reader.line_num}"
+        yield _Row(_image(table.parent, name), label, own or split or "", where)
 
 
 def _image(folder: Path, name: str) -> Path:

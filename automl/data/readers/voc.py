@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from automl.data.files import files, first_folder, folders, images, split_word
+from automl.data.files import files, first_folder, folders, images, read_text, split_word
 from automl.data.images import Corners
 from automl.data.reading import (
     Box,
@@ -107,7 +107,7 @@ def _listed(root: Path) -> Iterator[tuple[Path, Path, SplitName | None]]:
     pictures = first_folder(root, "JPEGImages", "images", "Images") or root
     lists = _lists(root / "ImageSets" / "Main")
     for source, split in lists:
-        for line in source.read_text(encoding="utf-8").split():
+        for line in read_text(source).split():
             yield annotations / f"{line}.xml", pictures, split
     if not lists:
         yield from ((xml, pictures, None) for xml in files(annotations, ".xml"))
@@ -151,7 +151,7 @@ def _parse(xml: Path, pictures: Path, split: SplitName | None, root: Path) -> _A
         objects = tuple(_object(o, where) for o in tree.iter("object"))
         width = int(float(tree.findtext("size/width") or 0))
         height = int(float(tree.findtext("size/height") or 0))
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError, OverflowError) as error:
         return _malformed(where, str(error))
     image = _image(pictures, tree.findtext("filename") or "", xml.stem)
     return _Annotated(image, split, objects, (width, height) if width and height else None)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from automl.data.files import files, folders, is_image, split_word, walk_images
+from automl.data.files import files, folders, is_image, read_text, split_word, walk_images
 from automl.data.reading import (
     Box,
     Entry,
@@ -72,6 +72,7 @@ def _description(path: Path) -> Path | None:
     if path.is_file():
         return path if path.suffix.lower() in (".yaml", ".yml") else None
     found = [*files(path, ".yaml"), *files(path, ".yml")] if path.is_dir() else []
+    found = [p for p in found if b"names" in p.read_bytes()]  # others may be broken as they like
     fit = [p for p in found if "names" in (d := _load(p)) and any(k in d for k in _KEYS)]
     if len(fit) > 1:
         names = ", ".join(p.name for p in fit)
@@ -83,8 +84,8 @@ def _load(description: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        document = yaml.safe_load(description.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        document = yaml.safe_load(read_text(description))
+    except yaml.YAMLError as error:
         raise unusable(f"not valid YAML: {error}", description, "correct it") from None
     return document if isinstance(document, dict) else {}
 
@@ -121,7 +122,7 @@ def _place(part: str, document: dict[str, Any], description: Path) -> Path:
 def _listed(place: Path) -> list[Path]:
     if place.is_dir():
         return walk_images(place)
-    lines = (line.strip() for line in place.read_text(encoding="utf-8").splitlines())
+    lines = (line.strip() for line in read_text(place).splitlines())
     return [place.parent / line for line in lines if line and is_image(Path(line))]
 
 
@@ -167,7 +168,7 @@ def _box(line: str, where: str) -> Box | Finding:
         number, *values = (float(v) for v in line.split())
     except ValueError:
         return _malformed(where, "not numbers")
-    if number != int(number) or number < 0:
+    if not number.is_integer() or number < 0:
         return _malformed(where, f"class `{line.split()[0]}` is not a whole number")
     if len(values) == 4:
         x, y, width, height = values
@@ -188,14 +189,16 @@ def _malformed(where: str, reason: str) -> Finding:
 def _classes(document: dict[str, Any], gathered: _Gathered, given: Given) -> tuple[Class, ...]:
     names = document.get("names")
     if isinstance(names, dict):
-        return classes_by_id({int(k): str(v) for k, v in names.items()}, given)
+        if not all(isinstance(key, int) for key in names):
+            raise unusable("keys of `names` are not whole numbers", gathered.root, "0: name, 1: …")
+        return classes_by_id({k: str(v) for k, v in names.items()}, given)
     if isinstance(names, list):
         return classes_by_id(dict(enumerate(map(str, names))), given)
     listed = next(
         (p for d in ("", "labels") if (p := gathered.root / d / "classes.txt").is_file()), None
     )
     if listed:
-        lines = listed.read_text(encoding="utf-8").splitlines()
+        lines = read_text(listed).splitlines()
         return classes_by_id(dict(enumerate(n.strip() for n in lines if n.strip())), given)
     ids = {box.class_id for entry in gathered.entries for box in entry.boxes}
     return classes_by_id({i: f"class_{i}" for i in range(max(ids, default=-1) + 1)}, given)
