@@ -1,6 +1,7 @@
 """Detectors: a head on a backbone; normalised images in, losses or boxes with class indices out."""
 
 from collections.abc import Mapping
+from functools import partial
 from math import gcd
 from typing import Any
 
@@ -77,6 +78,24 @@ def _to_float32(_module: nn.Module, _inputs: Any, output: Any) -> Any:
     if isinstance(output, Mapping):
         return {name: _to_float32(_module, (), one) for name, one in output.items()}
     return type(output)(_to_float32(_module, (), one) for one in output)
+
+
+class LoneBatchNorm(nn.BatchNorm2d):
+    """Batch norm that uses its running statistics where a batch has one value per channel."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """SSD's last map is one pixel, and a batch may be one image."""
+        lone = values.numel() == values.shape[1]
+        return nn.functional.batch_norm(
+            values,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            training=self.training and not lone,
+            momentum=self.momentum or 0.0,
+            eps=self.eps,
+        )
 
 
 class Features(nn.Module):
@@ -256,6 +275,8 @@ def _torchvision(backbone: Backbone, classes: int) -> Detector:
     limits = _limits()
     if backbone.head == "fasterrcnn":
         limits = {f"box_{name}": value for name, value in limits.items()}
+    if backbone.architecture.startswith("ssdlite"):
+        limits["norm_layer"] = partial(LoneBatchNorm, eps=0.001, momentum=0.03)  # as published
     net = get_model(
         backbone.architecture,
         weights=None,
