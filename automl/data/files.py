@@ -1,6 +1,5 @@
 """Folders to sorted lists of files: links followed without looping, hidden files left out."""
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,7 +79,7 @@ def read_text(path: Path) -> str:
 def _inside(folder: Path) -> list[Path]:
     hidden = (".", "__MACOSX")
     try:
-        return [folder / name for name in os.listdir(folder) if not name.startswith(hidden)]  # noqa: PTH208
+        return [path for path in folder.iterdir() if not path.name.startswith(hidden)]
     except NotADirectoryError:
         return []
     except PermissionError:

@@ -147,7 +147,7 @@ def _decode(data: bytes, path: Path) -> Image.Image:
         raise DataError(
             "more pixels than can be decoded safely", where=str(path), hint="cut it into tiles"
         ) from None
-    except Exception as error:  # noqa: BLE001 decoders raise anything on broken bytes
+    except Exception as error:  # decoders raise anything on broken bytes
         reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
         raise DataError(
             f"broken image: {reason}", where=str(path), hint="fetch it again or remove it"

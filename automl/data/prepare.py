@@ -74,9 +74,9 @@ def prepare(recipe: Recipe, talk: Talk) -> Prepared:
 def read(recipe: Recipe) -> Reading:
     """The set as its own files describe it, in the format that the recipe names or that fits."""
     path = Path(recipe.data.path).absolute()
-    name = recipe.data.format
+    name: str = recipe.data.format
     if name == "auto":
-        name = recognise(path, recipe.task).format  # type: ignore[assignment]
+        name = recognise(path, recipe.task).format
     elif not path.exists():
         raise DataError("no such file or folder", where=str(path), hint="correct `data.path`")
     row = READERS[name]

@@ -46,7 +46,7 @@ def read(path: Path, task: Task, given: Given) -> Reading:
     entries: list[Entry] = []
     findings: list[Finding] = []
     for split, pictures, masks in pairs:
-        _pair_up(split, pictures, masks, path, entries, findings)  # noqa: PLR0913
+        _pair_up(split, pictures, masks, path, entries, findings)
     names = _listed_names(path)
     classes = classes_by_id(names, given) if names or given else ()
     splits = frozenset(split for split, _, _ in pairs if split)

@@ -149,7 +149,10 @@ def _entry(image: Path, split: SplitName | None, gathered: _Gathered) -> Entry:
         for number, line in enumerate(text.splitlines(), 1):
             if line.strip():
                 found = _box(line, f"{where}:{number}")
-                (boxes if isinstance(found, Box) else gathered.findings).append(found)  # type: ignore[arg-type]
+                if isinstance(found, Box):
+                    boxes.append(found)
+                else:
+                    gathered.findings.append(found)
     return Entry(image, split, boxes=tuple(boxes), relative=True)
 
 
