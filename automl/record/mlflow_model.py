@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
@@ -28,12 +29,8 @@ class BundleModel(PythonModel):  # type: ignore[misc]
         """Finds the bundle; its weights are loaded with the first prediction."""
         self.bundle = Path(context.artifacts["bundle"])
 
-    # no type hint on `model_input`: MLflow would warn of every one that is not a list
-    def predict(  # type: ignore[no-untyped-def]
-        self,
-        context: Any,
-        model_input,  # noqa: ANN001
-        params: dict[str, Any] | None = None,
+    def predict(
+        self, context: Any, model_input: pandas.DataFrame, params: dict[str, Any] | None = None
     ) -> list[dict[str, Any]]:
         """`model_input` has a column `image`: paths, or images as base64 text or data URLs."""
         from automl.model import bundle
@@ -52,15 +49,13 @@ def predictions(
     import torch
 
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
-    match engine:
-        case "yolo":
-            from automl.engines import yolo
+    if engine == "yolo":
+        from automl.engines import yolo
 
-            return yolo.predict(bundle, images, device)
-        case _:
-            from automl.engines import native
+        return yolo.predict(bundle, images, device)
+    from automl.engines import native
 
-            return native.predict(bundle, images, device)
+    return native.predict(bundle, images, device)
 
 
 def as_json(prediction: Prediction, names: list[str], least: float) -> dict[str, Any]:
