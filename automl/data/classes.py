@@ -25,18 +25,16 @@ class Settled:
 def settle(reading: Reading, masks: Iterable[MaskFacts], data: Data) -> Settled:
     """Classes as read; for masks also those that nobody named, and 0/255 as a pair of classes.
 
-    An `ignore` written in the recipe takes its ids off the classes; the default one gives way.
+    Ids in `data.ignore` are taken off the classes, but 255, its default, gives way to a class.
     """
     if reading.format != "masks":
         return Settled(reading.classes)
     found = {i for mask in masks for i in mask.counts}
-    written = "ignore" in data.model_fields_set
     ignore = set(data.ignore)
     classes = reading.classes
-    if found == {0, 255} and not written and [c.id for c in classes] in ([], [0, 1]):
+    if found == {0, 255} and ignore == {255} and [c.id for c in classes] in ([], [0, 1]):
         names = [c.name for c in classes] or ["background", "foreground"]
         classes = (Class(0, names[0]), Class(255, names[1]))
     classes = classes or tuple(Class(i, f"class_{i}") for i in sorted(found - ignore))
-    if written:
-        classes = tuple(c for c in classes if c.id not in ignore)
-    return Settled(classes, tuple(sorted(ignore - {c.id for c in classes})))
+    kept = tuple(c for c in classes if c.id == 255 or c.id not in ignore)
+    return Settled(kept, tuple(sorted(ignore - {c.id for c in kept})))

@@ -348,3 +348,11 @@ def test_masks__mask_names_with_an_ending(tmp_path):
     found = prepared(tmp_path, "segmentation")
     assert found.findings == ()
     assert len(found.dataset.samples) == len(made)
+
+
+def test_masks__ignored_class_is_taken_off_the_list(tmp_path):
+    write_masks(tmp_path, toys())
+    found = prepared(tmp_path, "segmentation", ignore=[3, 255])
+    assert found.findings == ()
+    assert found.dataset.names == ["ground", "disc", "ring"]
+    assert found.dataset.ignore == (3, 255)
