@@ -3,10 +3,10 @@
 The library is imported inside functions, offline and mute; it writes into the run folder only.
 """
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +30,17 @@ from automl.planning.backbones import Backbone, find
 from automl.prediction import Prediction
 from automl.run_dir import RunDir
 
-PACKAGE = "ultralytics-opencv-headless"
-
 
 def train(plan: Plan, dataset: Dataset, run: RunDir, on_epoch: OnEpoch, on_step: OnStep) -> Trained:
     """Trains what the plan says and leaves a bundle at `run.model`; resumes where it stopped."""
-    load_ultralytics(run.engine / "config")
+    version = load_ultralytics(run.engine / "config")
     run.engine.mkdir(parents=True, exist_ok=True)
     backbone = find(plan.model, plan.task)
     layers = architecture(backbone.architecture)
     given = arguments(plan, dataset.split("train"), run.engine, len(layers["backbone"]))
     preprocess = Preprocess(frame(plan, given), "letterbox", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     donor = _donor(plan, backbone)
-    make_net = partial(build_net, layers, len(dataset.classes), donor)
+    make_net = partial(build_net, layers, dataset.names, donor)
     saved = checkpoints.newest(run.checkpoints)
     if saved is None or not _finished(saved):
         _train(plan, dataset, run, (given, preprocess, make_net), (on_epoch, on_step))
@@ -58,10 +56,10 @@ def train(plan: Plan, dataset: Dataset, run: RunDir, on_epoch: OnEpoch, on_step:
         licence=backbone.licence,
         run=run.id,
         dataset_digest=dataset.digest,
-        extra={"layers": layers, "donor_classes": _classes(donor), "package": version(PACKAGE)},
+        extra={"layers": layers, "donor_classes": _classes(donor), "ultralytics": version},
     )
     bundles.save(run.model, kept, saved.tensors["best"])
-    facts = {PACKAGE: version(PACKAGE), "train settings without effect": ", ".join(NOT_USED)}
+    facts = {"ultralytics": version, "train settings without effect": ", ".join(NOT_USED)}
     early = saved.epoch < plan.train.epochs
     return Trained(run.model, saved.facts["best_epoch"], saved.epoch, early, facts)
 
@@ -73,8 +71,8 @@ def predict(
     load_ultralytics(None)
     read, state = bundles.read(bundle), bundles.load_state(bundle)
     layers, donor_classes = read.extra["layers"], read.extra["donor_classes"]
-    donor = build_net(layers, donor_classes) if donor_classes else None
-    net = build_net(layers, len(read.classes), donor)
+    donor = build_net(layers, [str(n) for n in range(donor_classes)]) if donor_classes else None
+    net = build_net(layers, read.names, donor)
     net.load_state_dict(state)
     target = torch.device(device)
     return detections(net.to(target), read.preprocess, images, target)
@@ -101,6 +99,7 @@ def _train(
             ) from error
         try:
             trainer.train()
+            shutil.rmtree(images.parent)
         except torch.OutOfMemoryError as error:
             raise NumbersError(
                 f"out of memory on `{plan.device}` with {plan.train.micro_batch} images at once",

@@ -33,14 +33,18 @@ def architecture(name: str) -> dict[str, Any]:
     return {**layers, "scale": scale, "yaml_file": name}
 
 
-def build_net(layers: dict[str, Any], classes: int, donor: nn.Module | None = None) -> nn.Module:
+def build_net(
+    layers: dict[str, Any], names: list[str], donor: nn.Module | None = None
+) -> nn.Module:
     """The net with first weights, or with those of a donor wherever their shapes agree.
 
-    A branch of the head is as wide as its number of classes asks; from a donor it takes the width.
+    A branch of the head is as wide as its number of classes asks; from a donor it takes the width,
+    and the last layer's weights of classes with the same name.
     """
     from ultralytics.nn.tasks import DetectionModel
 
-    net: nn.Module = DetectionModel(deepcopy(layers), ch=3, nc=classes, verbose=False)
+    net: nn.Module = DetectionModel(deepcopy(layers), ch=3, nc=len(names), verbose=False)
+    net.names = dict(enumerate(names))  # type: ignore[assignment]
     if donor is not None:
         net.load(donor, verbose=False)  # type: ignore[operator]
     return net

@@ -35,16 +35,17 @@ NOT_USED = ("backbone_lr", "layer_decay", "clip_norm", "ema", "label_smoothing",
 """Keys of `plan.train` that its trainer has no setting for; `backbone_lr: 0` does freeze."""
 
 
-def load_ultralytics(folder: Path | None) -> None:
-    """Imports Ultralytics offline and mute, with its settings in `folder` or in a passing one.
+def load_ultralytics(folder: Path | None) -> str:
+    """Imports Ultralytics offline and mute, its settings in `folder` or a passing one; its version.
 
     It fixes its settings folder at the first import of a process; later calls change nothing.
     """
     if "ultralytics" in sys.modules:
-        return
+        return str(sys.modules["ultralytics"].__version__)
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="automl-yolo-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    threads = os.environ.get("OMP_NUM_THREADS")
     os.environ.update(ENVIRONMENT, YOLO_CONFIG_DIR=str(folder.absolute()))
     settings = folder / "Ultralytics" / "settings.json"
     settings.parent.mkdir(parents=True, exist_ok=True)
@@ -56,10 +57,13 @@ def load_ultralytics(folder: Path | None) -> None:
             f"a YOLO model needs the package `{error.name}`, which is not installed",
             hint='pip install "automl-vision[yolo]" (AGPL-3.0)',
         ) from None
+    if threads is None:  # it sets this for itself, but our child processes would inherit it
+        os.environ.pop("OMP_NUM_THREADS", None)
     ultralytics.settings.update(dict.fromkeys(OFF, False))
     logger = logging.getLogger("ultralytics")
     logger.handlers = [logging.NullHandler()]
     logger.setLevel(logging.INFO)
+    return str(ultralytics.__version__)
 
 
 @contextmanager
@@ -157,8 +161,9 @@ def _augmentation(plan: Plan) -> dict[str, Any]:
     The list is never left out: without one Ultralytics adds a few rare transforms of its own.
     """
     from automl.engines.transforms import build
-    from automl.planning.augmentation import yolo_settings
+    from automl.planning.augmentation import mirrors, yolo_settings
 
     if plan.augment.policy != "custom":
-        return {**yolo_settings(plan.augment.policy), "augmentations": []}
+        named = yolo_settings(plan.augment.policy, mirror=mirrors(plan.augment))
+        return {**named, "augmentations": []}
     return {**yolo_settings("none"), "augmentations": build(plan.augment)}

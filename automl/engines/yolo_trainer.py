@@ -80,7 +80,6 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
     def setup_model(self) -> None:
         """The net of the plan instead of a file that is searched for."""
         self.model = self.job.make_net()
-        self.model.names = self.data["names"]
 
     def begin_epoch(self) -> None:
         """All that is drawn in an epoch depends on the seed and the epoch alone."""

@@ -74,7 +74,7 @@ def make_plan(model="yolo11n", policy="none", **train):
         model=model,
         engine="yolo",
         weights=Weights(source="none", covers="nothing"),
-        augment=Augment(policy=policy),
+        augment=Augment(policy=policy, transforms=({"HorizontalFlip": {"p": 0.5}},)),
         train=Train(**{**values, **train}),
         device="cpu",
     )
@@ -145,6 +145,7 @@ def test_train__leaves_a_bundle_that_predicts(tmp_path, dataset, model):
     assert bundle.classes == CLASSES
     assert bundle.licence == "AGPL-3.0"
     assert bundle.preprocess.size == (SIDE, SIDE)
+    assert not (run.engine / "data").exists()
     found = list(yolo.predict(run.model, images_of(dataset), "cpu"))
     assert [p.path for p in found] == [s.path for s in dataset.split("val")]
     for prediction in found:
@@ -220,7 +221,7 @@ def test_train__stops_without_progress(tmp_path, dataset):
 def pretrained(folder, spoil=False):
     """A donor for 80 classes in the store, as Ultralytics publishes them."""
     load_ultralytics(folder / "config")
-    donor = build_net(architecture("yolo11n.yaml"), classes=80)
+    donor = build_net(architecture("yolo11n.yaml"), [str(n) for n in range(80)])
     if spoil:
         donor.state_dict()["model.0.conv.weight"].fill_(float("nan"))
     torch.save({"model": donor, "train_args": {}}, folder / "yolo11n.pt")

@@ -92,10 +92,12 @@ def test_arguments__rectangles_where_every_image_fills_one(tmp_path):
 
 
 def test_arguments__policy_and_list(tmp_path):
-    none, heavy = given(tmp_path), given(tmp_path, plan(policy="heavy"))
+    flip = ({"HorizontalFlip": {"p": 0.5}},)
+    none, heavy = given(tmp_path), given(tmp_path, plan(policy="heavy", transforms=flip))
     assert none["mosaic"] == none["fliplr"] == 0
     assert heavy["fliplr"] > 0
     assert none["augmentations"] == heavy["augmentations"] == []
-    custom = given(tmp_path, plan(policy="custom", transforms=({"HorizontalFlip": {"p": 0.5}},)))
+    assert given(tmp_path, plan(policy="heavy"))["fliplr"] == 0  # a plan without mirroring
+    custom = given(tmp_path, plan(policy="custom", transforms=flip))
     assert custom["fliplr"] == 0
     assert [type(t).__name__ for t in custom["augmentations"]] == ["HorizontalFlip"]
