@@ -1,6 +1,5 @@
 """Matches in, precision over recall out: COCO's average precision, its draws, best threshold."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,44 +82,42 @@ def intervals(scene: Scene, matches: Matches, classes: int, images: int) -> dict
     if replicates < FEWEST:
         return {}
     per_class = ranked(scene, classes)
-    drawn = [
-        np.stack([_draw(scene, matches, one, weights) for one in per_class], axis=-1)
-        for weights in resample(images, replicates)
-    ]
+    drawn = []
+    for weights in resample(images, replicates):
+        by_image = np.ascontiguousarray(weights.T)  # sums along rows of draws are four times faster
+        drawn.append(np.stack([_draw(scene, matches, one, by_image) for one in per_class], -1))
     ap = np.concatenate(drawn, axis=1)
     return bounds(map=mean_defined(mean_defined(ap, axis=0)), map50=mean_defined(ap[0]))
 
 
 def _draw(scene: Scene, matches: Matches, one: Ranked, weights: Array) -> Array:
-    """Average precision [thresholds, draws] of one class with images counted by their weights."""
-    kept = one.truths[~matches.truth_ignored[one.truths, 0]]
-    positives = weights[:, scene.truth_image[kept]].sum(1, keepdims=True)
-    weight = weights[:, scene.detection_image[one.rows]]
-    found = [
-        _average(weight[:, hits], counted[:, hits], positives)
-        for hits, counted in _thresholds(matches, one, weight)
-    ]
+    """Average precision [thresholds, draws] of one class; weights [images, draws] count images."""
+    real = one.truths[~matches.truth_ignored[one.truths, 0]]
+    positives = weights[scene.truth_image[real]].sum(0)
+    weight = weights[scene.detection_image[one.rows]]
+    counted = weight.cumsum(0)
+    found = []
+    for hit, ignored in zip(
+        matches.hit[one.rows, 0].T, matches.ignored[one.rows, 0].T, strict=True
+    ):
+        hits, skipped = np.flatnonzero(hit & ~ignored), np.flatnonzero(ignored)
+        so_far = counted[hits]
+        if len(skipped):
+            lost = np.pad(weight[skipped].cumsum(0), ((1, 0), (0, 0)))
+            so_far -= lost[np.searchsorted(skipped, hits)]
+        found.append(_average(weight[hits], so_far, positives))
     return np.stack(found)
-
-
-def _thresholds(matches: Matches, one: Ranked, weight: Array) -> Iterator[tuple[Array, Array]]:
-    """Per threshold: where the hits are, and how many detections count up to each position."""
-    ignored = matches.ignored[one.rows, 0]
-    counted = weight.cumsum(1)
-    for t, hit in enumerate(matches.hit[one.rows, 0].T):
-        skip = ignored[:, t]
-        some = (weight * ~skip).cumsum(1) if skip.any() else counted
-        yield np.flatnonzero(hit & ~skip), some
 
 
 def _average(weight: Array, counted: Array, positives: Array) -> Array:
     """Average precision [draws] from the hits alone: between hits precision only falls."""
-    if not weight.shape[1]:
-        return np.where(positives[:, 0] > 0, 0.0, np.nan)
-    right = weight.cumsum(1)
-    precision = np.divide(right, counted, out=np.zeros_like(right), where=counted > 0)
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    if not len(weight):
+        return np.where(positives > 0, 0.0, np.nan)
+    right = weight.cumsum(0)
+    precision = right / np.maximum(counted, 1)
+    envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
     # How many of the 101 recalls are first reached at each hit; recall 0 is at the first one.
-    reached = np.floor(100 * right / np.maximum(positives, 1))
-    reads = np.diff(reached, axis=1, prepend=-1)
-    return np.where(positives[:, 0] > 0, (envelope * reads).sum(1) / len(RECALLS), np.nan)
+    reads = np.floor(100 * right / np.maximum(positives, 1))
+    reads[1:] -= reads[:-1].copy()
+    reads[0] += 1
+    return np.where(positives > 0, (envelope * reads).sum(0) / len(RECALLS), np.nan)

@@ -1,4 +1,5 @@
 import json
+import time
 
 import numpy as np
 import pytest
@@ -172,6 +173,23 @@ def test_score__threshold_keeps_all_of_equal_confidence():
     assert scores.metrics["f1"] == pytest.approx(2 / 3)
 
 
+def test_score__threshold_never_splits_equal_confidence():
+    """One right box at 0.9; at 0.5 another one, but five false alarms with it."""
+    boxes = [[20 * i, 0, 20 * i + 10, 10] for i in range(7)]
+    sure = [0.9] + [0.5] * 6
+    scores = score("detection", "val", ["x"], [(truth("a", boxes[:2]), found("a", boxes, sure))])
+    assert scores.details["threshold"] == pytest.approx(0.9)
+    assert scores.metrics["f1"] == pytest.approx(2 / 3)
+
+
+def test_score__an_overlap_of_just_a_half_suffices():
+    pairs = [(truth("a", [[0, 0, 10, 10]]), found("a", [[0, 0, 10, 5]], [0.9]))]
+    scores = score("detection", "val", ["x"], pairs)
+    assert scores.metrics["map50"] == 1
+    assert scores.value == pytest.approx(0.1)
+    assert_equals_coco(pairs, classes=1)
+
+
 def test_score__threshold_selects_in_the_confidences_own_precision():
     confidence = np.float32(0.1)
     pairs = [(truth("a", [[0, 0, 10, 10]]), found("a", [[0, 0, 10, 10]], [confidence]))]
@@ -260,3 +278,17 @@ def test_score__is_finite_json(seed, tmp_path):
     scores = score("detection", "val", names(7), draw_scene(seed, images=2))
     scores.write(tmp_path / "metrics.json", tmp_path / "evaluation.json")
     assert json.loads((tmp_path / "metrics.json").read_text())["primary"] == "map"
+
+
+def test_score__steps_in_small_parts_give_the_same(monkeypatch):
+    pairs = draw_scene(31, most_found=80)
+    expected = score("detection", "val", names(4), pairs)
+    monkeypatch.setattr("automl.scoring.matching.ROOM", 1)
+    assert score("detection", "val", names(4), pairs) == expected
+
+
+def test_score__a_hundred_images_of_a_hundred_boxes_take_no_time():
+    pairs = draw_scene(1, images=100, classes=10, most_truth=16, most_found=200)
+    started = time.process_time()
+    score("detection", "val", names(10), pairs)
+    assert time.process_time() - started < 2  # 0.2 s on an idle core, 0.15 of it the intervals

@@ -21,7 +21,7 @@ def matched(pairs, classes):
 def test_draw__with_each_image_once_is_the_score(seed):
     pairs = draw_scene(seed, crowds=0.3)
     scene, matches = matched(pairs, 4)
-    once = np.ones((1, len(pairs)))
+    once = np.ones((len(pairs), 1))
     ap = [_draw(scene, matches, one, once)[:, 0] for one in ranked(scene, 4)]
     scores = score("detection", "val", list("abcd"), pairs)
     for values, name in zip(ap, "abcd", strict=True):
@@ -35,8 +35,8 @@ def test_draw__with_each_image_once_is_the_score(seed):
 def test_draw__equals_pycocotools_on_the_images_drawn(seed):
     pairs = draw_scene(50 + seed, crowds=0.2, ties=0.0)
     scene, matches = matched(pairs, 4)
-    weights = next(resample(len(pairs)))[seed : seed + 1]
-    drawn = [pairs[i] for i, times in enumerate(weights[0]) for _ in range(int(times))]
+    weights = next(resample(len(pairs)))[seed : seed + 1].T
+    drawn = [pairs[i] for i, times in enumerate(weights[:, 0]) for _ in range(int(times))]
     expected = coco(drawn, 4).eval["precision"][:, :, :, 0, 2].mean(1).T
     ap = np.stack([_draw(scene, matches, one, weights)[:, 0] for one in ranked(scene, 4)])
     assert np.nan_to_num(ap, nan=-1) == pytest.approx(expected, abs=1e-6)
