@@ -62,7 +62,7 @@ def _commented(line: str, reason: Reason | None) -> str:
     """The line with its reason, which is one line by being a comment."""
     if reason is None:
         return line
-    text = " ".join(reason.because.split())
+    text = "".join(c for c in " ".join(reason.because.split()) if c.isprintable())
     room = max(40, LONGEST_LINE - len(line))
     return f"{line}  # {text if len(text) <= room else text[: room - 3] + '...'}"
 
@@ -71,7 +71,15 @@ def _scalar(value: Any) -> str:
     """Any JSON value is YAML on one line; only floats need a dot for YAML 1.1 to see them."""
     if isinstance(value, float) and "e" in repr(value) and "." not in repr(value):
         return repr(value).replace("e", ".0e")
-    return json.dumps(value, ensure_ascii=False)
+    return "".join(_printable(c) for c in json.dumps(value, ensure_ascii=False))
+
+
+def _printable(character: str) -> str:
+    """Line separators and the like would end a YAML line, so they are escaped."""
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 2**16 else f"\\U{code:08x}"
 
 
 def _shown(value: Any) -> str:

@@ -248,6 +248,11 @@ def _on_encoder(head: str, encoder: str) -> Backbone | None:
     carrier = carrier or _from_timm(encoder)
     if carrier is None:
         return None
+    if carrier.fixed_size:
+        raise RecipeError(
+            f"`{encoder}` gives maps of one size only, `{head}` needs a pyramid of them",
+            hint=f"for example `{head}-efficientnet_lite0` or `{head}-convnext_tiny`",
+        )
     model = next(r for r in TABLE if r.name == f"{head}-efficientnet_lite0")
     lite0, pixels = _ENCODERS["efficientnet_lite0"], model.image_size**2
     facts = (

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from automl.errors import RecipeError
+from automl.errors import MachineError, RecipeError
 from automl.plan import Weights
 from automl.planning.backbones import TABLE, Backbone, find
 from automl.planning.choice import Choice, Model, Situation
@@ -32,8 +32,13 @@ COCO_QUALITY = 1.7
 """A detector that has seen COCO starts where an ImageNet encoder of 70 % would, and gains twice."""
 SCRATCH_PENALTY = 2.0
 """Starting from random weights, in halvings of the error."""
-SMALL_OBJECT = 0.06
-"""Below this share of the image side, heads that look coarsely lose more."""
+COARSE = {
+    "segmentation": (0.03, ("fpn", "deeplabv3plus", "segformer", "upernet")),
+    "detection": (0.06, ("ssd",)),
+}
+"""Heads that answer at a quarter of the resolution or less, and the size of objects, as a share of
+the image side, below which that costs `COARSE_PENALTY`."""
+COARSE_PENALTY = 0.5
 DOUBLED_TIME = 0.1
 """How many halvings of the error a training of twice the time must bring, within the goal."""
 BEYOND_GOAL = 0.2
@@ -61,10 +66,12 @@ def choose_model(at: Situation, at_hand: AtHand) -> Choice[Model]:
         row = find(name, at.task)
         model = Model(row, weights_of(row, at, at_hand))
         check_licence(model, at)
+        _check_pretrained([model], at)
         return Choice(model, "set in the recipe")
     rows = [row for row in TABLE if row.task == at.task and not row.for_tests]
     models = [Model(row, weights_of(row, at, at_hand)) for row in rows]
     models = [m for m in models if _allowed(m, at)]
+    _check_pretrained(models, at)
     if any(m.pretrained for m in models):
         models = [m for m in models if m.pretrained]
     ranked = sorted((_judge(m, at) for m in models), key=lambda c: (-c.score, c.seconds))
@@ -79,6 +86,17 @@ def weights_of(row: Backbone, at: Situation, at_hand: AtHand) -> Weights:
     return at_hand(row) or nothing
 
 
+def _check_pretrained(models: list[Model], at: Situation) -> None:
+    """MachineError where the recipe wants pretrained weights and no model has any."""
+    if at.recipe.weights != "pretrained" or any(model.pretrained for model in models):
+        return
+    name = models[0].row.name
+    raise MachineError(
+        f"`weights: pretrained`, but there are none at hand for `{name}`",
+        hint=f"`automl models --fetch {name}` gets them; `weights: auto` does without",
+    )
+
+
 def check_licence(model: Model, at: Situation) -> None:
     """RecipeError where a named model breaks the licence policy."""
     row = model.row
@@ -86,6 +104,7 @@ def check_licence(model: Model, at: Situation) -> None:
         return
     raise RecipeError(
         f"model `{row.name}` is not permissive: code {row.licence}, weights {row.weights_licence}",
+        where=at.recipe.place("model"),
         hint="set `licence: any` if you accept that, or `model: auto`",
     )
 
@@ -119,8 +138,9 @@ def _quality(model: Model, at: Situation) -> float:
         halvings *= LOW_RESOLUTION
     quality = halvings + HEAD_BONUS.get(row.head, 0.0)
     smallest = at.profile.object_size[0] if at.profile.object_size else 1.0
-    if smallest < SMALL_OBJECT and row.head in ("ssd", "deeplabv3plus", "segformer"):
-        quality -= 0.2
+    limit, heads = COARSE.get(at.task, (0.0, ()))
+    if smallest < limit and row.head in heads:
+        quality -= COARSE_PENALTY
     if at.train_images < FEW_IMAGES and row.parameters > LARGE_NET:
         quality -= 0.3
     return quality - (0.0 if model.pretrained else SCRATCH_PENALTY)

@@ -76,7 +76,7 @@ def make_plan(
     if smoke:
         augment = shrink(at, model.row, draft.values, draft.reasons, augment)
     plan = _assemble(draft, model, dataset, augment)
-    check_plan(plan, model.row, profile)
+    check_plan(plan, recipe, profile)
     return plan
 
 

@@ -20,6 +20,7 @@ HEAD_LR = {"classification": 1e-3, "segmentation": 1e-3, "detection": 1e-3}
 """Peak learning rate of new layers under AdamW at `LR_BATCH`."""
 LR_BATCH = {"classification": 32, "segmentation": 8, "detection": 8}
 TRANSFORMER_LR = 1e-4
+YOLO_SCRATCH_LR = 2e-3
 TRANSFORMER_DECAY = 0.75
 BACKBONE_LR = {"classification": 0.2, "segmentation": 0.5, "detection": 0.5}
 """Learning rate of a pretrained backbone as a multiple of the head's."""
@@ -96,6 +97,8 @@ def choose_optimiser(at: Situation) -> Choice[Literal["adamw", "sgd"]]:
 def choose_lr(at: Situation, model: Model, batch: int) -> Choice[float]:
     """Peak learning rate of the head, by the square root of the batch."""
     usual = TRANSFORMER_LR if model.row.transformer else HEAD_LR[at.task]
+    if model.row.engine == "yolo" and not model.pretrained:
+        usual = YOLO_SCRATCH_LR
     base = LR_BATCH[at.task]
     lr = float(f"{usual * math.sqrt(batch / base):.2g}")
     kind = "a transformer" if model.row.transformer else "new layers"

@@ -16,7 +16,6 @@ CROP_SIDE = {"cpu": 320, "cuda": 640, "mps": 512}
 """Side of a training crop where a segmentation image is larger."""
 OBJECT_PIXELS = {"cpu": 36.0, "cuda": 64.0, "mps": 48.0}
 """Side in pixels that the small tenth of the objects should have in front of a detector."""
-YOLO_MULTIPLE = 32
 
 
 def choose_image_size(at: Situation, row: Backbone) -> Choice[Size]:
@@ -28,7 +27,7 @@ def choose_image_size(at: Situation, row: Backbone) -> Choice[Size]:
         return _classification_size(at, row)
     if at.task == "segmentation":
         return _segmentation_size(at)
-    return _detection_size(at, row)
+    return _detection_size(at)
 
 
 def _classification_size(at: Situation, row: Backbone) -> Choice[Size]:
@@ -61,7 +60,7 @@ def _segmentation_size(at: Situation) -> Choice[Size]:
     return Choice(size, why, "" if half == size else f"{half[0]}x{half[1]}: thin regions vanish")
 
 
-def _detection_size(at: Situation, row: Backbone) -> Choice[Size]:
+def _detection_size(at: Situation) -> Choice[Size]:
     """As small as the small objects allow, as large as the device affords."""
     limit = LONGEST_SIDE[_kind(at)]
     height, width = at.profile.height, at.profile.width
@@ -72,8 +71,6 @@ def _detection_size(at: Situation, row: Backbone) -> Choice[Size]:
         wanted = OBJECT_PIXELS[_kind(at)] / smallest * longest / math.sqrt(height * width)
     side = min(limit, max(wanted, SMALLEST * 2), max(longest, SMALLEST * 2))
     size = _fitted(at, math.ceil(side / STRIDE) * STRIDE)
-    if row.engine == "yolo":
-        size = (max(size), max(size))
     pixels = smallest * math.sqrt(size[0] * size[1])
     why = f"images of {width}x{height} px; a tenth of the objects is below {pixels:.0f} px then"
     other = _fitted(at, max(size) + 4 * STRIDE)

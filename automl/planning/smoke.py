@@ -52,8 +52,6 @@ def _size(at: Situation, row: Backbone) -> tuple[int, int]:
     if row.task == "classification":
         side = row.image_size if row.fixed_size else CLASSIFICATION_SIDE
         return side, side
-    if row.engine == "yolo":
-        return LONG_SIDE, LONG_SIDE
     height, width = at.profile.height, at.profile.width
     scale = LONG_SIDE / max(height, width, 1)
     rounded = [max(2 * STRIDE, round(s * scale / STRIDE) * STRIDE) for s in (height, width)]

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from automl.errors import MachineError
+from automl.planning.backbones import find
+from automl.planning.cost import NOMINAL_CORE, seconds_per_image, steady_gflops
+from automl.planning.hardware import Hardware, cores, cpu_memory, probe
+
+
+def test_probe__cpu_has_cores_memory_and_a_speed():
+    found = probe("cpu")
+    assert (found.device, found.bf16, found.cores) == ("cpu", False, cores())
+    assert found.memory_bytes > 2**28
+    assert 0.1 < found.gflops < 1e5
+    assert found.name
+
+
+@pytest.mark.parametrize("device", ["cuda:97", "tpu", "cuda:x"])
+def test_probe__device_that_is_not_there_is_named_with_those_that_are(device):
+    with pytest.raises(MachineError, match=device) as caught:
+        probe(device)
+    assert "cpu" in caught.value.faults[0].hint
+    assert caught.value.exit_code == 3
+
+
+def test_cpu_memory__control_group_limits_it(tmp_path: Path):
+    limit = tmp_path / "memory.max"
+    whole = cpu_memory((limit,))
+    limit.write_text("max\n")
+    assert cpu_memory((limit,)) == whole
+    limit.write_text("1073741824\n")
+    assert cpu_memory((limit,)) == 2**30
+
+
+def machine(gflops: float) -> Hardware:
+    return Hardware("cpu", "", 2**33, 2, bf16=False, gflops=gflops)
+
+
+def test_steady_gflops__busy_machine_plans_as_an_idle_one():
+    nominal = NOMINAL_CORE * 2**0.9
+    assert {steady_gflops(machine(g)) for g in (110, 180, 265, 600)} == {nominal}
+    assert steady_gflops(machine(10_000)) > 7 * nominal
+    assert steady_gflops(machine(0.0)) > 0
+
+
+def test_seconds_per_image__grows_with_pixels_and_agrees_with_a_measured_step():
+    row = find("efficientnet_lite0", "classification")
+    # 18 images/s at 224 px were measured where the probe says 265.
+    assert 1 / seconds_per_image(row, (224, 224), "cpu", 265.0) == pytest.approx(18, rel=0.2)
+    assert 1 / seconds_per_image(row, (64, 64), "cpu", 265.0) == pytest.approx(125, rel=0.25)

@@ -1,0 +1,188 @@
+import pytest
+
+from automl.errors import MachineError, RecipeError
+from tests.planning.situations import GPU, everything, lite0_only, nothing, plan_for, profile
+
+DIGITS = dict.fromkeys("0123456789", 140)
+
+
+def test_model__digits_are_enlarged_and_learnt_by_all_layers():
+    of = profile(
+        "classification",
+        images={"train": 1400, "val": 360},
+        class_counts=DIGITS,
+        classes=10,
+        width=8,
+        height=8,
+        channels=1,
+    )
+    plan = plan_for(of)
+    assert plan.model == "efficientnet_lite0"
+    assert (plan.train.image_size, plan.train.fit) == ((64, 64), "squash")
+    assert plan.train.backbone_lr == 1.0
+    assert plan.expected_train_s is not None
+    assert 20 < plan.expected_train_s < 110
+
+
+def test_model__few_photos_keep_their_pretrained_features():
+    of = profile("classification", images={"train": 245, "val": 153}, width=500, height=375)
+    plan = plan_for(of)
+    assert plan.model == "efficientnet_lite0"
+    assert (plan.train.image_size, plan.train.fit) == ((224, 224), "crop")
+    assert plan.train.backbone_lr == 0.1
+    assert plan.expected_train_s is not None
+    assert plan.expected_train_s < 160
+
+
+def test_model__small_objects_in_detection_get_pixels():
+    small = plan_for(profile("detection", object_size=(0.03, 0.1, 0.2)))
+    large = plan_for(profile("detection", object_size=(0.3, 0.5, 0.8)))
+    assert small.model.endswith("efficientnet_lite0")
+    assert small.train.image_size[1] > large.train.image_size[1]
+    assert small.train.fit == "letterbox"
+    assert all(side % 32 == 0 for side in small.train.image_size)
+
+
+def test_model__segmentation_keeps_the_shape_and_sees_rare_classes():
+    of = profile("segmentation", width=480, height=360, balance=0.01, object_size=(0.01, 0.1, 0.5))
+    plan = plan_for(of)
+    assert plan.train.image_size == (352, 480)
+    assert plan.train.crop[0] <= 320
+    assert plan.train.class_weights == "balanced"
+    assert plan.model == "unet-efficientnet_lite0"
+
+
+def test_model__card_takes_a_better_net_than_a_cpu():
+    of = profile("classification", images={"train": 5000, "val": 500})
+    slow, fast = plan_for(of, at_hand=everything), plan_for(of, GPU, everything)
+    assert slow.model != fast.model
+    assert (fast.train.precision, slow.train.precision) == ("bf16", "fp32")
+    assert fast.train.workers > 0
+    assert fast.reasons["model"].runner_up
+
+
+def test_model__licence_policy_is_obeyed():
+    of = profile("detection")
+    for hardware in (GPU,):
+        assert plan_for(of, hardware, everything).engine == "native"
+        assert plan_for(of, hardware, everything, licence="any").engine in ("native", "yolo")
+    with pytest.raises(RecipeError, match=r"AGPL-3\.0") as caught:
+        plan_for(of, model="yolo11n")
+    assert "licence: any" in caught.value.faults[0].hint
+    assert plan_for(of, model="yolo11n", licence="any").engine == "yolo"
+
+
+def test_model__weights_decide_the_licence_of_a_named_model():
+    of = profile("classification")
+    assert plan_for(of, model="convnextv2_tiny").weights.source == "none"
+    with pytest.raises(RecipeError, match="CC-BY-NC"):
+        plan_for(of, at_hand=everything, model="convnextv2_tiny")
+
+
+def test_weights__at_hand_none_and_missing():
+    of = profile("classification")
+    assert plan_for(of).weights.source == "package"
+    scratch = plan_for(of, weights="none")
+    assert (scratch.weights.source, scratch.weights.covers) == ("none", "nothing")
+    assert scratch.train.backbone_lr == 1.0
+    assert scratch.train.epochs > plan_for(of).train.epochs
+    bare = plan_for(of, at_hand=nothing, model="resnet18")
+    assert "from scratch" in bare.reasons["weights.source"].because
+    with pytest.raises(MachineError, match="none at hand"):
+        plan_for(of, at_hand=nothing, weights="pretrained")
+
+
+def test_recipe__values_win_and_are_said_to():
+    of = profile("segmentation")
+    plan = plan_for(of, train={"epochs": 3, "lr": 0.01, "image_size": (64, 96)})
+    assert (plan.train.epochs, plan.train.lr, plan.train.image_size) == (3, 0.01, (64, 96))
+    assert plan.train.crop == (64, 96)
+    for key in ("epochs", "lr", "image_size"):
+        assert plan.reasons[f"train.{key}"].because == "set in the recipe"
+
+
+def test_budget__fits_and_shrinks_with_the_budget():
+    of = profile("segmentation")
+    short, long = plan_for(of, budget="2m"), plan_for(of, budget="2h")
+    assert short.train.epochs < long.train.epochs
+    assert short.budget_s == 120
+    assert long.expected_train_s is not None
+    assert long.expected_train_s < 7200
+
+
+def test_effort__is_a_dial():
+    of = profile("classification")
+    epochs = [plan_for(of, effort=e).train.epochs for e in ("quick", "standard", "thorough")]
+    assert epochs[0] < epochs[1] < epochs[2]
+
+
+def test_speed__a_busy_hour_changes_no_decision():
+    from dataclasses import replace
+
+    from tests.planning.situations import CPU
+
+    of = profile("detection")
+    plans = [plan_for(of, replace(CPU, gflops=g)) for g in (120.0, 250.0, 500.0)]
+    drop = {"reasons", "expected_train_s"}
+    assert len({str(p.model_dump(exclude=drop)) for p in plans}) == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "train", "text"),
+    [
+        ("segmentation", {"image_size": (100, 128)}, "multiples of 32"),
+        ("detection", {"image_size": (90, 90)}, "multiples of 32"),
+        ("segmentation", {"crop": (992, 992)}, "larger than"),
+        ("classification", {"crop": (96, 96)}, "is for segmentation"),
+        ("classification", {"image_size": (8, 8)}, "below 32"),
+        ("detection", {"fit": "crop"}, "cut boxes"),
+        ("classification", {"batch_size": 4096}, "only 300 images"),
+        ("classification", {"batch_size": 10, "micro_batch": 4}, "does not divide"),
+        ("classification", {"epochs": 2, "warmup_epochs": 5}, "more than"),
+        ("classification", {"precision": "bf16"}, "graphics card"),
+    ],
+)
+def test_checks__impossible_combinations_are_errors_with_a_cure(task, train, text):
+    with pytest.raises(RecipeError) as caught:
+        plan_for(profile(task), train=train)
+    assert any(text in fault.message for fault in caught.value.faults)
+    assert all(fault.hint for fault in caught.value.faults)
+
+
+def test_checks__all_faults_at_once():
+    with pytest.raises(RecipeError) as caught:
+        plan_for(profile("detection"), train={"image_size": (90, 90), "batch_size": 4096})
+    assert len(caught.value.faults) == 2
+
+
+def test_smoke__shrinks_all_but_the_model():
+    for task in ("classification", "segmentation", "detection"):
+        of = profile(task, images={"train": 8, "val": 4})
+        full, small = (
+            plan_for(of, train={"epochs": 40}),
+            plan_for(of, smoke=True, train={"epochs": 40}),
+        )
+        assert (small.model, small.weights) == (full.model, full.weights)
+        assert small.train.epochs == 2
+        assert max(small.train.image_size) <= 128
+        assert small.train.crop == small.train.image_size
+        assert (small.train.ema, small.train.patience, small.train.workers) == (0, 0, 0)
+        assert "smoke" in small.reasons["train.epochs"].because
+
+
+def test_micro_batch__fits_into_little_memory():
+    from dataclasses import replace
+
+    from tests.planning.situations import CPU
+
+    of = profile("segmentation", width=2000, height=2000)
+    tight = plan_for(of, replace(CPU, memory_bytes=2**30))
+    assert tight.train.micro_batch < tight.train.batch_size
+    assert tight.train.batch_size % tight.train.micro_batch == 0
+
+
+def test_judge_on__test_split_where_there_is_one():
+    of = profile("classification", images={"train": 50, "val": 10, "test": 10})
+    assert plan_for(of).judge_on == "test"
+    assert plan_for(profile("classification")).judge_on == "val"
+    assert plan_for(profile("classification"), at_hand=lite0_only).goal is None
