@@ -15,6 +15,7 @@ STRIDES = (8, 16, 32)
 CHANNELS = 96  # of the pyramid; 128 and more cost CPU time that more epochs repay better
 HEAD_CONVS = 2
 SMALL_IMAGE = 512  # up to here the level of stride 64 sees the whole image
+FIRST_SIDE = 2.0  # strides from a point to each side of its box before training
 NMS_IOU = 0.6
 MOST_BOXES = 300
 LEAST_SCORE = 0.02
@@ -217,17 +218,18 @@ def _limits() -> dict[str, Any]:
 
 
 def _fcos(pyramid: Pyramid, classes: int, levels: int) -> nn.Module:
-    """FCOS: one point per place, centre sampling, GIoU, centreness."""
+    """FCOS: one point in the middle of each cell, centre sampling, GIoU, centreness."""
     from torchvision.models.detection.anchor_utils import AnchorGenerator
     from torchvision.models.detection.fcos import FCOS, FCOSHead
 
-    sizes = tuple((8 * 2**level,) for level in range(levels))
+    strides = [8.0 * 2**level for level in range(levels)]
+    points = AnchorGenerator(tuple((s,) for s in strides), ((1.0,),) * levels)
+    points.cell_anchors = [torch.tensor([[0.0, 0.0, s, s]]) for s in strides]
+    head = FCOSHead(CHANNELS, 1, classes, HEAD_CONVS)
+    # Sides are ReLU outputs: from 0 they hardly learn (loss after an epoch 0.75 against 0.42).
+    nn.init.constant_(head.regression_head.bbox_reg.bias, FIRST_SIDE)
     net: nn.Module = FCOS(
-        pyramid,
-        num_classes=classes,
-        anchor_generator=AnchorGenerator(sizes, ((1.0,),) * levels),
-        head=FCOSHead(CHANNELS, 1, classes, HEAD_CONVS),
-        **_limits(),
+        pyramid, num_classes=classes, anchor_generator=points, head=head, **_limits()
     )
     return net
 
