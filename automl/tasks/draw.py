@@ -170,8 +170,7 @@ def _with_mask(
     for index, name in enumerate(names[:255]):
         tinted[index] = is_tinted(name)
     layer, where = tints[mask], tinted[mask]
-    out = canvas.copy()
-    out[where] = (canvas[where] * 0.55 + layer[where] * 0.45).astype(np.uint8)
+    out = np.where(where[..., None], cv2.addWeighted(canvas, 0.55, layer, 0.45, 0), canvas)
     _hatch(out, mask == IGNORE)
     edge = _edges(mask, max(1, max(canvas.shape[:2]) // 300))
     out[edge & where] = layer[edge & where]
