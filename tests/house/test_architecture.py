@@ -44,7 +44,7 @@ ALLOWED_AT_IMPORT = {
     "automl.report": {"cv2"},
     "automl.tasks": {"cv2", "torch"},
     "automl.engines.yolo_trainer": {"cv2", "torch", "ultralytics"},
-    "automl.record.mlflow_model": {"mlflow"},
+    "automl.record.mlflow_model": {"mlflow", "pandas"},
 }
 """By package, or by a module that only its user imports; else inside the functions that need it."""
 
