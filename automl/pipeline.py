@@ -5,6 +5,7 @@ that a person, `dvc repro` and `run` take the same path. This module alone knows
 """
 
 import json
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -121,6 +122,7 @@ def train(run: RunDir, talk: Talk) -> "Trained":
 
     plan = Plan.read(_needed(run.plan, "plan"))
     dataset = Dataset.read(_needed(run.dataset, "prepare"))
+    _forget_without_journal(run)
     journal = _journal(run)
     journal.write("start", recipe=run.recipe.name, run=run.id, model=plan.model, task=plan.task)
     write_json(
@@ -356,6 +358,13 @@ def _bundle(folder: Path) -> Any:
     from automl.model import bundle
 
     return bundle.read(folder)
+
+
+def _forget_without_journal(run: RunDir) -> None:
+    """Removes checkpoints of a training that was thrown away: `dvc repro` removes the journal."""
+    if not run.journal.is_file():
+        for folder in (run.checkpoints, run.engine):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _leads() -> bool:

@@ -40,10 +40,16 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _epochs(material: Material) -> list[dict[str, Any]]:
-    """Losses are `train_…` and metrics `val_…`, so that equal names do not collide."""
+    """Losses are `train_…` and metrics `val_…`, so that equal names do not collide.
+
+    `train_loss` and `val_score` (the primary metric) are there for every task.
+    """
+    primary = material.evaluation.get("primary")
     return [
         {
             "epoch": event["epoch"],
+            "train_loss": sum((event.get("losses") or {}).values()),
+            "val_score": (event.get("metrics") or {}).get(primary),
             **{f"train_{name}": value for name, value in (event.get("losses") or {}).items()},
             **{f"val_{name}": value for name, value in (event.get("metrics") or {}).items()},
             "lr": event.get("lr"),

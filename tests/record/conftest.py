@@ -89,6 +89,7 @@ def write_bundle(folder: Path, run: str = "tiny-20260102-030405") -> str:
         licence="Apache-2.0",
         run=run,
         dataset_digest="d" * 64,
+        extra={"batch_size": 4, "precision": "fp32"},
     )
     return bundles.save(folder, described, net.state_dict()).weights_sha256
 
