@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.engines.toy import SIDE, draw_set, toy_plan
+
+from automl.data.images import read_image
+from automl.data.truth import truth
+from automl.dataset import Task
+from automl.engines.loader import TrainingSamples, augmented, stream
+from automl.engines.transforms import augmenter, build
+from automl.errors import RecipeError
+from automl.plan import Augment
+from automl.planning.augmentation import POLICIES
+from automl.prediction import IGNORE
+
+EVERY_POLICY = [(task, name) for task, policies in POLICIES.items() for name in policies]
+
+
+@pytest.mark.parametrize(("task", "policy"), EVERY_POLICY)
+def test_augmenter__every_policy_keeps_size_type_and_annotation(
+    task: Task, policy: str, tmp_path: Path
+) -> None:
+    dataset = draw_set(task, tmp_path, train=6, val=2)
+    augment = Augment(policy=policy, transforms=POLICIES[task][policy])
+    plan = toy_plan(task, dataset).model_copy(update={"augment": augment})
+    samples = TrainingSamples(plan, dataset)
+    for index in range(6):
+        image, annotated = samples.item(0, index)
+        assert image.shape == (SIDE, SIDE, 3)
+        assert image.dtype == np.uint8
+        if task == "segmentation":
+            assert annotated["mask"].shape == (SIDE, SIDE)
+            assert set(np.unique(annotated["mask"])) <= {0, 1, 2, IGNORE}
+        if task == "detection":
+            boxes = np.asarray(annotated["bboxes"]).reshape(-1, 4)
+            assert len(boxes) == len(annotated["labels"])
+            assert (boxes >= 0).all()
+            assert (boxes <= SIDE).all()
+
+
+def test_augmenter__what_is_drawn_depends_on_the_key_alone(tmp_path: Path) -> None:
+    dataset = draw_set("classification", tmp_path, train=2, val=2)
+    augment = Augment(policy="heavy", transforms=POLICIES["classification"]["heavy"])
+    plan = toy_plan("classification", dataset).model_copy(update={"augment": augment})
+    image = read_image(tmp_path / dataset.samples[0].path)
+    apply, again = augmenter(plan), augmenter(plan)
+    first = apply(image, {"label": 0}, 5)[0]
+    apply(image, {"label": 0}, 6)
+    assert (apply(image, {"label": 0}, 5)[0] == first).all()
+    assert (again(image, {"label": 0}, 5)[0] == first).all()
+    assert (apply(image, {"label": 0}, 6)[0] != first).any()
+
+
+def test_augmenter__a_flip_moves_image_boxes_and_mask_together(tmp_path: Path) -> None:
+    flip = Augment(policy="custom", transforms=({"HorizontalFlip": {"p": 1.0}},))
+    dataset = draw_set("detection", tmp_path / "d", train=2, val=2)
+    plan = toy_plan("detection", dataset).model_copy(update={"augment": flip})
+    sample = dataset.samples[0]
+    original = read_image(tmp_path / "d" / sample.path)
+    known = truth(dataset, sample)
+    image, moved = augmenter(plan)(original, {"bboxes": known.boxes, "labels": known.labels}, 0)
+    x0, y0, x1, y1 = sample.boxes[0]
+    assert (image == original[:, ::-1]).all()
+    assert np.asarray(moved["bboxes"][0]).tolist() == [SIDE - x1, y0, SIDE - x0, y1]
+
+
+def test_build__names_outside_albumentations_transforms_are_refused() -> None:
+    for name in ("Compose", "os", "HorizontalFlipp", "__builtins__"):
+        with pytest.raises(RecipeError, match="no Albumentations transform"):
+            build(Augment(policy="custom", transforms=({name: {}},)))
+
+
+def test_stream__batches_hold_uint8_images_in_channels_last_memory(tmp_path: Path) -> None:
+    dataset = draw_set("detection", tmp_path, train=4, val=2)
+    samples = TrainingSamples(toy_plan("detection", dataset), dataset)
+    (batch,) = stream(samples, 0, [np.array([2, 0])], pin=False)
+    assert batch.images.shape == (2, 3, SIDE, SIDE)
+    assert batch.images.dtype.is_floating_point is False
+    assert batch.images.stride()[1] == 1
+    assert batch.paths == ["002.png", "000.png"]
+    assert [len(t["boxes"]) for t in batch.targets] == [1, 1]
+
+
+def test_augmented__draws_as_many_as_asked(tmp_path: Path) -> None:
+    dataset = draw_set("segmentation", tmp_path, train=4, val=2)
+    images, captions = augmented(toy_plan("segmentation", dataset), dataset, 3)
+    assert len(images) == len(captions) == 3
+    assert images[0].ndim == 3
