@@ -26,12 +26,15 @@ ZOOM = {"none": 0.0, "light": 0.25, "medium": 0.5, "heavy": 0.6, "custom": 0.5}
 
 def augmenter(plan: Plan) -> Augmenter:
     """The training transform of a plan."""
-    compose = _compose(plan.task, _geometry(plan) + build(plan.augment))
+    transforms = _geometry(plan) + build(plan.augment)
+    compose = _compose(plan.task, transforms) if transforms else None
     prepare = None if _crops(plan) else _fit(plan)
 
     def augment(image: np.ndarray, annotated: Annotated, key: int) -> tuple[np.ndarray, Annotated]:
         if prepare is not None:
             image, annotated = prepare(image, annotated)
+        if compose is None:
+            return image, annotated
         compose.set_random_seed(key)
         result = compose(image=image, **annotated)
         return np.ascontiguousarray(result.pop("image")), result
