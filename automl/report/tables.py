@@ -48,10 +48,10 @@ def _epochs(material: Material) -> list[dict[str, Any]]:
     return [
         {
             "epoch": event["epoch"],
-            "train_loss": sum((event.get("losses") or {}).values()),
-            "val_score": (event.get("metrics") or {}).get(primary),
             **{f"train_{name}": value for name, value in (event.get("losses") or {}).items()},
             **{f"val_{name}": value for name, value in (event.get("metrics") or {}).items()},
+            "train_loss": sum((event.get("losses") or {}).values()),
+            "val_score": (event.get("metrics") or {}).get(primary),
             "lr": event.get("lr"),
         }
         for event in material.epochs
