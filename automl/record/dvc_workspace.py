@@ -92,8 +92,10 @@ def _track(root: Path, command: str, run: RunDir, dataset: Dataset) -> DvcRecord
     data, model = _targets(run, dataset)
     with _environment() as environment:
         workspace = _Workspace(root, command, environment)
-        notes = workspace.add({"the data": data, "the model": model}, run.root)
-        outs = [workspace.settled(path, notes) for path in (data, model)]
+        notes, refused = workspace.add({"the data": data, "the model": model}, run.root)
+        outs = [
+            None if path in refused else workspace.settled(path, notes) for path in (data, model)
+        ]
     files = sorted({out.file for out in outs if out and not out.owned})
     if files:
         notes.append(f"tracked by {' and '.join(files)}; `dvc push` shares them, Git keeps them")
@@ -108,9 +110,9 @@ class _Workspace:
     command: str
     environment: dict[str, str]
 
-    def add(self, wanted: dict[str, Path], run: Path) -> list[str]:
-        """Adds what can be added, in one command if possible; what cannot becomes a note."""
-        notes, targets = [], {}
+    def add(self, wanted: dict[str, Path], run: Path) -> tuple[list[str], list[Path]]:
+        """Adds what can be added, in one command if possible; notes and paths of what cannot."""
+        notes, refused, targets = [], [], {}
         for name, path in wanted.items():
             known = tracked_by(self.root, path)
             obstacle = self._obstacle(path)
@@ -125,7 +127,8 @@ class _Workspace:
                 done = self._run("add", "--", str(path))
                 if done.returncode != 0:
                     notes.append(f"{name} is not tracked as it is: {_reason(done.stderr)}")
-        return notes
+                    refused.append(wanted[name])
+        return notes, refused
 
     def settled(self, path: Path, notes: list[str]) -> DvcOut | None:
         """What DVC knows of a path; not what a stage once made where the files differ now."""
