@@ -8,7 +8,7 @@ sets these constants beside real steps.
 import math
 
 from automl.planning.backbones import Backbone
-from automl.planning.hardware import Hardware
+from automl.planning.hardware import SCALING, Hardware
 
 PASSES = 3.0
 """Forward and backward in units of a forward pass."""
@@ -36,6 +36,6 @@ SPEED_STEP = 8.0
 
 def steady_gflops(hardware: Hardware) -> float:
     """The measured speed, rounded so that the same machine gives the same plan on a busy day."""
-    nominal = NOMINAL_CORE * hardware.cores**0.9 if hardware.device == "cpu" else NOMINAL_CARD
+    nominal = NOMINAL_CORE * hardware.cores**SCALING if hardware.device == "cpu" else NOMINAL_CARD
     steps = round(math.log(max(hardware.gflops, 1e-3) / nominal, SPEED_STEP))
     return nominal * SPEED_STEP**steps

@@ -43,8 +43,8 @@ DOUBLED_TIME = 0.1
 """How many halvings of the error a training of twice the time must bring, within the goal."""
 BEYOND_GOAL = 0.2
 """The same beyond it, by the square of the doublings: twice the goal is fine, 8 times is not."""
-LOW_RESOLUTION = 0.3
-"""What is left of a net's lead on ImageNet where images are thumbnails."""
+LOW_RESOLUTION = 0.1
+"""What is left of a net's lead on ImageNet where images are thumbnails; at 64 px little is."""
 FEW_IMAGES = 500
 LARGE_NET = 42.0
 """Nets above this many million parameters overfit on fewer than `FEW_IMAGES` images."""

@@ -14,7 +14,7 @@ LONGEST_SIDE = {"cpu": 512, "cuda": 1024, "mps": 768}
 """Longest side of a segmentation or detection image by device."""
 CROP_SIDE = {"cpu": 320, "cuda": 640, "mps": 512}
 """Side of a training crop where a segmentation image is larger."""
-OBJECT_PIXELS = {"cpu": 36.0, "cuda": 64.0, "mps": 48.0}
+OBJECT_PIXELS = {"cpu": 60.0, "cuda": 96.0, "mps": 80.0}
 """Side in pixels that the small tenth of the objects should have in front of a detector."""
 
 
@@ -74,7 +74,7 @@ def _detection_size(at: Situation) -> Choice[Size]:
     pixels = smallest * math.sqrt(size[0] * size[1])
     why = f"images of {width}x{height} px; a tenth of the objects is below {pixels:.0f} px then"
     other = _fitted(at, max(size) + 4 * STRIDE)
-    return Choice(size, why, f"{other[0]}x{other[1]}: more time, larger objects")
+    return Choice(size, why, "" if other == size else f"{other[0]}x{other[1]}: takes longer")
 
 
 def choose_crop(at: Situation, row: Backbone, size: Size) -> Choice[Size]:

@@ -82,10 +82,9 @@ def _factor(at: Situation, size: tuple[int, int], crop: tuple[int, int], pretrai
     """By effort, number of images, pretraining, and the share of an image that a crop shows."""
     few, many = USUAL_IMAGES[at.task]
     images = at.train_images
-    power = 1.0 if at.task == "classification" else 0.5
     by_number = min(3.0, math.sqrt(few / images))
     if images >= few:
-        by_number = math.pow(min(1.0, many / images), power)
+        by_number = math.sqrt(min(1.0, many / images))
     seen = crop[0] * crop[1] / (size[0] * size[1])
     return EFFORT[at.recipe.effort][1] * by_number * (1.0 if pretrained else SCRATCH) / seen
 

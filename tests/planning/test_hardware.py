@@ -49,3 +49,11 @@ def test_seconds_per_image__grows_with_pixels_and_agrees_with_a_measured_step():
     # 18 images/s at 224 px were measured where the probe says 265.
     assert 1 / seconds_per_image(row, (224, 224), "cpu", 265.0) == pytest.approx(18, rel=0.2)
     assert 1 / seconds_per_image(row, (64, 64), "cpu", 265.0) == pytest.approx(125, rel=0.25)
+
+
+def test_probe__leaves_torch_with_the_threads_it_had():
+    import torch
+
+    before = torch.get_num_threads()
+    probe("cpu")
+    assert torch.get_num_threads() == before
