@@ -1,4 +1,4 @@
-"""The values that describe data without holding pixels: Dataset, Finding, Profile; JSON in and out."""
+"""The values that describe data without holding pixels: Dataset, Finding, Profile."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Class:
-    """A class: its position in `Dataset.classes` is the index a model learns, `id` the set's own."""
+    """A class: its place in `Dataset.classes` is the index a model learns, `id` the set's own."""
 
     id: int
     name: str
@@ -90,8 +90,8 @@ class Dataset:
             for s in raw.pop("samples")
         )
         classes = tuple(Class(**c) for c in raw.pop("classes"))
-        lists = {k: tuple(raw.pop(k)) for k in ("ignore", "brought_splits")}
-        return Dataset(**raw, **lists, samples=samples, classes=classes)
+        raw["ignore"], raw["brought_splits"] = tuple(raw["ignore"]), tuple(raw["brought_splits"])
+        return Dataset(**raw, samples=samples, classes=classes)
 
 
 @dataclass(frozen=True)

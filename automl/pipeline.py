@@ -4,26 +4,23 @@ Each stage reads the files of the stage before from the run folder and leaves it
 that a person, `dvc repro` and `run` take the same path. This module alone knows all layers.
 """
 
-import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from automl.dataset import Dataset, Finding, Profile, SplitName, write_json
-from automl.errors import DataError, Fault, GateError, MachineError, UsageError
+from automl.dataset import Dataset, Profile, write_json
+from automl.errors import MachineError
 from automl.plan import Plan
 from automl.recipe import Recipe
-from automl.run_dir import RunDir
+from automl.run_dir import RunDir, needed
 from automl.talk import Talk
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from automl.engines.protocol import Engine, Epoch, Trained
-    from automl.prediction import Prediction, Truth
+    from automl.engines.protocol import Epoch, Trained
+    from automl.prediction import Prediction
     from automl.record.dvc_workspace import DvcRecord
     from automl.record.mlflow_store import MlflowRecord
     from automl.scoring.scores import Scores
@@ -54,8 +51,10 @@ def run(
     recipe: Recipe, run: RunDir, talk: Talk, *, device: str | None = None, smoke: bool = False
 ) -> Finished:
     """The whole line in one process. A folder that holds a started run is gone on with."""
-    if not _leads():
-        _help_training(run, talk)
+    from automl.engines.together import help_training, leads
+
+    if not leads():
+        help_training()
         return Finished(run, None, None, None)
     began = time.monotonic()
     if not run.plan.is_file():
@@ -72,6 +71,7 @@ def run(
 
 def prepare(recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool = False) -> Dataset:
     """Data on disk -> `dataset.json`, `findings.json`, `profile.json`; fatal findings stop here."""
+    from automl.data.checks import refuse_fatal
     from automl.data.prepare import prepare as read_data
     from automl.data.split import shrink
     from automl.recipe import write_recipe
@@ -80,7 +80,7 @@ def prepare(recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool = False) -> 
     write_recipe(recipe, run.recipe)
     prepared = read_data(recipe, talk)
     write_json(run.findings, [asdict(f) for f in prepared.findings])
-    _refuse_fatal(prepared.findings)
+    refuse_fatal(prepared.findings)
     dataset = shrink(prepared.dataset, **SMOKE_IMAGES) if smoke else prepared.dataset
     dataset.write(run.dataset)
     prepared.profile.write(run.profile)
@@ -102,8 +102,8 @@ def plan(
     def pretrained(backbone: Any) -> Any:
         return at_hand(backbone) or (hub(backbone) if recipe.weights == "pretrained" else None)
 
-    dataset = Dataset.read(_needed(run.dataset, "prepare"))
-    profile = Profile.read(_needed(run.profile, "prepare"))
+    dataset = Dataset.read(needed(run.dataset, "prepare"))
+    profile = Profile.read(needed(run.profile, "prepare"))
     made = make_plan(recipe, dataset, profile, probe(device), pretrained, smoke=smoke)
     made.write(run.plan)
     write_recipe(recipe, run.recipe)  # what was planned, should it differ from what was prepared
@@ -118,10 +118,12 @@ def plan(
 
 def train(run: RunDir, talk: Talk) -> "Trained":
     """Plan + dataset -> bundle in `model/`; goes on from the last checkpoint if there is one."""
+    from automl.engines.choose import engine
+    from automl.engines.together import announce
     from automl.record import provenance
 
-    plan = Plan.read(_needed(run.plan, "plan"))
-    dataset = Dataset.read(_needed(run.dataset, "prepare"))
+    plan = Plan.read(needed(run.plan, "plan"))
+    dataset = Dataset.read(needed(run.dataset, "prepare"))
     _forget_without_journal(run)
     journal = _journal(run)
     journal.write("start", recipe=run.recipe.name, run=run.id, model=plan.model, task=plan.task)
@@ -135,7 +137,7 @@ def train(run: RunDir, talk: Talk) -> "Trained":
             weights=plan.weights.model_dump(),
         ),
     )
-    _announce(run)
+    announce(run, plan)
 
     def on_epoch(epoch: "Epoch") -> float:
         return _score_epoch(epoch, plan, dataset, run, talk)
@@ -159,19 +161,20 @@ def train(run: RunDir, talk: Talk) -> "Trained":
 
 def evaluate(run: RunDir, talk: Talk) -> "Scores":
     """Bundle + dataset -> `predictions/`, `metrics.json`, `evaluation.json`, `plots/`."""
+    from automl.data.stream import images, judged
+    from automl.engines.choose import engine
     from automl.record.predictions import written
     from automl.report.tables import write_plots
     from automl.scoring.score import score
 
-    plan = Plan.read(_needed(run.plan, "plan"))
-    dataset = Dataset.read(_needed(run.dataset, "prepare"))
+    plan = Plan.read(needed(run.plan, "plan"))
+    dataset = Dataset.read(needed(run.dataset, "prepare"))
     bundle = _bundle(run.model)
     split = plan.judge_on
-    images = _images(dataset, split)
-    found = engine(bundle.engine).predict(run.model, images, plan.device)
+    found = engine(bundle.engine).predict(run.model, images(dataset, split), plan.device)
     total = len(dataset.split(split))
     shown = _counted(found, talk, f"evaluate on {split}", total)
-    pairs = _with_truth(dataset, split, written(shown, run.predictions))
+    pairs = judged(dataset, split, written(shown, run.predictions))
     scores = score(plan.task, split, dataset.names, pairs)
     scores.write(run.metrics, run.evaluation)
     write_plots(run)
@@ -183,7 +186,7 @@ def report(run: RunDir, talk: Talk) -> Path:
     """Everything in the run folder -> one page, `report.html`."""
     from automl.report.page import write
 
-    _needed(run.evaluation, "evaluate")
+    needed(run.evaluation, "evaluate")
     page = write(run)
     talk.say(f"report: {page}")
     return page
@@ -194,9 +197,9 @@ def record(run: RunDir, talk: Talk) -> Recorded:
     from automl.recipe import read_recipe
     from automl.record import dvc_workspace
 
-    recipe = read_recipe(_needed(run.recipe, "prepare"))
-    dataset = Dataset.read(_needed(run.dataset, "prepare"))
-    _needed(run.metrics, "evaluate")
+    recipe = read_recipe(needed(run.recipe, "prepare"))
+    dataset = Dataset.read(needed(run.dataset, "prepare"))
+    needed(run.metrics, "evaluate")
     tracked = dvc_workspace.track(run, dataset, recipe)
     if tracked is not None and tracked.note:
         talk.say(f"dvc: {tracked.note}")
@@ -221,22 +224,9 @@ def _delivered(
 
 def check_goal(run: RunDir) -> None:
     """Raises GateError where the plan has a goal that the scores do not reach."""
-    goal = Plan.read(_needed(run.plan, "plan")).goal
-    if goal is None:
-        return
-    scores = json.loads(_needed(run.metrics, "evaluate").read_text(encoding="utf-8"))
-    value = scores.get(goal.metric)
-    if not isinstance(value, int | float):
-        known = ", ".join(k for k, v in scores.items() if isinstance(v, float))
-        raise UsageError(
-            f"the goal's metric `{goal.metric}` was not scored", hint=f"one of {known}"
-        )
-    if value < goal.at_least:
-        raise GateError(
-            f"{goal.metric} is {value:.4f}, the goal is {goal.at_least:g}",
-            where=str(run.metrics),
-            hint="train longer or with `effort: thorough`, or lower the goal in the recipe",
-        )
+    from automl.scoring.goal import check
+
+    check(Plan.read(needed(run.plan, "plan")).goal, needed(run.metrics, "evaluate"))
 
 
 def predict(
@@ -244,6 +234,7 @@ def predict(
 ) -> "Iterator[tuple[Path, Prediction]]":
     """Predicts image files by a bundle, or a run's bundle; needs neither data nor recipe."""
     from automl.data.images import read_image
+    from automl.engines.choose import engine
     from automl.planning.hardware import probe
 
     folder = RunDir(model).model if RunDir(model).model.is_dir() else model
@@ -256,39 +247,25 @@ def predict(
 
 def show_augmented(run: RunDir, count: int, path: Path) -> Path:
     """A contact sheet of training images as the model will see them, annotations drawn."""
+    from automl.engines.choose import engine
     from automl.report.contact_sheet import contact_sheet
 
-    plan = Plan.read(_needed(run.plan, "plan"))
-    dataset = Dataset.read(_needed(run.dataset, "prepare"))
-    if plan.engine == "yolo":
-        from automl.engines.yolo import augmented
-    else:
-        from automl.engines.loader import augmented
-
-    images, captions = augmented(plan, dataset, count)
+    plan = Plan.read(needed(run.plan, "plan"))
+    dataset = Dataset.read(needed(run.dataset, "prepare"))
+    images, captions = engine(plan.engine).augmented(plan, dataset, count)
     contact_sheet(images, captions, path)
     return path
 
 
-def engine(name: str) -> "Engine":
-    """The module that trains and predicts."""
-    if name == "yolo":
-        from automl.engines import yolo
-
-        return cast("Engine", yolo)
-    from automl.engines import native
-
-    return cast("Engine", native)
-
-
 def _score_epoch(epoch: "Epoch", plan: Plan, dataset: Dataset, run: RunDir, talk: Talk) -> float:
     """Scores the validation predictions of an epoch, writes the journal, tells the person."""
+    from automl.data.stream import judged
     from automl.scoring.score import PRIMARY, score
 
     primary = PRIMARY[plan.task]
     metrics = dict(epoch.metrics)
     if epoch.predictions is not None:
-        pairs = _with_truth(dataset, "val", epoch.predictions)
+        pairs = judged(dataset, "val", epoch.predictions)
         metrics = score(plan.task, "val", dataset.names, pairs).metrics
     _journal(run).write(
         "epoch",
@@ -307,45 +284,12 @@ def _score_epoch(epoch: "Epoch", plan: Plan, dataset: Dataset, run: RunDir, talk
     return metrics.get(primary, 0.0)
 
 
-def _with_truth(
-    dataset: Dataset, split: SplitName, found: "Iterable[Prediction]"
-) -> "Iterator[tuple[Truth, Prediction]]":
-    from automl.data.truth import truth
-
-    for sample, prediction in zip(dataset.split(split), found, strict=True):
-        yield truth(dataset, sample), prediction
-
-
-def _images(dataset: Dataset, split: SplitName) -> "Iterator[tuple[str, np.ndarray]]":
-    from automl.data.images import read_image
-
-    for sample in dataset.split(split):
-        yield sample.path, read_image(Path(dataset.root) / sample.path)
-
-
 def _counted(
     found: "Iterable[Prediction]", talk: Talk, label: str, total: int
 ) -> "Iterator[Prediction]":
     for number, prediction in enumerate(found, start=1):
         talk.progress(label, number, total)
         yield prediction
-
-
-def _refuse_fatal(findings: Iterable[Finding]) -> None:
-    fatal = [f for f in findings if f.severity == "fatal"]
-    if fatal:
-        raise DataError(
-            f"{len(fatal)} fatal findings in the data",
-            faults=[Fault(f.reason, f.file, f.cure) for f in fatal],
-        )
-
-
-def _needed(path: Path, stage: str) -> Path:
-    if not path.is_file():
-        raise UsageError(
-            f"`{path.name}` is not there yet", where=str(path), hint=f"run `automl {stage}` first"
-        )
-    return path
 
 
 def _journal(run: RunDir) -> Any:
@@ -365,30 +309,3 @@ def _forget_without_journal(run: RunDir) -> None:
     if not run.journal.is_file():
         for folder in (run.checkpoints, run.engine):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _leads() -> bool:
-    """Whether this process is the only one, or the first of those that `torchrun` started."""
-    import os
-
-    return os.environ.get("RANK", "0") == "0" or "TORCHELASTIC_RUN_ID" not in os.environ
-
-
-def _announce(run: RunDir) -> None:
-    """Tells the other processes of `torchrun` where the plan is."""
-    import os
-
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        from automl.engines.distributed import share
-
-        share(str(run.root))
-
-
-def _help_training(run: RunDir, talk: Talk) -> None:
-    """What the other processes do: wait for the plan, train along, leave."""
-    from automl.engines.distributed import share
-
-    there = RunDir(Path(share(str(run.root))))
-    plan = Plan.read(there.plan)
-    dataset = Dataset.read(there.dataset)
-    engine(plan.engine).train(plan, dataset, there, lambda _: 0.0, lambda *_: None)

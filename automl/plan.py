@@ -34,7 +34,7 @@ class Train(Strict):
     crop: Annotated[
         tuple[Positive, Positive],
         Field(
-            description="height and width of a training crop (segmentation); equal to image_size: none"
+            description="height and width of a training crop (segmentation); image_size: no crop"
         ),
     ]
     fit: Annotated[

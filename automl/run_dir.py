@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from automl.errors import UsageError
+
 
 @dataclass(frozen=True)
 class RunDir:
@@ -100,3 +102,12 @@ class RunDir:
 def runs_folder() -> Path:
     """The folder `runs` of the workspace, which is the current folder or `AUTOML_RUNS`."""
     return Path(os.environ.get("AUTOML_RUNS", "runs")).absolute()
+
+
+def needed(path: Path, stage: str) -> Path:
+    """The path, or UsageError where the stage that leaves it has not run."""
+    if not path.is_file():
+        raise UsageError(
+            f"`{path.name}` is not there yet", where=str(path), hint=f"run `automl {stage}` first"
+        )
+    return path

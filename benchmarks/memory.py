@@ -1,6 +1,6 @@
 """Cost of a training step with and without `keep_freed_memory`, each in a process of its own.
 
-    python benchmarks/memory.py
+python benchmarks/memory.py
 """
 
 import resource

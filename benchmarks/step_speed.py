@@ -1,6 +1,6 @@
 """Trains a few steps of some rows and sets the speed beside what the plan would expect.
 
-    python benchmarks/step_speed.py [NAME:SIZE ...]     # SIZE one number, or HEIGHTxWIDTH
+python benchmarks/step_speed.py [NAME:SIZE ...]     # SIZE one number, or HEIGHTxWIDTH
 """
 
 import sys

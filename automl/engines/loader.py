@@ -30,13 +30,16 @@ class Batch:
     def pin_memory(self) -> "Batch":
         """Called by the loader so that copies to the device need not wait."""
         return Batch(
-            self.images.pin_memory(), _map(self.targets, torch.Tensor.pin_memory), self.paths
+            self.images.pin_memory(), _map(self.targets, lambda t: t.pin_memory()), self.paths
         )
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on the device, copied without waiting."""
-        move = lambda t: t.to(device, non_blocking=True)  # noqa: E731
-        return Batch(move(self.images), _map(self.targets, move), self.paths)
+
+        def moved(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.to(device, non_blocking=True)
+
+        return Batch(moved(self.images), _map(self.targets, moved), self.paths)
 
 
 class TrainingSamples(torch.utils.data.Dataset[Batch]):
@@ -80,7 +83,7 @@ def stream(
     workers = samples.plan.train.workers
     loader = DataLoader(
         samples,
-        sampler=[(epoch, indices) for indices in micro_batches],  # type: ignore[arg-type]
+        sampler=[(epoch, indices) for indices in micro_batches],
         batch_size=None,
         num_workers=workers,
         pin_memory=pin,

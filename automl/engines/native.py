@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from automl.data.images import read_image
+from automl.data.stream import images
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
 from automl.engines import distributed
-from automl.engines.loader import Batch, TrainingSamples, stream
+from automl.engines.loader import Batch, TrainingSamples, augmented, stream
 from automl.engines.memory import keep_freed_memory
 from automl.engines.network import Learner, Network, build_network, load_network, loss_settings
 from automl.engines.optimiser import average, build_optimiser, rate, set_rate
@@ -31,6 +31,8 @@ from automl.plan import Plan
 from automl.prediction import Prediction
 from automl.run_dir import RunDir
 from automl.tasks.protocol import module
+
+__all__ = ["augmented", "predict", "train"]
 
 LOOK_EVERY = 10
 """Steps between looks at the loss on an accelerator, where each look waits for the device."""
@@ -112,12 +114,12 @@ def predict(
 
 
 def predictions(
-    network: Network, images: Iterable[tuple[str, np.ndarray]], device: torch.device
+    network: Network, pixels: Iterable[tuple[str, np.ndarray]], device: torch.device
 ) -> Iterator[Prediction]:
     """Runs the net in evaluation mode over batches of images."""
     task = module(network.task)
     network.net.eval()
-    remaining = iter(images)
+    remaining = iter(pixels)
     while chunk := list(islice(remaining, network.batch_size)):
         fitted = [network.preprocess.apply(image) for _, image in chunk]
         pixels = torch.from_numpy(np.stack([image for image, _ in fitted]).transpose(0, 3, 1, 2))
@@ -200,7 +202,7 @@ def _one_step(
         with progress.network.autocast(device):
             losses = learner(moved.images, moved.targets)
         total = torch.stack(list(losses.values())).sum() * share * world.size
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         for name, value in losses.items():
             parts[name] = parts.get(name, 0) + value.detach() * share * world.size
     if train.clip_norm:
@@ -226,7 +228,7 @@ def _validate(
     device = progress.network.device
     score = 0.0
     if world.leads:
-        found = predictions(progress.averaged, split_images(dataset, "val"), device)
+        found = predictions(progress.averaged, images(dataset, "val"), device)
         seconds = time.monotonic() - began
         epoch = Epoch(progress.epoch, progress.total, seconds, losses, lr, found)
         score = on_epoch(epoch)
@@ -241,13 +243,6 @@ def _validate(
         progress.best_score, progress.best_epoch = score, progress.epoch
         state = progress.averaged.net.state_dict()
         progress.best = {name: t.detach().cpu().clone() for name, t in state.items()}
-
-
-def split_images(dataset: Dataset, split: str) -> Iterator[tuple[str, np.ndarray]]:
-    """The decoded images of a split, one at a time."""
-    for sample in dataset.samples:
-        if sample.split == split:
-            yield sample.path, read_image(Path(dataset.root) / sample.path)
 
 
 def _stale(progress: Progress, plan: Plan) -> bool:

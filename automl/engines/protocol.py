@@ -53,11 +53,17 @@ class Engine(Protocol):
     def train(
         self, plan: Plan, dataset: Dataset, run: RunDir, on_epoch: OnEpoch, on_step: OnStep
     ) -> Trained:
-        """Trains what the plan says and leaves a bundle at `run.model`; resumes where it stopped."""
+        """Trains what the plan says, leaves a bundle at `run.model`; resumes where it stopped."""
         ...
 
     def predict(
         self, bundle: Path, images: Iterable[tuple[str, np.ndarray]], device: str
     ) -> Iterator[Prediction]:
         """Predicts upright RGB images (`uint8 [H, W, 3]`) by the bundle alone, in their order."""
+        ...
+
+    def augmented(
+        self, plan: Plan, dataset: Dataset, count: int
+    ) -> tuple[list[np.ndarray], list[str]]:
+        """The first training images as the model will see them, annotations drawn; captions."""
         ...

@@ -15,9 +15,9 @@ import torch
 from torch import nn
 from ultralytics.models.yolo.detect import DetectionTrainer
 
+from automl.data.stream import images
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
-from automl.engines.native import split_images
 from automl.engines.protocol import Epoch, OnEpoch, OnStep
 from automl.engines.randomness import seed_for
 from automl.engines.signals import Stop
@@ -118,7 +118,7 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
     def validate(self) -> tuple[dict[str, float], float]:
         """Lets our own scorer judge the averaged weights; the best ones are kept."""
         found = detections(
-            self.ema.ema, self.job.preprocess, split_images(self.job.dataset, "val"), self.device
+            self.ema.ema, self.job.preprocess, images(self.job.dataset, "val"), self.device
         )
         losses = {name: float(value) for name, value in self.tloss.items()}
         seconds, lr = time.monotonic() - self.began, self.optimizer.param_groups[0]["lr"]

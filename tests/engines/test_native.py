@@ -2,9 +2,8 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from tests.engines.toy import draw_set, toy_plan
 
-from automl.data.truth import truth
+from automl.data.stream import images, judged
 from automl.dataset import Dataset, Task
 from automl.engines import native
 from automl.engines.protocol import Epoch, Trained
@@ -13,6 +12,7 @@ from automl.model import bundle as bundles
 from automl.plan import Plan
 from automl.run_dir import RunDir
 from automl.scoring.score import score
+from tests.engines.toy import draw_set, toy_plan
 
 TASKS: tuple[Task, ...] = ("classification", "segmentation", "detection")
 
@@ -28,10 +28,7 @@ def fit(
 
     def on_epoch(epoch: Epoch) -> float:
         assert epoch.predictions is not None
-        pairs = (
-            (truth(dataset, s), p)
-            for s, p in zip(dataset.split("val"), epoch.predictions, strict=True)
-        )
+        pairs = judged(dataset, "val", epoch.predictions)
         history.append(score(plan.task, "val", dataset.names, pairs).value)
         if die_after and epoch.number > die_after:
             raise Killed
@@ -41,8 +38,8 @@ def fit(
 
 
 def judge(plan: Plan, dataset: Dataset, run: RunDir, metric: str) -> float:
-    found = native.predict(run.model, native.split_images(dataset, "val"), "cpu")
-    pairs = ((truth(dataset, s), p) for s, p in zip(dataset.split("val"), found, strict=True))
+    found = native.predict(run.model, images(dataset, "val"), "cpu")
+    pairs = judged(dataset, "val", found)
     return score(plan.task, "val", dataset.names, pairs).metrics[metric]
 
 

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.engines.toy import SIDE, draw_set, toy_plan
 
 from automl.data.images import read_image
 from automl.data.truth import truth
@@ -13,6 +12,7 @@ from automl.errors import RecipeError
 from automl.plan import Augment
 from automl.planning.augmentation import POLICIES
 from automl.prediction import IGNORE
+from tests.engines.toy import SIDE, draw_set, toy_plan
 
 EVERY_POLICY = [(task, name) for task, policies in POLICIES.items() for name in policies]
 
