@@ -153,7 +153,7 @@ def _experiment(client: "MlflowClient", name: str, uri: str) -> str:
         place = None
         if uri.startswith("sqlite:///") and ":memory:" not in uri:
             file = Path(uri.removeprefix("sqlite:///").partition("?")[0])
-            place = (file.absolute().parent / "mlartifacts").as_uri()
+            place = _artifacts(file.absolute().parent)
         try:
             return str(client.create_experiment(name, artifact_location=place))
         except MlflowException as error:
@@ -163,6 +163,15 @@ def _experiment(client: "MlflowClient", name: str, uri: str) -> str:
     if known.lifecycle_stage == "deleted":
         client.restore_experiment(known.experiment_id)
     return str(known.experiment_id)
+
+
+def _artifacts(folder: Path) -> str:
+    """The folder `mlartifacts`, hidden from Git when it is new: it will hold weights."""
+    made = folder / "mlartifacts"
+    if not made.exists():
+        made.mkdir(parents=True)
+        (made / ".gitignore").write_text("*\n", encoding="utf-8")
+    return made.as_uri()
 
 
 def _run(client: "MlflowClient", experiment_id: str, facts: Facts) -> str:

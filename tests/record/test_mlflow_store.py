@@ -89,6 +89,7 @@ def test_record__dataset_and_files(store, run, recipe):
     }
     assert made.look == f"mlflow ui --backend-store-uri {store}"
     assert made.model == ""
+    assert Path("mlartifacts/.gitignore").read_text() == "*\n"
 
 
 def test_record__again_updates_and_never_doubles(store, run, recipe):
