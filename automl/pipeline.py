@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from automl.dataset import Dataset, Profile, write_json
 from automl.errors import MachineError
+from automl.files import write_text
 from automl.plan import Plan
 from automl.recipe import Recipe
 from automl.run_dir import RunDir, needed
@@ -124,7 +125,7 @@ def train(run: RunDir, talk: Talk) -> "Trained":
 
     plan = Plan.read(needed(run.plan, "plan"))
     dataset = Dataset.read(needed(run.dataset, "prepare"))
-    _forget_without_journal(run)
+    _forget_other_trainings(run, plan)
     journal = _journal(run)
     journal.write("start", recipe=run.recipe.name, run=run.id, model=plan.model, task=plan.task)
     write_json(
@@ -304,8 +305,11 @@ def _bundle(folder: Path) -> Any:
     return bundle.read(folder)
 
 
-def _forget_without_journal(run: RunDir) -> None:
-    """Removes checkpoints of a training that was thrown away: `dvc repro` removes the journal."""
-    if not run.journal.is_file():
+def _forget_other_trainings(run: RunDir, plan: Plan) -> None:
+    """Removes checkpoints that are not of this plan, or whose journal `dvc repro` has removed."""
+    mark = run.checkpoints / "plan.txt"
+    same = mark.is_file() and mark.read_text(encoding="utf-8") == plan.digest()
+    if not (same and run.journal.is_file()):
         for folder in (run.checkpoints, run.engine):
             shutil.rmtree(folder, ignore_errors=True)
+    write_text(mark, plan.digest())

@@ -4,12 +4,14 @@
 section, so whatever a plan holds a recipe can set.
 """
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from automl.dataset import Task
+from automl.files import write_text
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -150,7 +152,12 @@ class Plan(Strict):
         """Writes `plan.yaml`, each value followed by its reason as a comment."""
         from automl.plan_text import to_yaml
 
-        path.write_text(to_yaml(self), encoding="utf-8")
+        write_text(path, to_yaml(self))
+
+    def digest(self) -> str:
+        """SHA-256 of all that the training depends on: not of reasons, expectations or the goal."""
+        beside = {"reasons", "expected_train_s", "judge_on", "goal"}
+        return sha256(self.model_dump_json(exclude=beside).encode()).hexdigest()
 
     @staticmethod
     def read(path: Path) -> "Plan":

@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, ValidationError, create_model
 from automl import recipe_tree
 from automl.dataset import Task
 from automl.errors import Fault, RecipeError
+from automl.files import write_text
 from automl.plan import Goal, Share, Strict, Train
 from automl.recipe_checks import impossible
 from automl.recipe_faults import rewrite
@@ -151,7 +152,7 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
     if data.is_relative_to(here) and folder.is_relative_to(here):
         raw["data"]["path"] = Path(os.path.relpath(data, folder)).as_posix()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(dump(raw), encoding="utf-8")
+    write_text(path, dump(raw))
 
 
 def _params(path: Path, faults: list[Fault]) -> Node:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from automl.files import write_text
 from automl.report import figures, headline, sections, words
 from automl.report.examples import ends
 from automl.report.material import Material, gather
@@ -40,10 +41,7 @@ def write(run: RunDir) -> Path:
         lstrip_blocks=True,
     )
     page = environment.get_template("page.html.j2").render(context(gather(run)))
-    # In one step, so that a reader never meets half a page.
-    fresh = run.report.with_suffix(".html.new")
-    fresh.write_text(page, encoding="utf-8")
-    fresh.replace(run.report)
+    write_text(run.report, page)
     return run.report
 
 

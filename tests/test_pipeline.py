@@ -1,0 +1,83 @@
+"""The stages as a library: what each needs, leaves and forgets."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from automl import pipeline
+from automl.errors import DataError, GateError, UsageError
+from automl.plan import Goal, Plan
+from automl.recipe import load_recipe
+from automl.run_dir import RunDir
+from automl.talk import Silent
+from tests.engines.test_distributed import RECIPE, class_folders
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
+    """A run of a tiny net on toy images that is prepared and planned."""
+    monkeypatch.chdir(tmp_path)
+    class_folders(tmp_path)
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    run = RunDir(tmp_path / "run")
+    recipe = load_recipe(tmp_path / "recipe.yaml")
+    pipeline.prepare(recipe, run, Silent())
+    pipeline.plan(recipe, run, Silent())
+    return run
+
+
+def test_stages__each_names_the_one_that_is_missing(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    for stage in (pipeline.train, pipeline.evaluate, pipeline.report, pipeline.record):
+        with pytest.raises(UsageError, match="is not there yet") as caught:
+            stage(run, Silent())
+        assert "run `automl " in caught.value.faults[0].hint
+
+
+def test_train__a_changed_plan_does_not_go_on_from_old_checkpoints(started: RunDir) -> None:
+    first = pipeline.train(started, Silent())
+    again = pipeline.train(started, Silent())  # the same plan: nothing is left to train
+    assert (first.epochs, again.epochs) == (2, 2)
+    epochs = [e for e in started.journal.read_text().splitlines() if '"event": "epoch"' in e]
+    assert len(epochs) == 2
+    plan = Plan.read(started.plan)
+    changed = plan.model_copy(update={"train": plan.train.model_copy(update={"lr": 0.01})})
+    changed.write(started.plan)
+    pipeline.train(started, Silent())
+    epochs = [e for e in started.journal.read_text().splitlines() if '"event": "epoch"' in e]
+    assert len(epochs) == 4
+
+
+def test_plan_digest__ignores_what_training_does_not_depend_on(started: RunDir) -> None:
+    plan = Plan.read(started.plan)
+    goal = Goal(metric="accuracy", at_least=0.5)
+    assert plan.model_copy(update={"goal": goal, "reasons": {}}).digest() == plan.digest()
+    assert plan.model_copy(update={"model": "test_vit"}).digest() != plan.digest()
+
+
+def test_line__ends_with_scores_of_the_judged_split_and_a_gate(started: RunDir) -> None:
+    pipeline.train(started, Silent())
+    scores = pipeline.evaluate(started, Silent())
+    assert scores.split == "val"
+    assert json.loads(started.metrics.read_text())["accuracy"] == scores.metrics["accuracy"]
+    pipeline.check_goal(started)  # no goal, no gate
+    plan = Plan.read(started.plan)
+    plan.model_copy(update={"goal": Goal(metric="accuracy", at_least=1.01)}).write(started.plan)
+    with pytest.raises(GateError, match=r"the goal is 1\.01"):
+        pipeline.check_goal(started)
+    plan.model_copy(update={"goal": Goal(metric="nonsense", at_least=0)}).write(started.plan)
+    with pytest.raises(UsageError, match="was not scored"):
+        pipeline.check_goal(started)
+
+
+def test_prepare__fatal_findings_are_all_raised_at_once(tmp_path: Path) -> None:
+    class_folders(tmp_path)
+    broken = sorted((tmp_path / "data" / "train" / "disc").iterdir())[:2]
+    for path in broken:
+        path.write_bytes(path.read_bytes()[:60])
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    with pytest.raises(DataError) as caught:
+        pipeline.prepare(load_recipe(tmp_path / "recipe.yaml"), RunDir(tmp_path / "r"), Silent())
+    named = " ".join(fault.where for fault in caught.value.faults)
+    assert all(path.name in named for path in broken)
