@@ -25,7 +25,7 @@ from automl.engines.optimiser import average, build_optimiser, rate, set_rate
 from automl.engines.protocol import Epoch, OnEpoch, OnStep, Trained
 from automl.engines.randomness import batches, epoch_order, seed_for, shards
 from automl.engines.signals import Stop, watch
-from automl.errors import Interrupted, NumbersError
+from automl.engines.stops import interrupted, looks, not_finite
 from automl.model import bundle as bundles
 from automl.plan import Plan
 from automl.prediction import Prediction
@@ -33,9 +33,6 @@ from automl.run_dir import RunDir
 from automl.tasks.protocol import module
 
 __all__ = ["augmented", "predict", "train"]
-
-LOOK_EVERY = 10
-"""Steps between looks at the loss on an accelerator, where each look waits for the device."""
 
 
 @dataclass
@@ -169,17 +166,17 @@ def _one_epoch(
     lr = 0.0
     for number, (batch, pieces) in enumerate(zip(steps, mine, strict=True)):
         if stop.asked:
-            raise _interrupted(stop, progress)
+            raise interrupted(stop, progress.epoch)
         factor = rate(train, progress.step, len(steps), progress.total * len(steps))
         lr = set_rate(progress.optimiser, factor)
         parts = _one_step(learner, list(islice(loaded, len(pieces))), len(batch), progress, samples)
         for name, value in parts.items():
             sums[name] = sums.get(name, 0) + value
-        last = number + 1 == len(steps)
-        if device.type == "cpu" or last or number % LOOK_EVERY == 0:
+        if looks(device.type, number + 1, len(steps)):
             loss = float(sum(sums.values())) / (number + 1)
             if not np.isfinite(loss):
-                raise _not_finite(progress, number, samples, batch)
+                paths = ", ".join(samples.samples[int(i)].path for i in batch[:8])
+                raise not_finite(progress.epoch + 1, number + 1, train.lr, paths)
             on_step(progress.epoch + 1, number + 1, len(steps), loss)
     return {name: float(value) / len(steps) for name, value in sums.items()}, lr
 
@@ -266,22 +263,4 @@ def _save_bundle(progress: Progress, plan: Plan, dataset: Dataset, run: RunDir) 
             extra={"precision": network.precision, "batch_size": network.batch_size},
         ),
         progress.best,
-    )
-
-
-def _interrupted(stop: Stop, progress: Progress) -> Interrupted:
-    kept = (
-        f"{progress.epoch} finished epochs are saved" if progress.epoch else "nothing to save yet"
-    )
-    return Interrupted(f"stopped by {stop.signal}; {kept}")
-
-
-def _not_finite(
-    progress: Progress, number: int, samples: TrainingSamples, batch: np.ndarray
-) -> NumbersError:
-    paths = [samples.samples[int(i)].path for i in batch[:8]]
-    return NumbersError(
-        f"the loss is not a finite number in epoch {progress.epoch + 1}, step {number + 1}",
-        where=", ".join(paths),
-        hint=f"lower the learning rate: `--set train.lr={samples.plan.train.lr / 10:g}`",
     )

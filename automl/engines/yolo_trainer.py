@@ -21,13 +21,10 @@ from automl.engines import checkpoint as checkpoints
 from automl.engines.protocol import Epoch, OnEpoch, OnStep
 from automl.engines.randomness import seed_for
 from automl.engines.signals import Stop
+from automl.engines.stops import interrupted, looks, not_finite
 from automl.engines.yolo_net import detections
-from automl.errors import Interrupted, NumbersError
 from automl.model.preprocess import Preprocess
 from automl.plan import Plan
-
-LOOK_EVERY = 10
-"""Steps between looks at the loss on an accelerator, where each look waits for the device."""
 
 
 @dataclass(frozen=True)
@@ -101,17 +98,11 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
         self.step_number += 1
         steps = len(self.train_loader)
         if self.job.stop.asked:
-            kept = f"{self.done} finished epochs are saved" if self.done else "nothing to save yet"
-            raise Interrupted(f"stopped by {self.job.stop.signal}; {kept}")
-        if self.device.type != "cpu" and self.step_number % LOOK_EVERY and self.step_number < steps:
+            raise interrupted(self.job.stop, self.done)
+        if not looks(self.device.type, self.step_number, steps):
             return
         if not np.isfinite(float(self.loss.detach())):
-            lower = self.job.plan.train.lr / 10
-            raise NumbersError(
-                "the loss is not a finite number in "
-                f"epoch {self.epoch + 1}, step {self.step_number}",
-                hint=f"lower the learning rate, for example `--set train.lr={lower:g}`",
-            )
+            raise not_finite(self.epoch + 1, self.step_number, self.job.plan.train.lr)
         mean = sum(float(value) for value in self.tloss.values())
         self.job.on_step(self.epoch + 1, self.step_number, steps, mean)
 

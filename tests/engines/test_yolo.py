@@ -192,7 +192,7 @@ def test_train__stops_by_a_signal(tmp_path, dataset):
         if (epoch, step) == (2, 1):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    with pytest.raises(Interrupted, match="SIGTERM; 1 finished epochs are saved"):
+    with pytest.raises(Interrupted, match="SIGTERM; 1 finished epoch is saved"):
         yolo.train(make_plan(epochs=3), dataset, run, judge.on_epoch, on_step)
     assert newest(run.checkpoints).epoch == 1
     assert not torch.are_deterministic_algorithms_enabled()
