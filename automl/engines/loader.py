@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from automl.data.images import read_image
 from automl.data.truth import truth
 from automl.dataset import Dataset
-from automl.engines.randomness import seed_for
+from automl.engines.randomness import epoch_order, seed_for
 from automl.engines.transforms import augmenter
 from automl.plan import Plan
 from automl.prediction import Truth
@@ -107,15 +107,16 @@ def _map(targets: Any, change: Any) -> Any:
 
 
 def augmented(plan: Plan, dataset: Dataset, count: int) -> tuple[list[np.ndarray], list[str]]:
-    """The first `count` training samples of epoch 0 with their annotations drawn, and captions."""
-    from automl.tasks.draw import draw
+    """The first `count` training images of epoch 0 with their annotations drawn; captions."""
+    from automl.tasks.draw import THUMBNAIL, draw
 
     samples = TrainingSamples(plan, dataset)
     images, captions = [], []
-    for index in range(min(count, len(samples))):
-        image, annotated = samples.item(0, index)
+    for index in epoch_order(plan.train.seed, 0, len(samples))[:count]:
+        image, annotated = samples.item(0, int(index))
         path = samples.samples[index].path
-        images.append(draw(image, dataset.names, _as_truth(path, annotated)))
+        shown = _as_truth(path, annotated)
+        images.append(draw(image, dataset.names, shown, longest=THUMBNAIL, every_name=True))
         captions.append(path)
     return images, captions
 

@@ -5,9 +5,12 @@ The library is imported inside functions, offline and mute; it writes into the r
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -29,6 +32,9 @@ from automl.plan import Plan
 from automl.planning.backbones import Backbone, find
 from automl.prediction import Prediction
 from automl.run_dir import RunDir
+
+DRAWN_FROM = 1000
+"""A sheet is drawn from this many training images: laying out all of a large set takes minutes."""
 
 
 def train(plan: Plan, dataset: Dataset, run: RunDir, on_epoch: OnEpoch, on_step: OnStep) -> Trained:
@@ -78,6 +84,27 @@ def predict(
     return detections(net.to(target), read.preprocess, images, target)
 
 
+def augmented(plan: Plan, dataset: Dataset, count: int) -> tuple[list[np.ndarray], list[str]]:
+    """The first training images of epoch 0, as mosaics where it makes them; captions."""
+    load_ultralytics(None)
+    from ultralytics.cfg import get_cfg
+
+    from automl.engines.yolo_data import description, first_epoch
+    from automl.tasks.draw import THUMBNAIL, draw
+
+    samples = dataset.split("train")[: max(count, DRAWN_FROM)]
+    images, captions = [], []
+    with TemporaryDirectory(prefix="automl-yolo-") as folder:
+        with _refused_settings():
+            settings = get_cfg(overrides=arguments(plan, samples, Path(folder), backbone=0))
+        pixels = write_layout(Path(folder) / "data", Path(dataset.root), samples)
+        items = first_epoch(settings, description(pixels, dataset.names), plan.train.seed)
+        for image, shown in islice(items, count):
+            images.append(draw(image, dataset.names, shown, longest=THUMBNAIL, every_name=True))
+            captions.append(samples[int(Path(shown.path).stem)].path)
+    return images, captions
+
+
 def _train(
     plan: Plan,
     dataset: Dataset,
@@ -90,13 +117,8 @@ def _train(
     images = write_layout(run.engine / "data", Path(dataset.root), dataset.split("train"))
     with watch() as stop, logged(run.engine / "ultralytics.log"):
         job = Job(plan, dataset, images, run.checkpoints, *made, *watched, stop)
-        try:
+        with _refused_settings():
             trainer = Trainer(job)
-        except (ValueError, TypeError) as error:  # it checks the ranges of its settings here
-            raise RecipeError(
-                f"Ultralytics refuses a setting: {error}",
-                hint="change the key under `train` that `automl plan` shows with this value",
-            ) from error
         try:
             trainer.train()
             shutil.rmtree(images.parent)
@@ -106,6 +128,18 @@ def _train(
                 hint="halve them, for example "
                 f"`--set train.micro_batch={max(1, plan.train.micro_batch // 2)}`",
             ) from error
+
+
+@contextmanager
+def _refused_settings() -> Iterator[None]:
+    """Where Ultralytics checks the ranges of its settings."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise RecipeError(
+            f"Ultralytics refuses a setting: {error}",
+            hint="change the key under `train` that `automl plan` shows with this value",
+        ) from error
 
 
 def _donor(plan: Plan, backbone: Backbone) -> nn.Module | None:

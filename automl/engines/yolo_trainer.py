@@ -3,7 +3,6 @@
 Imported only after `yolo_settings.load_ultralytics`, which mutes the library.
 """
 
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,9 +18,9 @@ from automl.data.stream import images
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
 from automl.engines.protocol import Epoch, OnEpoch, OnStep
-from automl.engines.randomness import seed_for
 from automl.engines.signals import Stop
 from automl.engines.stops import interrupted, looks, not_finite
+from automl.engines.yolo_data import begin_epoch, description
 from automl.engines.yolo_net import detections
 from automl.model.preprocess import Preprocess
 from automl.plan import Plan
@@ -62,36 +61,17 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
         self.add_callback("on_train_batch_end", Trainer.after_step)
 
     def get_dataset(self) -> dict[str, Any]:
-        """Our layout. Validation data is named only because it must be; `validate` reads ours."""
-        names = dict(enumerate(self.job.dataset.names))
-        images = str(self.job.images)
-        return {
-            "path": self.job.images.parent,
-            "train": images,
-            "val": images,
-            "nc": len(names),
-            "names": names,
-            "channels": 3,
-        }
+        """Our layout; `validate` reads our own validation data."""
+        return description(self.job.images, self.job.dataset.names)
 
     def setup_model(self) -> None:
         """The net of the plan instead of a file that is searched for."""
         self.model = self.job.make_net()
 
     def begin_epoch(self) -> None:
-        """All that is drawn in an epoch depends on the seed and the epoch alone."""
+        """Starts the clock, and lets nothing of the epochs before count."""
         self.began, self.step_number = time.monotonic(), 0
-        seed = seed_for(self.job.plan.train.seed, "epoch", self.epoch)
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
-        loader = self.train_loader
-        loader.reset()
-        loader.generator.manual_seed(seed)
-        samples = loader.dataset
-        for index in samples.buffer:  # images that mosaics would take from the epoch before
-            samples.ims[index] = samples.im_hw0[index] = samples.im_hw[index] = None
-        samples.buffer = []
+        begin_epoch(self.train_loader, self.job.plan.train.seed, self.epoch)
 
     def after_step(self) -> None:
         """Shows the loss, and stops where it is not a number or where somebody asked to."""

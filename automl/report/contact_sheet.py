@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from automl.errors import UsageError
+from automl.tasks.draw import THUMBNAIL
 from automl.tasks.lettering import Lettering
 
 _PAPER, _INK = (250, 250, 249), (28, 32, 36)
@@ -14,7 +15,7 @@ _ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def contact_sheet(
-    images: list[np.ndarray], captions: list[str], path: Path, *, side: int = 320
+    images: list[np.ndarray], captions: list[str], path: Path, *, side: int = THUMBNAIL
 ) -> Path:
     """Writes RGB images of any sizes as a grid, PNG, JPEG or WebP by the ending of `path`."""
     if path.suffix.lower() not in _ENDINGS:

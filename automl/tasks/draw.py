@@ -12,6 +12,9 @@ from automl.tasks.palette import colours
 LEGIBLE = 360
 """Images whose longer side is below this many pixels are enlarged so that text can be read."""
 
+THUMBNAIL = 400
+"""The longer side, in pixels, of a drawing on a contact sheet."""
+
 _CROWDED = 12
 """From this many boxes on, a tag that would cover another one is left out."""
 
@@ -29,15 +32,17 @@ def draw(
     least: float = 0.3,
     *,
     longest: int | None = None,
+    every_name: bool = False,
 ) -> np.ndarray:
     """A new RGB image with the annotation or answer on it.
 
     Boxes below the confidence `least` are left out. `longest` makes a thumbnail: it limits the
-    longer side in pixels, its text is large, and where it is crowded each class is named once.
+    longer side in pixels, its text is large, and where it is crowded each class is named once;
+    with `every_name` only the size is limited.
     """
     factor = _factor(image.shape[0], image.shape[1], longest)
     canvas = _resized(image, factor)
-    letters = Lettering.on(canvas, thumbnail=longest is not None)
+    letters = Lettering.on(canvas, thumbnail=longest is not None and not every_name)
     if shown.mask is not None:
         mask = _fitted(shown.mask, canvas.shape[1], canvas.shape[0])
         return _with_mask(canvas, names, mask, letters)
