@@ -122,7 +122,7 @@ def plan(
     from automl.commands.terminal import out, out_json, talk
 
     loaded = workspace.load(recipe, set_ or [], params)
-    with workspace.planning(run_dir) as folder:
+    with workspace.planning(run_dir, loaded) as folder:
         if not folder.dataset.is_file():
             pipeline.prepare(loaded, folder, talk(), smoke=smoke)
         made = pipeline.plan(loaded, folder, talk(), device=device, smoke=smoke)
@@ -154,8 +154,9 @@ def evaluate(run: RunName = "latest", json: AsJson = False) -> None:
 
     folder = workspace.find(run)
     pipeline.evaluate(folder, talk())
-    scores = run_facts(folder)["scores"]
-    out_json(scores) if json else out(*score_lines(scores))
+    facts = run_facts(folder)
+    scores, intervals = facts["scores"], facts["intervals"]
+    out_json(scores | {"intervals": intervals}) if json else out(*score_lines(scores, intervals))
     pipeline.check_goal(folder)
 
 

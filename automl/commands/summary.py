@@ -36,12 +36,19 @@ def run_facts(run: RunDir) -> dict[str, Any]:
         "task": about.task,
         "model": about.model,
         "images": _read(run.profile).get("images", {}),
-        "scores": _read(run.metrics),
+        "scores": _scores(run),
         "intervals": _read(run.evaluation).get("intervals", {}),
         "report": str(run.report) if run.report.is_file() else None,
         "bundle": str(run.model) if (run.model / "model.json").is_file() else None,
         "record": _read(run.record),
     }
+
+
+def _scores(run: RunDir) -> dict[str, Any]:
+    """The numbers, and those of each class, which only the full file has."""
+    scores = _read(run.metrics)
+    per_class = _read(run.evaluation).get("per_class", {})
+    return {**scores, "per_class": per_class} if scores else {}
 
 
 def finished_lines(facts: dict[str, Any]) -> list[str]:
@@ -97,7 +104,7 @@ def score_lines(
         for name, value in scores.items()
         if name not in skipped
     ]
-    head = (f"on {scores['images']} {scores['split']} images", "", "95 %")
+    head = (f"on {scores['images']} {scores['split']} images", "", "95 % interval")
     lines = table(head, rows)
     return [*lines, "", *_class_lines(scores["per_class"])] if classes else lines
 

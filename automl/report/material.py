@@ -75,8 +75,7 @@ def _evaluation(run: RunDir) -> dict[str, Any]:
         return {}
     heads = ("task", "split", "images", "primary")
     head: dict[str, Any] = {k: small.pop(k) for k in heads if k in small}
-    per_class = small.pop("per_class", {})
-    return {**head, "metrics": small, "per_class": per_class}
+    return {**head, "metrics": small}
 
 
 def _findings(path: Path) -> list[dict[str, Any]]:

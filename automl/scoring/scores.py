@@ -34,17 +34,18 @@ class Scores:
         return self.metrics[self.primary]
 
     def write(self, metrics: Path, evaluation: Path) -> None:
-        """Writes the small file of numbers and the full one."""
-        head = {"task": self.task, "split": self.split, "images": self.images}
-        write_json(
-            metrics,
-            {**head, "primary": self.primary, **self.metrics, "per_class": self.per_class},
-        )
+        """Writes the small file, one number a metric, and the full one with the classes."""
+        head = {
+            "task": self.task,
+            "split": self.split,
+            "images": self.images,
+            "primary": self.primary,
+        }
+        write_json(metrics, {**head, **self.metrics})
         write_json(
             evaluation,
             {
                 **head,
-                "primary": self.primary,
                 "metrics": self.metrics,
                 "per_class": self.per_class,
                 "intervals": self.intervals,

@@ -36,6 +36,7 @@ def test_run_facts__are_json_and_complete(run):
     assert json.loads(json.dumps(facts, allow_nan=False)) == facts
     assert facts["run"] == run.id
     assert facts["scores"]["accuracy"] == pytest.approx(0.75, abs=0.25)
+    assert {"disc", "square", "triangle"} <= facts["scores"]["per_class"].keys()
     assert facts["report"] == str(run.report)
     assert facts["bundle"] == str(run.model)
 
@@ -74,7 +75,7 @@ def test_score_lines__a_value_that_is_not_known_is_a_dash():
         "per_class": {"a": {"ap": None, "objects": 0}},
     }
     assert score_lines(scores, {"map": (0.25, 0.75)}) == [
-        "on 3 val images          95 %",
+        "on 3 val images          95 % interval",
         "map              0.5000  0.2500 to 0.7500",
         "",
         "class  ap  objects",

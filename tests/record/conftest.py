@@ -137,7 +137,6 @@ def write_run(root: Path, data: Path) -> RunDir:
                 "primary": "accuracy",
                 "accuracy": 0.8,
                 "macro_f1": 0.75,
-                "per_class": {"cat": {"f1": 0.7}, "dog": {"f1": 0.8}},
             }
         )
     )
