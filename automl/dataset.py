@@ -2,10 +2,13 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from automl.errors import DataError
 from automl.files import write_text
 
 Task = Literal["classification", "segmentation", "detection"]
@@ -78,22 +81,27 @@ class Dataset:
 
     @staticmethod
     def read(path: Path) -> "Dataset":
-        """Reads what `write` wrote."""
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        samples = tuple(
-            Sample(
-                **{
-                    **s,
-                    "boxes": tuple(tuple(b) for b in s["boxes"]),
-                    "labels": tuple(s["labels"]),
-                    "crowd": tuple(s["crowd"]),
-                }
-            )
-            for s in raw.pop("samples")
+        """Reads what `write` wrote; DataError where it is anything else."""
+        with told_as_damage(path, "prepare"):
+            return _dataset(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _dataset(raw: dict[str, Any]) -> Dataset:
+    """The value of what JSON has kept."""
+    samples = tuple(
+        Sample(
+            **{
+                **s,
+                "boxes": tuple(tuple(b) for b in s["boxes"]),
+                "labels": tuple(s["labels"]),
+                "crowd": tuple(s["crowd"]),
+            }
         )
-        classes = tuple(Class(**c) for c in raw.pop("classes"))
-        raw["ignore"], raw["brought_splits"] = tuple(raw["ignore"]), tuple(raw["brought_splits"])
-        return Dataset(**raw, samples=samples, classes=classes)
+        for s in raw.pop("samples")
+    )
+    classes = tuple(Class(**c) for c in raw.pop("classes"))
+    raw["ignore"], raw["brought_splits"] = tuple(raw["ignore"]), tuple(raw["brought_splits"])
+    return Dataset(**raw, samples=samples, classes=classes)
 
 
 @dataclass(frozen=True)
@@ -138,13 +146,31 @@ class Profile:
 
     @staticmethod
     def read(path: Path) -> "Profile":
-        """Reads what `write` wrote."""
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        size = raw.pop("object_size")
-        return Profile(**raw, object_size=tuple(size) if size else None)
+        """Reads what `write` wrote; DataError where it is anything else."""
+        with told_as_damage(path, "prepare"):
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            size = raw.pop("object_size")
+            return Profile(**raw, object_size=tuple(size) if size else None)
+
+
+@contextmanager
+def told_as_damage(path: Path, stage: str) -> Iterator[None]:
+    """Turns what a broken file of a run makes Python raise into one line with its cure."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(
+            f"`{path.name}` is damaged, or was not written by automl",
+            where=str(path),
+            hint=f"`automl {stage}` writes it anew",
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:
     """One JSON document in UTF-8 with stable layout; NaN is refused."""
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
+    write_text(path, to_json(value))
+
+
+def to_json(value: Any) -> str:
+    """What `write_json` writes."""
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from automl.dataset import Task
+from automl.dataset import Task, told_as_damage
 from automl.files import write_text
 
 Positive = Annotated[int, Field(gt=0)]
+Pixels = Annotated[int, Field(gt=0, le=8192)]
 Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 
@@ -28,13 +29,13 @@ class Train(Strict):
     """Everything that steers the training; sizes in pixels, `lr` for the whole effective batch."""
 
     image_size: Annotated[
-        tuple[Positive, Positive],
+        tuple[Pixels, Pixels],
         Field(
             description="height and width that the model sees, in pixels; one number means a square"
         ),
     ]
     crop: Annotated[
-        tuple[Positive, Positive],
+        tuple[Pixels, Pixels],
         Field(
             description="height and width of a training crop (segmentation); image_size: no crop"
         ),
@@ -88,11 +89,18 @@ class Train(Strict):
     workers: Annotated[
         int,
         Field(
-            ge=0, description="processes that read and augment; 0 = threads of the training process"
+            ge=0,
+            le=256,
+            description="processes that read and augment; 0 = threads of the training process",
         ),
     ]
     threads: Annotated[
-        Positive, Field(description="CPU threads; part of what makes a run repeatable to the bit")
+        int,
+        Field(
+            gt=0,
+            le=1024,
+            description="CPU threads; part of what makes a run repeatable to the bit",
+        ),
     ]
     seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of everything that is drawn")]
 
@@ -161,7 +169,12 @@ class Plan(Strict):
 
     @staticmethod
     def read(path: Path) -> "Plan":
-        """Reads what `write` wrote."""
+        """Reads what `write` wrote; DataError where it is anything else."""
         import yaml
 
-        return Plan.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        with told_as_damage(path, "plan"):
+            try:
+                raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+            except yaml.YAMLError as error:
+                raise ValueError(str(error)) from error
+            return Plan.model_validate(raw)

@@ -16,7 +16,7 @@ from automl.files import write_text
 from automl.plan import Goal, Share, Strict, Train
 from automl.recipe_checks import impossible
 from automl.recipe_faults import rewrite
-from automl.recipe_text import Node, Origin, dump, parse, read_text
+from automl.recipe_text import DEEPEST, Node, Origin, dump, parse, read_text
 
 Policy = Literal["auto", "none", "light", "medium", "heavy"]
 Format = Literal["auto", "folders", "csv", "coco", "yolo", "voc", "masks"]
@@ -159,24 +159,30 @@ def _params(path: Path, faults: list[Fault]) -> Node:
     """The `set:` mapping of a parameter file; its other keys are not the recipe's."""
     tree, found = parse(read_text(path, str(path)), Origin(str(path), path.parent))
     faults += found
-    if isinstance(tree.value, dict) and "set" in tree.value:
-        tree = tree.value["set"]
-        return tree if tree.value is not None else Node({}, tree.origin)
-    return Node({}, tree.origin)
+    nothing = Node({}, tree.origin)
+    wanted = tree.value.get("set", nothing) if isinstance(tree.value, dict) else tree
+    if wanted.value is None:
+        return nothing
+    if not isinstance(wanted.value, dict):
+        message = "the parameters are no mapping of keys to values"
+        faults.append(Fault(message, wanted.place, hint="`set:` with the recipe's keys below it"))
+        return nothing
+    return wanted
 
 
 def _override(text: str, faults: list[Fault]) -> Node:
     """`train.epochs=5` as a tree with one leaf."""
     origin = Origin(f"--set {text}", Path.cwd(), lines=False)
     key, equals, value = text.partition("=")
-    if not equals or not all(key.strip().split(".")):
+    parts = key.strip().split(".")
+    if not equals or not all(parts) or len(parts) > DEEPEST or not key.isprintable():
         faults.append(
             Fault("an override is `key=value`", origin.label, hint="such as `--set train.epochs=5`")
         )
         return Node({}, origin)
     node, found = parse(value, origin)
     faults += found
-    for part in reversed(key.strip().split(".")):
+    for part in reversed(parts):
         name = int(part) if part.isdigit() else part
         node = Node({name: node}, origin, keys={name: origin.label})
     return node

@@ -65,7 +65,10 @@ def _real_path(item: Any, tree: Node) -> KeyPath:
         if child is not None:
             path.append(part)
             node = child
-    return (*path, item["loc"][-1]) if absent and isinstance(item["loc"][-1], str) else tuple(path)
+    empty = path == list(item["loc"])  # the key is there, but holds no value
+    if absent and not empty and isinstance(item["loc"][-1], str):
+        path.append(item["loc"][-1])
+    return tuple(path)
 
 
 def _child(node: Node, key: Any) -> Node | None:
@@ -86,9 +89,10 @@ def _fault(path: KeyPath, items: list[dict[str, Any]], tree: Node, model: type[B
         where = parent.keys.get(path[-1], parent.place)
         return Fault(f"unknown key `{key}`{inside}", where, _key_hint(key, path[:-1], model))
     name = ".".join(map(str, path))
-    if kind == "missing" and _child(parent, path[-1]) is None:
+    child = _child(parent, path[-1]) if path else None
+    if kind == "missing" and (child is None or child.value is None):
         hint = f"add `{key}: ...`" + _described(path, model)
-        return Fault(f"the key `{name}` is missing", parent.place, hint)
+        return Fault(f"the key `{name}` is missing", parent.keys.get(key, parent.place), hint)
     node = _node(tree, path)
     return Fault(f"`{name}` {_wrong(items, node)}", node.place, _value_hint(items, node))
 

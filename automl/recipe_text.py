@@ -155,6 +155,8 @@ class _Reader:
         at = {"origin": self.origin, "line": mark.line + 1, "column": mark.column + 1}
         match event:
             case yaml.ScalarEvent():
+                if any("\ud800" <= character <= "\udfff" for character in event.value):
+                    self._refuse(event, "half a character (a lone surrogate)", "write it whole")
                 value = resolve(event.value) if event.implicit[0] else event.value
                 return Node(value, text=event.value, **at)
             case yaml.SequenceStartEvent():

@@ -34,12 +34,12 @@ def values(tree: Node) -> Any:
 
 
 def places(tree: Node, path: KeyPath = ()) -> dict[str, str]:
-    """The place of every key that holds a value, by dotted path."""
+    """The place of every key and list item that holds a value, by dotted path."""
     found: dict[str, str] = {}
     for key, node in _items(tree):
         here = (*path, key)
         if node.value is not None:
-            found[".".join(map(str, here))] = tree.keys[key]
+            found[".".join(map(str, here))] = tree.keys.get(key, node.place)
             found |= places(node, here)
     return found
 
@@ -47,6 +47,8 @@ def places(tree: Node, path: KeyPath = ()) -> dict[str, str]:
 def _items(node: Node) -> Iterator[tuple[Key, Node]]:
     if isinstance(node.value, dict):
         yield from node.value.items()
+    elif isinstance(node.value, list):
+        yield from enumerate(node.value)
 
 
 def _over(below: Node, above: Node) -> Node:
@@ -85,8 +87,10 @@ def _value(node: Node, path: KeyPath) -> Any:
         return tuple(node.plain()) if isinstance(node.value, list) else (node.value,) * 2
     if isinstance(node.value, list):
         return [_value(child, (*path, index)) for index, child in enumerate(node.value)]
-    if path == ("data", "path"):
-        return str(absolute(node.origin.folder / Path(node.text).expanduser()))
+    if path == ("data", "path") and node.text:
+        # Unlike Path.expanduser, this leaves the `~` of an unknown user as it is.
+        home = os.path.expanduser(node.text)  # noqa: PTH111
+        return str(absolute(node.origin.folder / home))
     return node.text if path in _TEXTS or path[:2] == _CLASSES else node.value
 
 

@@ -98,6 +98,18 @@ class RunDir:
         """Where the run was recorded: MLflow ids, DVC files."""
         return self.root / "record.json"
 
+    def strangers(self) -> list[str]:
+        """Visible names in the folder that are no run's: what a new run must not touch."""
+        if not self.root.is_dir():
+            return []
+        files = (self.recipe, self.dataset, self.findings, self.profile, self.plan)
+        more = (self.provenance, self.journal, self.metrics, self.evaluation, self.report)
+        own = {path.name for path in (*files, *more, self.record, self.predictions, self.plots)}
+        if (self.model / "model.json").is_file():
+            own.add(self.model.name)
+        names = sorted(path.name for path in self.root.iterdir())
+        return [name for name in names if name not in own and not name.startswith(".")]
+
 
 def runs_folder() -> Path:
     """The folder `runs` of the workspace, which is the current folder or `AUTOML_RUNS`."""

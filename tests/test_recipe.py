@@ -206,6 +206,7 @@ def test_load_recipe__a_fault_of_an_override_says_so(tmp_path):
         ("a: 'b\n", "not valid YAML", ":2:1"),
         ("a: \x01\n", "a control character", ":1:4"),
         ("? [a]\n: 1\n", "a key that is no word or number", ":1:3"),
+        ('a: "\\ud800"\n', "half a character", ":1:4"),
         ("task: detection\n".encode("utf-16"), "not UTF-8 text", ""),
         (b"task: \xff\n", "not UTF-8 text", ":1:7"),
         (b"#" * (2**20 + 1), "larger than 1 MiB", ""),
@@ -245,6 +246,11 @@ def test_load_recipe__a_missing_file_is_said(tmp_path):
     [
         ("budget: 10\n", "`budget` cannot be `10`"),
         ("budget: 0m\n", "`budget` cannot be `0m`"),
+        (f"budget: {'9' * 400}h\n", "`budget` cannot be `9999"),
+        ("train: {image_size: 100}\n", "`train.image_size` is 100x100; detection needs multiples"),
+        ("train: {image_size: 1000000}\n", "`train.image_size` must be at most 8192"),
+        ("train: {threads: 100000}\n", "`train.threads` must be at most 1024"),
+        ("train: {workers: 100000}\n", "`train.workers` must be at most 256"),
         ("train: {crop: 64}\n", "`train.crop` does not fit the task detection"),
         ("train: {batch_size: 8, micro_batch: 3}\n", "`train.batch_size` 8 is no multiple of"),
         ("train: {epochs: 1, warmup_epochs: 2}\n", "`train.warmup_epochs` is more than"),
@@ -261,6 +267,12 @@ def test_load_recipe__impossible_pairs_are_found_before_data_is_read(tmp_path, t
         ("{path: x, split: {val: 0.6, test: 0.4}}", "`data.split` leaves no image to train on"),
         ("{path: x, classes: [a, b, a]}", "class `a` stands twice"),
         ("{path: x, classes: []}", "`data.classes` is empty"),
+        ("{path: x, classes: [a, '']}", "a class without a name"),
+        ("{path: x, classes: {-1: a, 0: b}}", "no class can have the id -1"),
+        ("{path: x, classes: {2147483648: a, 0: b}}", "no class can have the id 2147483648"),
+        ("''", "`data.path` is empty"),
+        ("", "the key `data` is missing"),
+        ("{path: }", "the key `data.path` is missing"),
         ('"a\\0b"', "a NUL character in `data.path`"),
     ],
 )
@@ -268,8 +280,39 @@ def test_load_recipe__impossible_data_sections(tmp_path, data, message):
     assert the_fault(tmp_path, f"task: detection\ndata: {data}\n").message == message
 
 
+def test_load_recipe__a_mask_has_no_room_for_a_larger_id(tmp_path):
+    text = "task: segmentation\ndata: {path: x, classes: {0: a, 70000: b}}\n"
+    fault = the_fault(tmp_path, text)
+    assert fault.message == "no class can have the id 70000"
+    assert fault.where == f"{tmp_path}/r.yaml:2:33"
+
+
+@pytest.mark.parametrize("key", ["\ud800", "a\nb", ".".join("a" * 5000)])
+def test_load_recipe__override_keys_that_no_recipe_has(tmp_path, key):
+    assert the_fault(tmp_path, GOOD, f"{key}=1").message == "an override is `key=value`"
+
+
+def test_load_recipe__the_home_of_nobody_is_a_folder_name(tmp_path):
+    recipe = load(tmp_path, "task: detection\ndata: ~nobody-has-this-name/cells\n")
+    assert recipe.data.path == str(tmp_path / "~nobody-has-this-name/cells")
+
+
+@pytest.mark.parametrize("text", ["- a\n", "word\n", "set: [a]\n", "set: word\n"])
+def test_load_recipe__parameters_that_are_no_mapping(tmp_path, text):
+    params = tmp_path / "params.yaml"
+    params.write_text(text)
+    fault = the_fault(tmp_path, GOOD, params=params)
+    assert "the parameters are no mapping" in fault.message
+    assert fault.where.startswith(f"{params}:1:")
+
+
+def test_load_recipe__list_items_have_places(tmp_path):
+    recipe = load(tmp_path, GOOD + "augment:\n  - HorizontalFlip: {p: 1}\n  - Blur: {}\n")
+    assert recipe.place("augment.1") == f"{tmp_path}/r.yaml:5:5"
+
+
 def test_load_recipe__a_crop_larger_than_the_image(tmp_path):
-    text = "task: segmentation\ndata: x\ntrain: {crop: [64, 200], image_size: [128, 128]}\n"
+    text = "task: segmentation\ndata: x\ntrain: {crop: [64, 224], image_size: [128, 128]}\n"
     assert the_fault(tmp_path, text).message == "`train.crop` is larger than `train.image_size`"
 
 

@@ -4,12 +4,11 @@ import shlex
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automl.commands.terminal import leads
-from automl.errors import Fault, RecipeError, UsageError
+from automl.errors import UsageError
 from automl.record import runs
 from automl.run_dir import RunDir, runs_folder
 
@@ -18,10 +17,11 @@ if TYPE_CHECKING:
 
 
 def load(recipe: Path, sets: Iterable[str] = (), params: Path | None = None) -> "Recipe":
-    """The recipe with what lies over it; a model that does not exist is found here."""
+    """The recipe with what lies over it; names that do not exist are found here."""
+    from automl.commands.names import unknown_names
     from automl.recipe import load_recipe
 
-    return load_recipe(recipe, sets, params, check=_unknown_model)
+    return load_recipe(recipe, sets, params, check=unknown_names)
 
 
 def begin(
@@ -45,8 +45,9 @@ def begin(
     if not leads():
         return loaded, RunDir(run_dir or runs_folder())
     if run_dir is None:
+        _outside_of_data(runs_folder(), loaded)
         return loaded, runs.new_run(recipe.name, runs_folder())
-    folder = RunDir(run_dir.absolute())
+    folder = _folder(run_dir, loaded)
     if folder.plan.is_file() and not again:
         raise UsageError(
             "the folder holds a run already",
@@ -78,10 +79,10 @@ def summaries() -> list[runs.RunSummary]:
 
 
 @contextmanager
-def planning(run_dir: Path | None) -> Iterator[RunDir]:
+def planning(run_dir: Path | None, recipe: "Recipe") -> Iterator[RunDir]:
     """The folder to plan in; without a name it is thrown away."""
     if run_dir is not None:
-        yield RunDir(run_dir.absolute())
+        yield _folder(run_dir, recipe)
         return
     with tempfile.TemporaryDirectory(prefix="automl-plan-") as folder:
         yield RunDir(Path(folder))
@@ -91,6 +92,32 @@ def shown(path: Path) -> Path:
     """A path as short as it can be from here."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _folder(named: Path, recipe: "Recipe") -> RunDir:
+    """The folder of a run by its name; a run never writes into data or among strange files."""
+    folder = RunDir(named.absolute())
+    _outside_of_data(folder.root, recipe)
+    strangers = [] if runs.is_run(folder.root) else folder.strangers()
+    if strangers:
+        shown = ", ".join(strangers[:3]) + (", ..." if len(strangers) > 3 else "")
+        raise UsageError(
+            f"the folder holds something else than a run: {shown}",
+            where=str(named),
+            hint="name a new folder, or an empty one",
+        )
+    return folder
+
+
+def _outside_of_data(folder: Path, recipe: "Recipe") -> None:
+    """A run inside the data would be read as data by the next one."""
+    data = Path(recipe.data.path)
+    if data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
+        raise UsageError(
+            "the run would lie inside the data, which is never written to",
+            where=str(shown(folder)),
+            hint="start in another folder, or name one with `--run-dir`",
+        )
 
 
 def _resumed(resume: str, recipe: Path | None, sets: Iterable[str]) -> "tuple[Recipe, RunDir]":
@@ -106,15 +133,3 @@ def _resumed(resume: str, recipe: Path | None, sets: Iterable[str]) -> "tuple[Re
 def _name(run: RunDir) -> str:
     """The id where the run lies among the others, otherwise its folder."""
     return run.id if run.root.parent == runs_folder() else str(shown(run.root))
-
-
-def _unknown_model(recipe: "Recipe") -> list[Fault]:
-    from automl.planning.backbones import find as find_model
-
-    if recipe.model == "auto":
-        return []
-    try:
-        find_model(recipe.model, recipe.task)
-    except RecipeError as error:
-        return [replace(fault, where=recipe.place("model")) for fault in error.faults]
-    return []

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from automl.dataset import Task
+from automl.engines.transform_list import build
 from automl.errors import RecipeError
 from automl.model.preprocess import PAD_VALUE, Preprocess
 from automl.plan import Augment, Plan
@@ -40,29 +41,6 @@ def augmenter(plan: Plan) -> Augmenter:
         return np.ascontiguousarray(result.pop("image")), result
 
     return augment
-
-
-def build(augment: Augment) -> list[Any]:
-    """The Albumentations transforms that a policy names; nothing else of that module."""
-    import albumentations
-
-    built = []
-    for step in augment.transforms:
-        ((name, arguments),) = step.items()
-        kind = getattr(albumentations, name, None)
-        if not (isinstance(kind, type) and issubclass(kind, albumentations.BasicTransform)):
-            raise RecipeError(
-                f"`{name}` in `augment` is no Albumentations transform",
-                hint="names are those of albumentations 2.0.8, for example `HorizontalFlip`",
-            )
-        try:
-            built.append(kind(**arguments))
-        except (TypeError, ValueError) as error:
-            raise RecipeError(
-                f"`{name}` in `augment` does not take these arguments: {error}",
-                hint=f"see the documentation of albumentations.{name}",
-            ) from error
-    return built
 
 
 def _compose(task: Task, transforms: list[Any]) -> Any:
@@ -119,3 +97,42 @@ def _fit(plan: Plan) -> Callable[[np.ndarray, Annotated], tuple[np.ndarray, Anno
         return result, annotated
 
     return fit
+
+
+def try_out(plan: Plan, where: str = "") -> None:
+    """Refuses a recipe's transforms that fail on an image, or change its size or type."""
+    if plan.augment.policy != "custom":
+        return
+    height, width = plan.train.crop
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    annotated = _made_up(plan.task, height, width)
+    for step in plan.augment.transforms:
+        (name,) = step
+        (transform,) = build(Augment(policy="custom", transforms=(step,)))
+        transform.p = 1.0
+        try:
+            result = _compose(plan.task, [transform])(image=image.copy(), **annotated)["image"]
+        except Exception as error:  # whatever a transform raises, it cannot be used
+            why = (str(error) or type(error).__name__).splitlines()[0]
+            message = f"`{name}` in `augment` fails on an image of {width}x{height}: {why}"
+            raise RecipeError(message, where=where, hint="take it out or change it") from error
+        if not isinstance(result, np.ndarray) or result.dtype != np.uint8:
+            message = f"`{name}` in `augment` gives no 8-bit image"
+            hint = "take it out; normalisation and tensors are the engine's matter"
+            raise RecipeError(message, where=where, hint=hint)
+        if result.shape != image.shape:
+            message = f"`{name}` in `augment` turns {width}x{height} px into another shape"
+            hint = "take it out; `train.image_size`, `crop` and `fit` say the size"
+            raise RecipeError(message, where=where, hint=hint)
+
+
+def _made_up(task: Task, height: int, width: int) -> Annotated:
+    """An annotation as `tasks` give it."""
+    match task:
+        case "classification":
+            return {}
+        case "segmentation":
+            return {"mask": np.zeros((height, width), np.uint8)}
+        case "detection":
+            box = [0.25 * width, 0.25 * height, 0.75 * width, 0.75 * height]
+            return {"bboxes": np.array([box], np.float32), "labels": np.zeros(1, np.int64)}

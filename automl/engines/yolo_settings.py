@@ -160,7 +160,7 @@ def _augmentation(plan: Plan) -> dict[str, Any]:
 
     The list is never left out: without one Ultralytics adds a few rare transforms of its own.
     """
-    from automl.engines.transforms import build
+    from automl.engines.transform_list import build
     from automl.planning.augmentation import mirrors, yolo_settings
 
     if plan.augment.policy != "custom":

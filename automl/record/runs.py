@@ -54,7 +54,7 @@ def find(reference: str, folder: Path) -> RunDir:
             raise UsageError("no run yet", where=str(folder), hint="start with `automl run RECIPE`")
         return RunDir(max(runs, key=_started))
     for path in (folder / reference, Path(reference)):
-        if reference and path.is_dir() and _is_run(path):
+        if reference and path.is_dir() and is_run(path):
             return RunDir(path.absolute())
     matching = [path for path in runs if reference and path.name.startswith(reference)]
     if len(matching) == 1:
@@ -91,10 +91,11 @@ def summary(path: Path) -> RunSummary:
 def _runs(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and _is_run(path))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and is_run(path))
 
 
-def _is_run(path: Path) -> bool:
+def is_run(path: Path) -> bool:
+    """Whether a run has left anything in this folder."""
     return any((path / mark).is_file() for mark in _MARKS)
 
 

@@ -16,6 +16,17 @@ PRIMARY: dict[Task, str] = {
 """The metric by which a task's models are compared."""
 
 
+SHARES: dict[Task, tuple[str, ...]] = {
+    "classification": ("accuracy", "balanced_accuracy", "macro_f1", "auc"),
+    "segmentation": ("miou", "dice", "pixel_accuracy", "mean_accuracy"),
+    "detection": (
+        *("map", "map50", "map75", "map_small", "map_medium", "map_large"),
+        *("ar100", "ar_small", "ar_medium", "ar_large", "precision", "recall", "f1"),
+    ),
+}
+"""The metrics from 0 to 1 of which more is better: what a goal may name."""
+
+
 class Tally(Protocol):
     """What each task's scorer does."""
 

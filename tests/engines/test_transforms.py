@@ -7,7 +7,8 @@ from automl.data.images import read_image
 from automl.data.truth import truth
 from automl.dataset import Task
 from automl.engines.loader import TrainingSamples, augmented, stream
-from automl.engines.transforms import augmenter, build
+from automl.engines.transform_list import build
+from automl.engines.transforms import augmenter, try_out
 from automl.errors import RecipeError
 from automl.plan import Augment
 from automl.planning.augmentation import POLICIES

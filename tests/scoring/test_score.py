@@ -6,7 +6,8 @@ import pytest
 from automl.dataset import Task
 from automl.errors import AutomlError, DataError
 from automl.prediction import Prediction, Truth
-from automl.scoring.score import PRIMARY, score
+from automl.scoring.score import PRIMARY, SHARES, score
+from tests.scoring.scenes import draw_scene
 
 
 def test_primary__is_told_for_every_task():
@@ -58,3 +59,27 @@ def test_score__pairs_of_different_images_are_refused():
     pair = (Truth("a", label=0), Prediction("b", probabilities=np.array([1.0])))
     with pytest.raises(AutomlError, match="`b` was judged by the truth of `a`"):
         score("classification", "val", ["x"], [pair])
+
+
+def _a_few(task: Task) -> list[tuple[Truth, Prediction]]:
+    """Images on which every metric of the task is defined."""
+    if task == "detection":
+        return draw_scene(0)
+    draw, pairs = np.random.default_rng(0), []
+    for number in range(8):
+        if task == "classification":
+            truth = Truth(str(number), label=number % 4)
+            found = Prediction(str(number), probabilities=draw.dirichlet(np.ones(4)))
+        else:
+            truth = Truth(str(number), mask=draw.integers(0, 4, (8, 8)).astype(np.uint8))
+            found = Prediction(str(number), mask=draw.integers(0, 4, (8, 8)).astype(np.uint8))
+        pairs.append((truth, found))
+    return pairs
+
+
+@pytest.mark.parametrize("task", get_args(Task))
+def test_shares__are_the_metrics_of_which_more_is_better(task):
+    metrics = score(task, "val", list("abcd"), _a_few(task)).metrics
+    assert {name for name in metrics if not name.endswith("_loss")} == set(SHARES[task])
+    assert PRIMARY[task] in SHARES[task]
+    assert all(0 <= metrics[name] <= 1 for name in SHARES[task])
