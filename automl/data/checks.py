@@ -26,6 +26,7 @@ def check(dataset: Dataset, shown: dict[SplitName, Counter[int]]) -> list[Findin
     return [
         *_empty_splits(dataset),
         *_few_classes(dataset),
+        *_nothing_to_learn(dataset, shown),
         *_missing_classes(dataset, shown),
         *_duplicates(dataset),
     ]
@@ -44,6 +45,20 @@ def _empty_splits(dataset: Dataset) -> list[Finding]:
         for split, cure in cures.items()
         if split not in counts
     ]
+
+
+def _nothing_to_learn(dataset: Dataset, shown: dict[SplitName, Counter[int]]) -> list[Finding]:
+    """Images without objects are fine beside others; crowds are no targets."""
+    train = dataset.split("train")
+    if dataset.task == "detection":
+        targets = any(not all(s.crowd) if s.crowd else s.boxes for s in train)
+        what = "shows an object that can be learnt"
+    else:
+        targets, what = bool(shown["train"].total()), "has a pixel of any class"
+    if targets or not train:
+        return []
+    reason = f"none of the {len(train)} images of `train` {what}"
+    return [fatal("nothing_to_learn", "train", reason, "annotate them, or mend other findings")]
 
 
 def _few_classes(dataset: Dataset) -> list[Finding]:

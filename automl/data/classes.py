@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from automl.data.images import MaskFacts
 from automl.data.reading import Reading
 from automl.dataset import Class
+from automl.errors import DataError, Fault
 from automl.recipe import Data
+from automl.recipe_checks import LARGEST_ID
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,22 @@ class Settled:
     def index(self) -> dict[int, int]:
         """The set's id to the index that a model learns."""
         return {c.id: i for i, c in enumerate(self.classes)}
+
+
+def refuse_classes(reading: Reading) -> None:
+    """DataError where a class has an id or a name that no file of ours could hold."""
+    faults = []
+    for c in reading.classes:
+        name = c.name.encode("utf-8", "backslashreplace").decode()
+        if not 0 <= c.id <= LARGEST_ID:
+            message = f"no class can have the id {c.id}"
+            hint = f"ids are whole numbers from 0 to {LARGEST_ID}"
+            faults.append(Fault(message, str(reading.root), hint))
+        if name != c.name:
+            message = f"the name of class `{name}` is not UTF-8"
+            faults.append(Fault(message, str(reading.root), "rename it"))
+    if faults:
+        raise DataError(f"{len(faults)} faults in the classes", faults=faults)
 
 
 def settle(reading: Reading, masks: Iterable[MaskFacts], data: Data) -> Settled:

@@ -66,6 +66,14 @@ def first_folder(root: Path, *names: str) -> Path | None:
     return next((root / name for name in names if (root / name).is_dir()), None)
 
 
+def is_there(path: Path) -> bool:
+    """Whether anything has this name; no name that a system refuses."""
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long
+        return False
+
+
 def read_text(path: Path) -> str:
     """The text of a small file; `DataError` where it is not UTF-8."""
     try:

@@ -2,13 +2,14 @@
 
 import hashlib
 import io
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from automl.errors import DataError
+from automl.errors import DataError, MachineError
 
 SUFFIXES = frozenset(
     f".{name}"
@@ -129,9 +130,14 @@ def upright_corners(corners: Corners, orientation: int, stored: tuple[int, int])
 
 def _bytes(path: Path) -> bytes:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device would never end
+            raise DataError("not a regular file", where=str(path), hint="remove it")
         data = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # no file has a NUL in its name
         raise DataError("no such file", where=str(path)) from None
+    except PermissionError:
+        hint = f"`chmod u+r {path.name}`, or run as the one who owns it"
+        raise MachineError("the image may not be read", where=str(path), hint=hint) from None
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", where=str(path)) from None
     if not data:
@@ -196,7 +202,15 @@ def _ids(image: Image.Image, path: Path) -> np.ndarray:
     if image.mode in ("L", "P"):
         return np.array(image)
     if image.mode in _SIXTEEN_BIT:
-        return np.array(image).astype(np.int32)
+        ids = np.array(image).astype(np.int32)
+        if ids.min() >= 0 and ids.max() < 2**16:
+            return ids
+        found = f"{ids.min()} to {ids.max()}"
+        raise DataError(
+            f"mask holds values from {found}; class ids are 0 to 65535",
+            where=str(path),
+            hint="save masks whose values are the ids",
+        )
     raise DataError(
         f"mask holds colours ({image.mode}), not class ids",
         where=str(path),

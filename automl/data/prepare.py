@@ -7,8 +7,9 @@ from pathlib import Path
 
 from automl.data.boxes import Placed, place
 from automl.data.checks import check, check_brightness
-from automl.data.classes import Settled, settle
+from automl.data.classes import Settled, refuse_classes, settle
 from automl.data.digest import digest_of
+from automl.data.files import is_there
 from automl.data.profile import profile
 from automl.data.reading import Entry, Reading, fatal, shown, warning
 from automl.data.recognise import READERS, recognise
@@ -77,7 +78,7 @@ def read(recipe: Recipe) -> Reading:
     name: str = recipe.data.format
     if name == "auto":
         name = recognise(path, recipe.task).format
-    elif not path.exists():
+    elif not is_there(path):
         raise DataError("no such file or folder", where=str(path), hint="correct `data.path`")
     row = READERS[name]
     if row.task != recipe.task:
@@ -87,6 +88,7 @@ def read(recipe: Recipe) -> Reading:
             hint=f"set `task: {row.task}`, or another `data.format`",
         )
     reading = row.reader.read(path, recipe.task, recipe.data.classes)
+    refuse_classes(reading)
     return replace(reading, entries=tuple(_plain(entry) for entry in reading.entries))
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from automl.data.files import is_there
 from automl.data.readers import coco, folders, masks, table, voc, yolo
 from automl.data.reading import Given, Reading
 from automl.dataset import Task
@@ -53,7 +54,7 @@ class Recognised:
 
 def recognise(path: Path, task: Task | None = None) -> Recognised:
     """The format of the set at `path`; a task given leaves only the formats that serve it."""
-    if not path.exists():
+    if not is_there(path):
         raise DataError("no such file or folder", where=str(path), hint="correct `data.path`")
     found = [
         Recognised(name, row.task, why)

@@ -3,7 +3,6 @@
 Training and validation never share a handwritten digit. Equal options give equal files.
 """
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -13,12 +12,13 @@ import numpy as np
 from PIL import Image
 
 from automl.data.scenes import Digits, Scene, draw_scene, enlarge, to_bytes
-from automl.dataset import write_json
+from automl.dataset import to_json, write_json
 from automl.errors import UsageError
 
 SHARE_OF_VAL = 0.2
 LEAST_IMAGES = 10
 LEAST_SIZE = 16
+LARGEST_SIZE = 2048
 
 CATEGORY_IDS = tuple(range(1, 20, 2))
 """COCO category ids of the digits 0 to 9: odd, so that an id is never an index by accident."""
@@ -58,10 +58,11 @@ def write_sample(
     if row is None:
         raise UsageError(f"no sample set `{name}`", hint=f"one of: {', '.join(SAMPLES)}")
     options = Options(name, images or row.images, size or row.size, seed)
-    if not LEAST_IMAGES <= options.images <= row.most or options.size < LEAST_SIZE:
+    fits = LEAST_SIZE <= options.size <= LARGEST_SIZE
+    if not LEAST_IMAGES <= options.images <= row.most or not fits:
         raise UsageError(
             f"`{name}` has no {options.images} images of {options.size} px",
-            hint=f"{LEAST_IMAGES} to {row.most} images of at least {LEAST_SIZE} px",
+            hint=f"{LEAST_IMAGES} to {row.most} images of {LEAST_SIZE} to {LARGEST_SIZE} px",
         )
     if not _is_there(folder, options):
         _write_whole(row, folder, options)
@@ -72,7 +73,7 @@ def _is_there(folder: Path, options: Options) -> bool:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     marker = folder / "sample.json"
-    if marker.is_file() and json.loads(marker.read_text(encoding="utf-8")) == asdict(options):
+    if marker.is_file() and marker.read_bytes() == to_json(asdict(options)).encode():
         return True
     raise UsageError(
         "the folder holds something else", where=str(folder), hint="choose another folder"

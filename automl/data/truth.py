@@ -28,9 +28,9 @@ def truth(dataset: Dataset, sample: Sample) -> Truth:
 
 def to_indices(ids: np.ndarray, classes: tuple[Class, ...]) -> np.ndarray:
     """Mask ids to class indices; every id that is no class becomes 255."""
-    top = max(int(ids.max(initial=0)), *(c.id for c in classes))
+    top = max([int(ids.max(initial=0)), *(c.id for c in classes)])
     table = np.full(top + 1, IGNORE, np.uint8)
-    for index, c in enumerate(classes):
+    for index, c in enumerate(classes[:IGNORE]):
         table[c.id] = index
     indices: np.ndarray = table[ids]
     return indices

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from automl.data.files import files, first_folder, folders, split_in, split_word
+from automl.data.files import files, first_folder, folders, is_there, split_in, split_word
 from automl.data.reading import (
     Box,
     Entry,
@@ -21,6 +21,9 @@ from automl.data.reading import (
 from automl.dataset import Class, Finding, SplitName, Task
 
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
+_BROKEN = (KeyError, TypeError, ValueError, OverflowError)
+"""What a value raises that is missing, of another type, or infinite."""
+_NEEDS = "annotation needs image_id, whole category_id, bbox [x, y, w, h], and iscrowd 0 or 1"
 
 
 @dataclass
@@ -92,7 +95,7 @@ def _read_one(
         try:
             key, name, declared = image["id"], str(image["file_name"]), _size(image)
             known.add(key)
-        except (KeyError, TypeError, ValueError):
+        except _BROKEN:
             gathered.findings.append(_malformed(where, f"image without id or file_name: {image}"))
             continue
         found = _find(bases, name)
@@ -113,8 +116,8 @@ def _read_one(
 
 def _category(category: Any, where: str, gathered: _Gathered) -> None:
     try:
-        key, name = int(category["id"]), str(category["name"])
-    except (KeyError, TypeError, ValueError):
+        key, name = _whole(category["id"]), _name(category["name"])
+    except _BROKEN:
         gathered.findings.append(_malformed(where, f"category without id or name: {category}"))
         return
     known = gathered.names.setdefault(key, name)
@@ -138,17 +141,35 @@ def _boxes_by_image(
         try:
             x, y, width, height = (float(v) for v in annotation["bbox"])
             box = Box(
-                int(annotation["category_id"]),
+                _whole(annotation["category_id"]),
                 (x, y, x + width, y + height),
-                bool(annotation.get("iscrowd", 0)),
+                _flag(annotation.get("iscrowd", 0)),
                 place,
             )
             boxes[annotation["image_id"]].append(box)
-        except (KeyError, TypeError, ValueError):
-            gathered.findings.append(
-                _malformed(place, "annotation needs image_id, category_id and bbox [x, y, w, h]")
-            )
+        except _BROKEN:
+            gathered.findings.append(_malformed(place, _NEEDS))
     return boxes
+
+
+def _whole(value: Any) -> int:
+    """A whole number, or its digits as text; not 7.5, which would quietly become 7."""
+    if isinstance(value, bool) or (isinstance(value, float) and int(value) != value):
+        raise ValueError
+    return int(value)
+
+
+def _flag(value: Any) -> bool:
+    """0 or 1; not the text `no`, which Python takes for true."""
+    if value not in (0, 1):
+        raise ValueError
+    return bool(value)
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str | int) or value == "":
+        raise ValueError
+    return str(value)
 
 
 def _malformed(where: str, reason: str) -> Finding:
@@ -163,7 +184,7 @@ def _size(image: dict[str, Any]) -> tuple[int, int] | None:
 def _load(source: Path) -> dict[str, Any]:
     try:
         document = json.loads(source.read_bytes())
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise unusable(f"not valid JSON: {error}", source, "export it again") from None
     keys = ("images", "annotations", "categories")
     if not isinstance(document, dict) or any(not isinstance(document.get(k), list) for k in keys):
@@ -228,4 +249,4 @@ def _bases(source: Path, root: Path, split: SplitName | None) -> list[Path]:
 def _find(bases: list[Path], name: str) -> Path:
     plain = name.replace("\\", "/")
     candidates = [base / plain for base in bases]
-    return next((c for c in candidates if c.exists()), candidates[0])
+    return next((c for c in candidates if is_there(c)), candidates[0])

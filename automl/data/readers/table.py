@@ -5,8 +5,9 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from automl.data.files import files, read_text, split_in, split_word
+from automl.data.files import files, is_there, read_text, split_in, split_word
 from automl.data.reading import (
     Entry,
     Given,
@@ -117,7 +118,7 @@ def _rows(table: Path, root: Path, *, alone: bool) -> Iterator[_Row]:
     text = read_text(table)
     delimiter = _delimiter(text.partition("\n")[0])
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    for row in reader:
+    for row in _whole_rows(reader, table):
         name = (row[header["path"]] or "").strip()
         if not name:
             continue
@@ -127,8 +128,17 @@ def _rows(table: Path, root: Path, *, alone: bool) -> Iterator[_Row]:
         yield _Row(_image(table.parent, name), label, own or split or "", where)
 
 
+def _whole_rows(reader: "csv.DictReader[str]", table: Path) -> Iterator[dict[str | Any, str | Any]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise unusable(
+            f"not a table: {error}", Path(f"{table}:{reader.line_num}"), "close open quotes"
+        ) from None
+
+
 def _image(folder: Path, name: str) -> Path:
     """Beside the table, or in a folder `images` beside it."""
     plain = folder / name.replace("\\", "/")
     inside = folder / "images" / name
-    return inside if not plain.exists() and inside.exists() else plain
+    return inside if not is_there(plain) and is_there(inside) else plain

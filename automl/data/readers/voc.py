@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from automl.data.files import files, first_folder, folders, images, read_text, split_word
+from automl.data.files import (
+    files,
+    first_folder,
+    folders,
+    images,
+    is_there,
+    read_text,
+    split_word,
+)
 from automl.data.images import Corners
 from automl.data.reading import (
     Box,
@@ -148,10 +156,12 @@ def _parse(xml: Path, pictures: Path, split: SplitName | None, root: Path) -> _A
         return _malformed(where, "holds entity declarations")
     try:
         tree = ElementTree.fromstring(data)
+        if tree.tag != "annotation":
+            return _malformed(where, f"begins with `{tree.tag}` instead of `annotation`")
         objects = tuple(_object(o, where) for o in tree.iter("object"))
         width = int(float(tree.findtext("size/width") or 0))
         height = int(float(tree.findtext("size/height") or 0))
-    except (ElementTree.ParseError, ValueError, OverflowError) as error:
+    except (ElementTree.ParseError, ValueError, OverflowError, LookupError) as error:
         return _malformed(where, str(error))
     image = _image(pictures, tree.findtext("filename") or "", xml.stem)
     return _Annotated(image, split, objects, (width, height) if width and height else None)
@@ -177,4 +187,4 @@ def _image(pictures: Path, filename: str, stem: str) -> Path:
     suffixes = (Path(named).suffix, ".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".tif", ".tiff")
     candidates = [pictures / f"{stem}{suffix}" for suffix in suffixes if suffix]
     candidates += [pictures / named] if named else []
-    return next((c for c in candidates if c.exists()), candidates[0])
+    return next((c for c in candidates if is_there(c)), candidates[0])

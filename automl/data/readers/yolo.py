@@ -1,10 +1,19 @@
 """YOLO: `data.yaml` and text files of relative boxes. A key `download` is never looked at."""
 
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from automl.data.files import files, folders, is_image, read_text, split_word, walk_images
+from automl.data.files import (
+    files,
+    folders,
+    is_image,
+    is_there,
+    read_text,
+    split_word,
+    walk_images,
+)
 from automl.data.reading import (
     Box,
     Entry,
@@ -18,6 +27,9 @@ from automl.data.reading import (
 )
 from automl.dataset import Class, Finding, SplitName, Task
 
+MOST_NAMELESS = 9999
+"""Largest class id of a set that names no classes: Objects365 has 365, LVIS 1203."""
+_LIST_NAMES = "correct it, or list the names in data.yaml"
 _KEYS: dict[str, SplitName] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 
 
@@ -85,7 +97,7 @@ def _load(description: Path) -> dict[str, Any]:
 
     try:
         document = yaml.safe_load(read_text(description))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise unusable(f"not valid YAML: {error}", description, "correct it") from None
     return document if isinstance(document, dict) else {}
 
@@ -114,7 +126,7 @@ def _place(part: str, document: dict[str, Any], description: Path) -> Path:
         trimmed = trimmed[3:]
     candidates = [base / part, here / part, base / trimmed, here / trimmed]
     for candidate in candidates:
-        if candidate.exists():
+        if is_there(candidate):
             return candidate.resolve() if ".." in candidate.parts else candidate
     raise unusable(f"`{part}` does not exist", description, f"looked in {base} and {here}")
 
@@ -153,6 +165,8 @@ def _entry(image: Path, split: SplitName | None, gathered: _Gathered) -> Entry:
                     boxes.append(found)
                 else:
                     gathered.findings.append(found)
+    elif is_there(label):
+        gathered.findings.append(_malformed(shown(label, gathered.root), "no regular file"))
     return Entry(image, split, boxes=tuple(boxes), relative=True)
 
 
@@ -190,13 +204,10 @@ def _malformed(where: str, reason: str) -> Finding:
 
 
 def _classes(document: dict[str, Any], gathered: _Gathered, given: Given) -> tuple[Class, ...]:
-    names = document.get("names")
-    if isinstance(names, dict):
-        if not all(isinstance(key, int) for key in names):
-            raise unusable("keys of `names` are not whole numbers", gathered.root, "0: name, 1: …")
-        return classes_by_id({k: str(v) for k, v in names.items()}, given)
-    if isinstance(names, list):
-        return classes_by_id(dict(enumerate(map(str, names))), given)
+    """By `data.yaml`, by `classes.txt`, or as many as there are ids."""
+    names = _names(document.get("names"), gathered.root)
+    if names is not None:
+        return classes_by_id(names, given)
     listed = next(
         (p for d in ("", "labels") if (p := gathered.root / d / "classes.txt").is_file()), None
     )
@@ -204,4 +215,21 @@ def _classes(document: dict[str, Any], gathered: _Gathered, given: Given) -> tup
         lines = read_text(listed).splitlines()
         return classes_by_id(dict(enumerate(n.strip() for n in lines if n.strip())), given)
     ids = {box.class_id for entry in gathered.entries for box in entry.boxes}
+    if max(ids, default=0) > MOST_NAMELESS:
+        where = next(b.where for e in gathered.entries for b in e.boxes if b.class_id == max(ids))
+        raise unusable(f"class id {max(ids)}, and no file that names it", Path(where), _LIST_NAMES)
     return classes_by_id({i: f"class_{i}" for i in range(max(ids, default=-1) + 1)}, given)
+
+
+def _names(names: Any, root: Path) -> dict[int, str] | None:
+    """The value of `names`, checked; None where it is left out."""
+    if names is None:
+        return None
+    if not isinstance(names, dict | list):
+        raise unusable("`names` is no list of names", root, "names: [cat, dog]")
+    by_id = names if isinstance(names, dict) else dict(enumerate(names))
+    if not all(isinstance(key, int) for key in by_id):
+        raise unusable("keys of `names` are not whole numbers", root, "0: name, 1: …")
+    if not all(isinstance(name, str | int | float | date) for name in by_id.values()):
+        raise unusable("`names` holds something else than names", root, "names: [cat, dog]")
+    return {key: str(name) for key, name in by_id.items()}
