@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from automl.dataset import Dataset, Profile, write_json
 from automl.errors import MachineError
 from automl.files import write_text
+from automl.handover import planned, prepared
 from automl.plan import Plan
 from automl.recipe import Recipe
 from automl.run_dir import RunDir, needed
@@ -59,6 +60,9 @@ def run(
         return Finished(run, None, None, None)
     began = time.monotonic()
     if not run.plan.is_file():
+        from automl.planning.hardware import there
+
+        there(device)  # before the data is read, which may take long
         prepare(recipe, run, talk, smoke=smoke)
         plan(recipe, run, talk, device=device, smoke=smoke)
     train(run, talk)
@@ -79,14 +83,14 @@ def prepare(recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool = False) -> 
 
     run.root.mkdir(parents=True, exist_ok=True)
     write_recipe(recipe, run.recipe)
-    prepared = read_data(recipe, talk)
-    write_json(run.findings, [asdict(f) for f in prepared.findings])
-    refuse_fatal(prepared.findings)
-    dataset = shrink(prepared.dataset, **SMOKE_IMAGES) if smoke else prepared.dataset
+    read = read_data(recipe, talk)
+    write_json(run.findings, [asdict(f) for f in read.findings])
+    refuse_fatal(read.findings)
+    dataset = shrink(read.dataset, **SMOKE_IMAGES) if smoke else read.dataset
     dataset.write(run.dataset)
-    prepared.profile.write(run.profile)
+    read.profile.write(run.profile)
     counts = ", ".join(f"{n} {split}" for split, n in dataset.counts().items())
-    warned = f"; {len(prepared.findings)} findings" if prepared.findings else ""
+    warned = f"; {len(read.findings)} findings" if read.findings else ""
     talk.say(f"data: {dataset.format}, {counts} images, {len(dataset.classes)} classes{warned}")
     return dataset
 
@@ -95,6 +99,7 @@ def plan(
     recipe: Recipe, run: RunDir, talk: Talk, *, device: str | None = None, smoke: bool = False
 ) -> Plan:
     """Profile + recipe + hardware -> `plan.yaml`, in which nothing is open any more."""
+    from automl.engines.transforms import try_out
     from automl.model.weights import at_hand, hub
     from automl.planning.hardware import probe
     from automl.planning.rules import make_plan
@@ -103,9 +108,10 @@ def plan(
     def pretrained(backbone: Any) -> Any:
         return at_hand(backbone) or (hub(backbone) if recipe.weights == "pretrained" else None)
 
-    dataset = Dataset.read(needed(run.dataset, "prepare"))
+    dataset = prepared(run, recipe.task)
     profile = Profile.read(needed(run.profile, "prepare"))
     made = make_plan(recipe, dataset, profile, probe(device), pretrained, smoke=smoke)
+    try_out(made, recipe.place("augment"))
     made.write(run.plan)
     write_recipe(recipe, run.recipe)  # what was planned, should it differ from what was prepared
     height, width = made.train.image_size
@@ -123,8 +129,7 @@ def train(run: RunDir, talk: Talk) -> "Trained":
     from automl.engines.together import announce
     from automl.record import provenance
 
-    plan = Plan.read(needed(run.plan, "plan"))
-    dataset = Dataset.read(needed(run.dataset, "prepare"))
+    plan, dataset = planned(run)
     _forget_other_trainings(run, plan)
     journal = _journal(run)
     journal.write("start", recipe=run.recipe.name, run=run.id, model=plan.model, task=plan.task)
@@ -168,8 +173,7 @@ def evaluate(run: RunDir, talk: Talk) -> "Scores":
     from automl.report.tables import write_plots
     from automl.scoring.score import score
 
-    plan = Plan.read(needed(run.plan, "plan"))
-    dataset = Dataset.read(needed(run.dataset, "prepare"))
+    plan, dataset = planned(run)
     bundle = _bundle(run.model)
     split = plan.judge_on
     found = engine(bundle.engine).predict(run.model, images(dataset, split), plan.device)
@@ -199,7 +203,7 @@ def record(run: RunDir, talk: Talk) -> Recorded:
     from automl.record import dvc_workspace
 
     recipe = read_recipe(needed(run.recipe, "prepare"))
-    dataset = Dataset.read(needed(run.dataset, "prepare"))
+    dataset = prepared(run)
     needed(run.metrics, "evaluate")
     tracked = dvc_workspace.track(run, dataset, recipe)
     if tracked is not None and tracked.note:
@@ -251,8 +255,7 @@ def show_augmented(run: RunDir, count: int, path: Path) -> Path:
     from automl.engines.choose import engine
     from automl.report.contact_sheet import contact_sheet
 
-    plan = Plan.read(needed(run.plan, "plan"))
-    dataset = Dataset.read(needed(run.dataset, "prepare"))
+    plan, dataset = planned(run)
     images, captions = engine(plan.engine).augmented(plan, dataset, count)
     contact_sheet(images, captions, path)
     return path

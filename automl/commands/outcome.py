@@ -10,15 +10,29 @@ import typer
 
 from automl.commands.terminal import show_fault, show_faults
 from automl.environment import settle
-from automl.errors import AutomlError, Interrupted, MachineError
+from automl.errors import AutomlError, Interrupted, MachineError, UsageError
 
 _INTERRUPTED_BY_TYPER = 130
+LONGEST_NAME = 300
+"""Characters of a path that a message shows."""
 _MACHINE = {
     errno.EACCES: "give yourself the right to it, or name another folder",
     errno.EPERM: "give yourself the right to it, or name another folder",
     errno.EROFS: "name a folder that can be written to",
     errno.ENOSPC: "make room on the disk",
     errno.EDQUOT: "make room in your quota",
+    errno.EIO: "look after the disk",
+    errno.EMFILE: "raise the limit of open files: `ulimit -n 4096`",
+    errno.ENFILE: "end other programs: the system has too many open files",
+    errno.ENOMEM: "end other programs, or take smaller images",
+    errno.ENOENT: "bring it back if it was moved or removed, or name another one",
+}
+_USAGE = {
+    errno.ENAMETOOLONG: "take a shorter name",
+    errno.ENOTDIR: "a file is in the way; name another folder",
+    errno.EEXIST: "something else is in the way; name another one",
+    errno.EISDIR: "a folder is in the way; name another file",
+    errno.ELOOP: "the link leads back to itself; name another one",
 }
 
 
@@ -44,13 +58,15 @@ def exit_code(app: typer.Typer) -> int:
 
 
 def _of_machine(error: OSError) -> int:
-    """Disk and permissions are the machine's; anything else the system says is a bug."""
-    if error.errno not in _MACHINE:
+    """Disk and permissions are the machine's, names are the user's; anything else is a bug."""
+    kind = UsageError if error.errno in _USAGE else MachineError
+    hint = (_MACHINE | _USAGE).get(error.errno or 0)
+    if hint is None or error.filename is None and error.errno not in _MACHINE:
         return _crash(error)
     where = str(error.filename or "")
-    hint = _MACHINE[error.errno or 0]
-    show_faults(MachineError(str(error.strerror).lower(), where=where, hint=hint))
-    return MachineError.exit_code
+    shown = where if len(where) < LONGEST_NAME else f"{where[:LONGEST_NAME]}..."
+    show_faults(kind(str(error.strerror).lower(), where=shown, hint=hint))
+    return kind.exit_code
 
 
 def _command() -> str:
@@ -72,7 +88,7 @@ def _crash(error: Exception) -> int:
     head = f"automl {__version__}, Python {sys.version}\n{_command()}\n\n"
     path = _free_name()
     try:
-        path.write_text(without_secrets(head + story), encoding="utf-8")
+        path.write_text(without_secrets(head + story), encoding="utf-8", errors="backslashreplace")
         hint = f"please report it with the file {path}"
     except OSError:
         hint = "please report it"

@@ -34,6 +34,13 @@ class Hardware:
     gflops: float
 
 
+def there(device: str | None = None) -> str:
+    """The full name of the asked device, or of the best one; MachineError where it is not there."""
+    import torch
+
+    return _choose(device, torch)
+
+
 def probe(device: str | None = None) -> Hardware:
     """Looks at the asked device, or at the best one that is there."""
     import torch

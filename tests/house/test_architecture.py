@@ -16,6 +16,7 @@ LEVELS = {
     "model": 2,
     "record": 2,
     "report": 2,
+    "handover": 3,
     "pipeline": 3,
     "commands": 4,
     "cli": 5,

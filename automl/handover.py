@@ -1,0 +1,40 @@
+"""What one stage hands to the next: read from the run folder, and found to belong together."""
+
+from automl.data.digest import digest_of
+from automl.dataset import Dataset, Task
+from automl.errors import DataError, UsageError
+from automl.plan import Plan
+from automl.run_dir import RunDir, needed
+
+
+def prepared(run: RunDir, task: Task | None = None) -> Dataset:
+    """The index of the data as `prepare` left it, for this task if one is asked for."""
+    dataset = Dataset.read(needed(run.dataset, "prepare"))
+    if digest_of(dataset) != dataset.digest:
+        raise DataError(
+            f"`{run.dataset.name}` was changed since it was written",
+            where=str(run.dataset),
+            hint="`automl prepare` reads the data anew",
+        )
+    if task not in (None, dataset.task):
+        raise UsageError(
+            f"the data was prepared for {dataset.task}, the recipe's task is {task}",
+            where=str(run.dataset),
+            hint="`automl prepare` with this recipe and `--run-dir` reads it anew",
+        )
+    return dataset
+
+
+def planned(run: RunDir) -> tuple[Plan, Dataset]:
+    """The plan and the data that it was made for; the device that it names is on this machine."""
+    from automl.planning.hardware import there
+
+    plan, dataset = Plan.read(needed(run.plan, "plan")), prepared(run)
+    if plan.dataset_digest != dataset.digest:
+        raise UsageError(
+            "the plan was made for other data",
+            where=str(run.plan),
+            hint="`automl plan` with the recipe and `--run-dir` makes a new one",
+        )
+    there(plan.device)
+    return plan, dataset
