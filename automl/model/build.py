@@ -1,7 +1,6 @@
 """Nets: a row of the model table in, a torch module with or without pretrained weights out."""
 
 import re
-from collections.abc import Callable, Sequence
 from functools import partial
 from math import gcd
 from typing import Any
@@ -12,6 +11,7 @@ from automl.errors import MachineError, RecipeError
 from automl.model import weights as pretrained
 from automl.plan import Weights
 from automl.planning.backbones import Backbone
+from automl.planning.timm_nets import any_size, first_that_builds, timm_net
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 STAGES = 5  # a backbone halves its image about five times
@@ -33,39 +33,6 @@ def build(backbone: Backbone, classes: int, image_size: tuple[int, int]) -> nn.M
 
             return build_detector(backbone, classes, image_size)
     raise RecipeError(f"model `{backbone.name}` is built by its own engine `{backbone.engine}`")
-
-
-def timm_net(architecture: str, **settings: Any) -> Any:
-    """A timm net without weights that takes images of any size, where its family can."""
-    import timm
-
-    return _first_that_builds(
-        [
-            partial(timm.create_model, architecture, **settings, **more)
-            for more in _any_size(architecture)
-        ]
-    )
-
-
-def _any_size(architecture: str) -> list[dict[str, Any]]:
-    """Settings that free a timm net from its native size, by family; the last asks for nothing."""
-    import timm
-
-    config = timm.get_pretrained_cfg(architecture)
-    if config is None or not config.fixed_input_size:
-        return [{}]
-    vision_transformer = {"dynamic_img_size": True, "dynamic_img_pad": True}
-    return [vision_transformer, {"strict_img_size": False}, {}]
-
-
-def _first_that_builds(attempts: Sequence[Callable[[], Any]]) -> Any:
-    """Families differ in the settings that they know, and refuse others by a `TypeError`."""
-    for attempt in attempts[:-1]:
-        try:
-            return attempt()
-        except TypeError:
-            continue
-    return attempts[-1]()
 
 
 def _with_calm_head(net: Any) -> nn.Module:
@@ -104,8 +71,8 @@ def _segmenter(backbone: Backbone, classes: int) -> nn.Module:
         return net
 
     try:
-        net: nn.Module = _first_that_builds(
-            [partial(attempt, **more) for more in _any_size(backbone.encoder)]
+        net: nn.Module = first_that_builds(
+            [partial(attempt, **more) for more in any_size(backbone.encoder)]
         )
     except (ValueError, TypeError, RuntimeError, AttributeError, StopIteration) as error:
         raise RecipeError(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from automl.errors import RecipeError
 from automl.planning.backbones import Backbone
+from automl.planning.timm_nets import timm_net
 
 STRIDES = (8, 16, 32)
 CHANNELS = 96  # of the pyramid; 128 and more cost CPU time that more epochs repay better
@@ -104,8 +105,6 @@ class Features(nn.Module):
 
     def __init__(self, architecture: str) -> None:
         """Without weights."""
-        from automl.model.build import timm_net
-
         super().__init__()
         self.body = timm_net(architecture, features_only=True)
         info = self.body.feature_info

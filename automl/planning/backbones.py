@@ -4,15 +4,21 @@ The costs are measured: `python benchmarks/model_table.py` prints them anew.
 """
 
 from dataclasses import replace
-from difflib import get_close_matches
 
 from automl.dataset import Task
 from automl.errors import RecipeError
+from automl.nearest import nearest
 from automl.planning.row import Backbone as Backbone
 from automl.planning.row import size_of
 
 DECODERS = ("unet", "unetplusplus", "fpn", "deeplabv3plus", "segformer", "upernet")
 HEADS = ("fcos", "retinanet", "ssd")
+CARRIED: dict[Task, tuple[str, ...]] = {
+    "classification": (),
+    "segmentation": DECODERS,
+    "detection": HEADS,
+}
+"""What a name such as `unet-<any timm encoder>` may begin with."""
 
 Costs = tuple[float, float, float]
 """Parameters in millions, gflops, activations in millions; for 10 classes."""
@@ -38,6 +44,7 @@ def _timm(
         weights_licence=licence,
         activations=facts[2],
         published=facts[3],
+        fixed_size=architecture.startswith(("vit_", "eva")),
     )
 
 
@@ -120,6 +127,7 @@ def composed(head: str, encoder: Backbone, image_size: int, costs: Costs) -> Bac
         image_size=image_size,
         licence="MIT" if segments else "Apache-2.0",
         activations=costs[2],
+        fixed_size=False,
     )
 
 
@@ -219,14 +227,14 @@ TABLE: tuple[Backbone, ...] = (
 def find(name: str, task: Task) -> Backbone:
     """The row called `name`, or one composed for a name such as `unet-<any timm encoder>`."""
     for row in TABLE:
-        if name in (row.name, row.architecture) and row.task == task:
+        whole = row.head not in CARRIED[task] or row.source == "torchvision"
+        if row.task == task and (name == row.name or (whole and name == row.architecture)):
             return row
     head, _, encoder = name.partition("-")
-    heads = {"segmentation": DECODERS, "detection": HEADS, "classification": ()}[task]
     if task == "classification":
         found = _from_timm(name)
     else:
-        found = _on_encoder(head, encoder) if head in heads else None
+        found = _on_encoder(head, encoder) if head in CARRIED[task] else None
     if found is None:
         raise _unknown(name, task)
     return found
@@ -239,34 +247,45 @@ def _from_timm(name: str) -> Backbone | None:
     known = timm_facts(name)
     if known is None:
         return None
-    return _timm(name, name, known.image_size, (*known.numbers, 0.0), known.licence)
+    row = _timm(name, name, known.image_size, (*known.numbers, 0.0), known.licence)
+    return replace(row, fixed_size=known.fixed_size)
+
+
+def _carrier(name: str) -> Backbone | None:
+    """The timm network called `name`, from the table or not."""
+    rows = (row for row in _CLASSIFIERS if row.source == "timm")
+    return next((r for r in rows if name in (r.name, r.architecture)), None) or _from_timm(name)
 
 
 def _on_encoder(head: str, encoder: str) -> Backbone | None:
-    """A head on an encoder; what the head costs is taken from its row on EfficientNet-Lite0."""
-    carrier = next((r for r in _CLASSIFIERS if encoder in (r.name, r.architecture)), None)
-    carrier = carrier or _from_timm(encoder)
+    """A head on an encoder; what the head costs is taken from its first row in the table."""
+    from automl.planning.timm_nets import lack
+
+    carrier = _carrier(encoder)
     if carrier is None:
         return None
-    if carrier.fixed_size:
+    missing = lack(carrier.architecture, head)
+    if missing:
         raise RecipeError(
-            f"`{encoder}` gives maps of one size only, `{head}` needs a pyramid of them",
-            hint=f"for example `{head}-efficientnet_lite0` or `{head}-convnext_tiny`",
+            f"encoder `{encoder}` cannot carry `{head}`: {missing}",
+            hint=f"for example `{head}-efficientnet_lite0` or `{head}-resnet50`",
         )
-    model = next(r for r in TABLE if r.name == f"{head}-efficientnet_lite0")
-    lite0, pixels = _ENCODERS["efficientnet_lite0"], model.image_size**2
-    facts = (
-        model.parameters - lite0.parameters + carrier.parameters,
-        model.gflops - (lite0.gflops / 224**2 - carrier.gflops / carrier.image_size**2) * pixels,
-        model.activations
-        - (lite0.activations / 224**2 - carrier.activations / carrier.image_size**2) * pixels,
-    )
-    costs = (round(facts[0], 1), round(facts[1], 2), round(facts[2], 1))
+    model = next(r for r in TABLE if r.head == head and r.encoder and not r.for_tests)
+    under = next(r for r in _CLASSIFIERS if r.architecture == model.encoder)
+
+    def instead(ours: float, carried: float, under_it: float) -> float:
+        each = carried / carrier.image_size**2 - under_it / under.image_size**2
+        return max(carried, ours + each * model.image_size**2)
+
+    parameters = carrier.parameters + max(0.0, model.parameters - under.parameters)
+    gflops = instead(model.gflops, carrier.gflops, under.gflops)
+    activations = instead(model.activations, carrier.activations, under.activations)
+    costs = (round(parameters, 1), round(gflops, 2), round(activations, 1))
     return composed(head, carrier, model.image_size, costs)
 
 
 def _unknown(name: str, task: Task) -> RecipeError:
-    """Names the task that knows the model, or the nearest names."""
+    """Names the task that knows the model, or the nearest name."""
     elsewhere = [row.task for row in TABLE if row.name == name]
     names = [row.name for row in TABLE if row.task == task]
     if elsewhere:
@@ -274,7 +293,18 @@ def _unknown(name: str, task: Task) -> RecipeError:
             f"model `{name}` is for {elsewhere[0]}, the task is {task}",
             hint=f"set `model: auto`, or one of {', '.join(names[:6])}, ...",
         )
-    near = get_close_matches(name, names, n=3, cutoff=0.5)
-    listed = " or ".join(f"`{n}`" for n in near)
-    hint = f"did you mean {listed}?" if near else f"`automl models` lists {len(names)} for {task}"
+    near = _nearest_composed(name, task) or nearest(name, names)
+    hint = f"did you mean `{near}`?" if near else f"`automl models` lists {len(names)} for {task}"
     return RecipeError(f"unknown model `{name}` for {task}", hint=hint)
+
+
+def _nearest_composed(name: str, task: Task) -> str | None:
+    """The nearest name that `find` would compose."""
+    import timm
+
+    head, dash, encoder = name.partition("-")
+    known = [*_ENCODERS, *timm.list_models()]
+    if task == "classification":
+        return nearest(name, known)
+    kind, carrier = nearest(head, CARRIED[task]), nearest(encoder, known)
+    return f"{kind}-{carrier}" if dash and kind and carrier else None

@@ -1,6 +1,7 @@
 """Facts about a timm network that the model table does not hold: a name in, numbers out."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 LICENCES = {
@@ -16,10 +17,12 @@ class TimmFacts:
     """`numbers` are parameters in millions, gflops and activations in millions at `image_size`."""
 
     image_size: int
+    fixed_size: bool
     numbers: tuple[float, float, float]
     licence: str
 
 
+@cache
 def timm_facts(name: str) -> TimmFacts | None:
     """What timm says of a model, and its costs counted without memory; None if unknown to timm."""
     import timm
@@ -27,13 +30,17 @@ def timm_facts(name: str) -> TimmFacts | None:
 
     if not timm.is_model(name.partition(".")[0]):
         return None
-    config = timm.get_pretrained_cfg(name)
+    try:
+        config = timm.get_pretrained_cfg(name)
+    except RuntimeError:  # the model has no weights of this tag
+        return None
     size = config.input_size[-1] if config else 224
     with torch.device("meta"):
-        net = timm.create_model(name, pretrained=False, num_classes=10).eval()
+        net = timm.create_model(name, pretrained=False, num_classes=10).eval().requires_grad_(False)
         numbers = cost(net, torch.empty(1, 3, size, size))
     licence = (config.license if config else None) or "unknown"
-    return TimmFacts(size, numbers, LICENCES.get(licence.lower(), licence))
+    fixed = bool(config and config.fixed_input_size)
+    return TimmFacts(size, fixed, numbers, LICENCES.get(licence.lower(), licence))
 
 
 def cost(net: Any, images: Any) -> tuple[float, float, float]:

@@ -20,6 +20,7 @@ class Backbone:
     the arithmetic. `licence` is that of the code, `weights_licence` that of the pretrained weights.
     `published` is what the publisher of the weights claims: top-1 on ImageNet-1k in percent (of
     the encoder where a head sits on one), or AP on COCO for a detector whose weights know COCO.
+    A net of `fixed_size` keeps the image size that it was pretrained at.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Backbone:
     weights_licence: str
     activations: float
     published: float
+    fixed_size: bool = False
 
     @property
     def engine(self) -> Literal["native", "yolo"]:
@@ -50,11 +52,6 @@ class Backbone:
     def transformer(self) -> bool:
         """Whether attention carries the backbone: other learning rates suit it."""
         return any(word in self.architecture for word in ("vit_", "eva", "swin", "deit", "beit"))
-
-    @property
-    def fixed_size(self) -> bool:
-        """Whether its position embedding belongs to one image size."""
-        return self.transformer and "swin" not in self.architecture
 
     @property
     def for_tests(self) -> bool:

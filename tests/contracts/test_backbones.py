@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from automl.model.build import build, stages
-from automl.planning.backbones import TABLE, Backbone
+from automl.planning.backbones import DECODERS, HEADS, TABLE, Backbone, find
 
 CLASSES, SIDE = 3, 64
 LARGE = 30.0  # million parameters; these rows take seconds each
@@ -67,6 +67,25 @@ def judge_prediction(row: Backbone, output: Any) -> None:
 
 @pytest.mark.parametrize("row", rows("native"))
 def test_row__builds_learns_and_predicts(row: Backbone) -> None:
+    judge_net(row)
+
+
+@pytest.mark.parametrize("head", [*DECODERS, *HEADS])
+def test_composed__builds_learns_and_predicts(head: str) -> None:
+    judge_net(find(f"{head}-lcnet_050", "segmentation" if head in DECODERS else "detection"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "encoder", ["mambaout_femto", "mobilevit_s", "dla34", "swinv2_cr_tiny_224"]
+)
+@pytest.mark.parametrize("head", ["unet", "upernet", "fcos"])
+def test_composed__on_encoders_of_other_families(head: str, encoder: str) -> None:
+    judge_net(find(f"{head}-{encoder}", "segmentation" if head in DECODERS else "detection"))
+
+
+def judge_net(row: Backbone) -> None:
+    """Built, trained one step and used to predict."""
     torch.manual_seed(0)
     net = build(row, CLASSES, (SIDE, SIDE)).train()
     images = torch.randn(2, 3, SIDE, SIDE)

@@ -6,7 +6,7 @@ from torch import nn
 
 from automl.errors import RecipeError
 from automl.model.build import build, normalisation, stages
-from automl.planning.backbones import find
+from automl.planning.backbones import composed, find
 
 NO_BOXES = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}
 DETECTORS = (
@@ -133,7 +133,7 @@ def test_segmenter__trains_on_a_single_image(decoder: str) -> None:
 
 
 def test_segmenter__encoder_that_cannot_carry_it() -> None:
-    row = find("unet-test_vit", "segmentation")
+    row = composed("unet", find("test_vit", "classification"), 64, (1.0, 1.0, 1.0))
     with pytest.raises(RecipeError, match="`test_vit` cannot carry the decoder `unet`"):
         build(row, 3, (64, 64))
 

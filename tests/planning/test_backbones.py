@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from automl.errors import RecipeError
-from automl.planning.backbones import TABLE, find, size_of
+from automl.planning.backbones import DECODERS, HEADS, TABLE, find, size_of
 
 
 def test_find__row_by_name_and_by_architecture():
@@ -40,10 +40,47 @@ def test_find__composed_facts_agree_with_a_measured_row():
     assert composed.gflops == pytest.approx(measured.gflops, rel=0.5)
 
 
-def test_find__suggests_names():
-    with pytest.raises(RecipeError) as caught:
-        find("efficientnet_lit0", "classification")
-    assert "`efficientnet_lite0`" in caught.value.faults[0].hint
+@pytest.mark.parametrize("encoder", ["resnet18.a1_in1k", "test_resnet", "convnext_atto"])
+@pytest.mark.parametrize("head", [*DECODERS, *HEADS])
+def test_find__composes_every_head(head, encoder):
+    row = find(f"{head}-{encoder}", "segmentation" if head in DECODERS else "detection")
+    carrier = find(encoder, "classification")
+    assert (row.name, row.head, row.encoder) == (f"{head}-{encoder}", head, encoder)
+    assert row.parameters >= round(carrier.parameters, 1)
+    assert row.gflops >= round(carrier.gflops, 2)
+    assert row.activations > 0
+    assert row.image_size % 32 == 0
+    assert row.engine == "native"
+
+
+def test_find__an_encoder_alone_is_no_detector():
+    with pytest.raises(RecipeError, match="is for classification, the task is detection"):
+        find("resnet50", "detection")
+    assert find("retinanet_resnet50_fpn_v2", "detection").source == "torchvision"
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "meant"),
+    [
+        ("efficientnet_lit0", "classification", "efficientnet_lite0"),
+        ("ghostnett_100", "classification", "ghostnet_100"),
+        ("yolo26nn", "detection", "yolo26n"),
+        ("unett-resnet18", "segmentation", "unet-resnet18"),
+        ("upernet-convnext_attto", "segmentation", "upernet-convnext_atto"),
+        ("fcos-resnet-18", "detection", "fcos-resnet18"),
+    ],
+)
+def test_find__suggests_names(name, task, meant):
+    with pytest.raises(RecipeError, match="unknown model") as caught:
+        find(name, task)
+    assert caught.value.faults[0].hint == f"did you mean `{meant}`?"
+
+
+@pytest.mark.parametrize("name", ["nothing_like_it_at_all", "resnet18.no_tag", "", "-", "unet-"])
+def test_find__unknown_names(name):
+    for task in ("classification", "segmentation", "detection"):
+        with pytest.raises(RecipeError, match="unknown model"):
+            find(name, task)
 
 
 def test_find__names_the_task_of_a_model_at_odds():
@@ -51,9 +88,34 @@ def test_find__names_the_task_of_a_model_at_odds():
         find("yolo11n", "classification")
 
 
-def test_find__refuses_a_pyramid_on_a_plain_transformer():
-    with pytest.raises(RecipeError, match="pyramid"):
-        find("unet-vit_small", "segmentation")
+@pytest.mark.parametrize(
+    ("name", "task", "lack"),
+    [
+        ("unet-vit_small", "segmentation", "no pyramid"),
+        ("fcos-levit_128s", "detection", "no feature maps of images of any size"),
+        ("unet-shvit_s1", "segmentation", "no pyramid"),
+        ("fpn-mobilevitv2_050", "segmentation", "any size"),  # sides in multiples of 64 only
+        ("deeplabv3plus-hgnetv2_b4", "segmentation", "cannot be dilated"),
+    ],
+)
+def test_find__refuses_an_encoder_without_the_maps(name, task, lack):
+    with pytest.raises(RecipeError, match=lack):
+        find(name, task)
+
+
+@pytest.mark.parametrize("encoder", ["vit_small", "eva02_small", "test_vit", "shvit_s1"])
+@pytest.mark.parametrize("head", HEADS)
+def test_find__detectors_resample_what_an_encoder_lacks(head, encoder):
+    assert find(f"{head}-{encoder}", "detection").gflops > 0
+
+
+def test_find__measures_families_that_are_hard_to_measure():
+    assert 11 < find("cait_xxs24_224", "classification").parameters < 12.5
+
+
+def test_fixed_size__what_keeps_its_size():
+    names = ("vit_tiny", "eva02_small", "levit_128s", "resnet50", "mobilevit_s", "tv_swin_t")
+    assert [n for n in names if find(n, "classification").fixed_size] == list(names[:3])
 
 
 def test_size_of__words():
