@@ -4,24 +4,28 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from automl.dataset import Task
 from automl.errors import Fault
 
 if TYPE_CHECKING:
     from automl.recipe import Recipe
 
 _BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|m|h)")
-
-
 LARGEST_ID = 2**31 - 1
 LARGEST_MASK_ID = 2**16 - 1
 """A mask has 16 bits a pixel at most."""
 STRIDE = 32
-"""Decoders and pyramids halve an image five times."""
+"""Nets halve an image five times: sides in front of a decoder or pyramid are multiples of it."""
+Clash = tuple[str, str, str]
+"""Key of `train`, what is wrong with it, and the cure."""
 
 
 def impossible(recipe: "Recipe") -> list[Fault]:
     """Every fault that shows only when two values, or a value's inner form, are looked at."""
-    return [*_general(recipe), *_data(recipe), *_sizes(recipe), *_batches(recipe)]
+    found = [*_general(recipe), *_data(recipe)]
+    for key, message, hint in clashes(recipe.task, recipe.train):
+        found.append(_fault(recipe, f"train.{key}", message, hint))
+    return found
 
 
 def _fault(recipe: "Recipe", key: str, message: str, hint: str) -> Fault:
@@ -60,40 +64,41 @@ def _data(recipe: "Recipe") -> Iterator[Fault]:
         yield _fault(recipe, "data.path", "a NUL character in `data.path`", "take it out")
 
 
-def _sizes(recipe: "Recipe") -> Iterator[Fault]:
-    train: Any = recipe.train
-    for key in ("image_size", "crop") if recipe.task != "classification" else ():
-        sides = getattr(train, key) or ()
-        if any(side % STRIDE for side in sides):
-            near = ", ".join(str(max(STRIDE, round(side / STRIDE) * STRIDE)) for side in sides)
-            shown = "x".join(map(str, sides))
-            message = f"`train.{key}` is {shown}; {recipe.task} needs multiples of {STRIDE}"
-            yield _fault(recipe, f"train.{key}", message, f"`{key}: [{near}]` is nearest")
-    if train.crop is None:
-        return
-    if recipe.task != "segmentation":
-        message = f"`train.crop` does not fit the task {recipe.task}"
-        yield _fault(recipe, "train.crop", message, "leave it out; `train.image_size` is the size")
-    elif train.image_size and any(c > s for c, s in zip(train.crop, train.image_size, strict=True)):
+def clashes(task: Task, train: Any) -> Iterator[Clash]:
+    """Settings that a task cannot have, or not with one another; what is still open is None.
+
+    A recipe is asked before its data is read, its plan again when nothing is open any more.
+    """
+    yield from _sides(task, train)
+    if train.crop and task != "segmentation" and train.crop != train.image_size:
+        message = f"`train.crop` does not fit the task {task}"
+        yield "crop", message, "leave it out; `train.image_size` is the size"
+    elif any(c > s for c, s in zip(train.crop or (), train.image_size or (), strict=False)):
         message = "`train.crop` is larger than `train.image_size`"
-        yield _fault(recipe, "train.crop", message, "a crop is cut from an image of image_size")
-
-
-def _batches(recipe: "Recipe") -> Iterator[Fault]:
-    train: Any = recipe.train
+        yield "crop", message, "a crop is cut from an image of image_size"
+    if train.fit == "crop" and task == "detection":
+        yield "fit", "`train.fit: crop` would cut boxes off", "set letterbox or squash"
     if train.batch_size and train.micro_batch and train.batch_size % train.micro_batch:
         message = (
             f"`train.batch_size` {train.batch_size} is no multiple of "
             f"`train.micro_batch` {train.micro_batch}"
         )
-        yield _fault(
-            recipe, "train.micro_batch", message, "gradients of whole micro-batches add up"
-        )
-    if train.epochs and train.warmup_epochs is not None and train.warmup_epochs > train.epochs:
-        message = "`train.warmup_epochs` is more than `train.epochs`"
-        yield _fault(recipe, "train.warmup_epochs", message, "warm up for a few epochs, or 0")
-    if train.label_smoothing and recipe.task != "classification":
-        message = f"`train.label_smoothing` does not fit the task {recipe.task}"
-        yield _fault(
-            recipe, "train.label_smoothing", message, "it is for classification; leave it out"
-        )
+        yield "micro_batch", message, "gradients of whole micro-batches add up"
+    if train.epochs and train.warmup_epochs and train.warmup_epochs > train.epochs:
+        message = f"`train.warmup_epochs` is more than `train.epochs`: {train.epochs}"
+        yield "warmup_epochs", message, "warm up for a few epochs, or 0"
+    if train.label_smoothing and task != "classification":
+        message = f"`train.label_smoothing` does not fit the task {task}"
+        yield "label_smoothing", message, "it is for classification; leave it out"
+
+
+def _sides(task: Task, train: Any) -> Iterator[Clash]:
+    for key in ("image_size", "crop") if task == "segmentation" else ("image_size",):
+        sides = getattr(train, key) or ()
+        shown = f"`train.{key}` is {'x'.join(map(str, sides))}"
+        if task != "classification" and any(side % STRIDE for side in sides):
+            near = ", ".join(str(max(STRIDE, round(side / STRIDE) * STRIDE)) for side in sides)
+            message = f"{shown}; {task} needs multiples of {STRIDE}"
+            yield key, message, f"`{key}: [{near}]` is nearest"
+        elif sides and min(sides) < STRIDE:
+            yield key, f"{shown}; nets need {STRIDE} px at least", "64 is small and works"

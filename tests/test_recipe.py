@@ -254,6 +254,8 @@ def test_load_recipe__a_missing_file_is_said(tmp_path):
         ("train: {crop: 64}\n", "`train.crop` does not fit the task detection"),
         ("train: {batch_size: 8, micro_batch: 3}\n", "`train.batch_size` 8 is no multiple of"),
         ("train: {epochs: 1, warmup_epochs: 2}\n", "`train.warmup_epochs` is more than"),
+        ("train: {image_size: 0}\n", "`train.image_size` must be"),
+        ("train: {fit: crop}\n", "`train.fit: crop` would cut boxes off"),
         ("train: {label_smoothing: 0.1}\n", "`train.label_smoothing` does not fit the task"),
     ],
 )

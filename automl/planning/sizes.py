@@ -4,10 +4,9 @@ import math
 
 from automl.planning.backbones import Backbone
 from automl.planning.choice import Choice, Situation
+from automl.recipe_checks import STRIDE
 
 Size = tuple[int, int]
-STRIDE = 32
-"""Deepest stride of pyramids and decoders: sides of their images are multiples of it."""
 SMALLEST = 64
 """Below this side the last stage of a network sees one or two places only."""
 LONGEST_SIDE = {"cpu": 512, "cuda": 1024, "mps": 768}

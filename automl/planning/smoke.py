@@ -6,11 +6,11 @@ from automl.plan import Augment, Reason
 from automl.planning.augmentation import POLICIES
 from automl.planning.choice import Situation
 from automl.planning.row import Backbone
+from automl.recipe_checks import STRIDE
 
 EPOCHS = 2
 CLASSIFICATION_SIDE = 64
 LONG_SIDE = 128
-STRIDE = 32
 BATCH = 4
 BECAUSE = "smoke run: the smallest that still passes every stage"
 
