@@ -4,6 +4,7 @@ First the geometry that brings the image to its training size, then the transfor
 What is drawn depends on the sample's key alone.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -55,8 +56,10 @@ def _compose(task: Task, transforms: list[Any]) -> Any:
             clip=True,
             filter_invalid_bboxes=True,
         )
-    # A fixed seed here keeps the constructor from drawing one; each call sets its own.
-    return albumentations.Compose(transforms, bbox_params=boxes, seed=0)
+    with warnings.catch_warnings():  # of lists that change colours only, and so move no box
+        warnings.filterwarnings("ignore", message="Got processor for bboxes")
+        # A fixed seed here keeps the constructor from drawing one; each call sets its own.
+        return albumentations.Compose(transforms, bbox_params=boxes, seed=0)
 
 
 def _crops(plan: Plan) -> bool:

@@ -88,3 +88,39 @@ def test_augmented__draws_as_many_as_asked(tmp_path: Path) -> None:
     images, captions = augmented(toy_plan("segmentation", dataset), dataset, 3)
     assert len(images) == len(captions) == 3
     assert images[0].ndim == 3
+
+
+@pytest.mark.parametrize("task", ["classification", "segmentation", "detection"])
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ({"ToFloat": {}}, "gives no 8-bit image"),
+        ({"Normalize": {}}, "gives no 8-bit image"),
+        ({"Resize": {"height": 17, "width": 17}}, "into another shape"),
+        ({"RandomCrop": {"height": 8, "width": 8}}, "into another shape"),
+        ({"ToGray": {"num_output_channels": 1}}, "into another shape"),
+        ({"RandomCrop": {"height": 9999, "width": 9999}}, "fails on an image of 64x64"),
+        ({"Lambda": {"image": "os.system"}}, "fails on an image of 64x64"),
+    ],
+)
+def test_try_out__what_would_break_a_batch_is_refused(
+    task: Task, step: dict, words: str, tmp_path: Path
+) -> None:
+    good = {"HorizontalFlip": {"p": 0.5}}
+    augment = Augment(policy="custom", transforms=(good, step))
+    dataset = draw_set(task, tmp_path, train=1, val=1)
+    plan = toy_plan(task, dataset).model_copy(update={"augment": augment})
+    with pytest.raises(RecipeError) as caught:
+        try_out(plan, "r.yaml:3:1")
+    (fault,) = caught.value.faults
+    assert f"`{next(iter(step))}` in `augment`" in fault.message
+    assert words in fault.message
+    assert fault.where == "r.yaml:3:1"
+    assert fault.hint
+
+
+@pytest.mark.parametrize(("task", "policy"), EVERY_POLICY)
+def test_try_out__our_own_transforms_pass(task: Task, policy: str, tmp_path: Path) -> None:
+    augment = Augment(policy="custom", transforms=POLICIES[task][policy])
+    dataset = draw_set(task, tmp_path, train=1, val=1)
+    try_out(toy_plan(task, dataset).model_copy(update={"augment": augment}))
