@@ -141,6 +141,11 @@ def test_run_dir__that_holds_a_run_is_not_written_over(automl, workspace):
         (KeyboardInterrupt(), 75, "hint: run `automl --` again"),
         (OSError(errno.ENOSPC, "No space left on device", "/data/x"), 3, "  /data/x\n"),
         (PermissionError(errno.EACCES, "Permission denied", "y"), 3, "permission denied\n  y\n"),
+        (OSError(errno.EMFILE, "Too many open files", "y"), 3, "ulimit"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "y"), 3, "moved"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "y/z"), 2, "  y/z\n"),
+        (FileExistsError(errno.EEXIST, "File exists", "y"), 2, "in the way"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "y" * 5000), 2, "y...\nhint: take a"),
     ],
 )
 def test_exit_codes__each_kind_of_error_has_its_own(automl, workspace, error, code, words):

@@ -1,0 +1,74 @@
+"""Where a run may write: never into data, never among files of somebody else."""
+
+from pathlib import Path
+
+import pytest
+
+from automl.commands import workspace
+from automl.errors import UsageError
+from automl.run_dir import RunDir
+
+
+@pytest.fixture(autouse=True)
+def recipe(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AUTOML_RUNS", raising=False)
+    (tmp_path / "set").mkdir()
+    file = tmp_path / "r.yaml"
+    file.write_text("task: detection\ndata: set\n")
+    return file
+
+
+def refused(recipe: Path, run_dir: str | None, **more) -> str:
+    with pytest.raises(UsageError) as caught:
+        workspace.begin(recipe, [], None, run_dir=run_dir and Path(run_dir), **more)
+    (fault,) = caught.value.faults
+    assert fault.hint
+    return fault.message
+
+
+@pytest.mark.parametrize("name", ["set", "set/runs/one", "link", "link/one"])
+def test_begin__not_inside_the_data(tmp_path, recipe, name):
+    (tmp_path / "link").symlink_to(tmp_path / "set")
+    assert "inside the data" in refused(recipe, name)
+    assert not list((tmp_path / "set").iterdir())
+
+
+def test_begin__not_where_the_workspace_is_the_data(tmp_path, recipe):
+    recipe.write_text("task: detection\ndata: .\n")
+    assert "inside the data" in refused(recipe, None)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_begin__a_table_in_the_workspace_is_not_the_whole_of_it(tmp_path, recipe):
+    (tmp_path / "labels.csv").write_text("path,label\n")
+    recipe.write_text("task: classification\ndata: labels.csv\n")
+    assert workspace.begin(recipe, [], None)[1].root.parent == tmp_path / "runs"
+
+
+@pytest.mark.parametrize("name", ["checkpoints/best.pt", "engine/x", "model/net.pt", "notes.txt"])
+@pytest.mark.parametrize("again", [False, True])
+def test_begin__not_among_files_of_somebody_else(tmp_path, recipe, name, again):
+    """A run replaces its checkpoints and its model: these may be another's."""
+    strange = tmp_path / "mine" / name
+    strange.parent.mkdir(parents=True)
+    strange.write_text("years of work")
+    said = refused(recipe, "mine", again=again)
+    assert f"something else than a run: {Path(name).parts[0]}" in said
+    assert strange.read_text() == "years of work"
+
+
+def test_begin__a_folder_that_is_empty_hidden_or_a_runs_own(tmp_path, recipe):
+    folder = tmp_path / "mine"
+    for name in ("", ".gitignore", "metrics.json", "plots/epochs.csv", "model/model.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if name:
+            (folder / name).write_text("")
+        assert workspace.begin(recipe, [], None, run_dir=folder)[1] == RunDir(folder)
+
+
+def test_planning__keeps_to_the_same_rules(tmp_path, recipe):
+    loaded = workspace.load(recipe)
+    for name in ("set/plan", "."):
+        with pytest.raises(UsageError), workspace.planning(Path(name), loaded):
+            pass
