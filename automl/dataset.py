@@ -2,14 +2,11 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from automl.errors import DataError
-from automl.files import write_text
+from automl.files import told_as_damage, write_json
 
 Task = Literal["classification", "segmentation", "detection"]
 SplitName = Literal["train", "val", "test"]
@@ -151,26 +148,3 @@ class Profile:
             raw = json.loads(path.read_text(encoding="utf-8"))
             size = raw.pop("object_size")
             return Profile(**raw, object_size=tuple(size) if size else None)
-
-
-@contextmanager
-def told_as_damage(path: Path, stage: str) -> Iterator[None]:
-    """Turns what a broken file of a run makes Python raise into one line with its cure."""
-    try:
-        yield
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(
-            f"`{path.name}` is damaged, or was not written by automl",
-            where=str(path),
-            hint=f"`automl {stage}` writes it anew",
-        ) from error
-
-
-def write_json(path: Path, value: Any) -> None:
-    """One JSON document in UTF-8 with stable layout; NaN is refused."""
-    write_text(path, to_json(value))
-
-
-def to_json(value: Any) -> str:
-    """What `write_json` writes."""
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from automl.dataset import Dataset, Profile, write_json
+from automl.dataset import Dataset, Profile
 from automl.errors import MachineError
-from automl.files import write_text
+from automl.files import write_json, write_text
 from automl.handover import planned, prepared
 from automl.plan import Plan
 from automl.recipe import Recipe

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from automl.dataset import Task, told_as_damage
-from automl.files import write_text
+from automl.dataset import Task
+from automl.files import told_as_damage, write_text
 
 Positive = Annotated[int, Field(gt=0)]
 Pixels = Annotated[int, Field(gt=0, le=8192)]

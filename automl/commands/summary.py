@@ -1,12 +1,12 @@
 """A run's files in, facts for `--json` and lines for a person out."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl.commands.terminal import duration, table
 from automl.commands.workspace import shown
+from automl.files import read_object
 from automl.record.runs import RunSummary, summary
 from automl.run_dir import RunDir
 
@@ -35,19 +35,19 @@ def run_facts(run: RunDir) -> dict[str, Any]:
         "seconds": about.seconds,
         "task": about.task,
         "model": about.model,
-        "images": _read(run.profile).get("images", {}),
+        "images": read_object(run.profile, "prepare").get("images", {}),
         "scores": _scores(run),
-        "intervals": _read(run.evaluation).get("intervals", {}),
+        "intervals": read_object(run.evaluation, "evaluate").get("intervals", {}),
         "report": str(run.report) if run.report.is_file() else None,
         "bundle": str(run.model) if (run.model / "model.json").is_file() else None,
-        "record": _read(run.record),
+        "record": read_object(run.record, "record"),
     }
 
 
 def _scores(run: RunDir) -> dict[str, Any]:
     """The numbers, and those of each class, which only the full file has."""
-    scores = _read(run.metrics)
-    per_class = _read(run.evaluation).get("per_class", {})
+    scores = read_object(run.metrics, "evaluate")
+    per_class = read_object(run.evaluation, "evaluate").get("per_class", {})
     return {**scores, "per_class": per_class} if scores else {}
 
 
@@ -165,11 +165,6 @@ def _number(value: Any) -> str:
 def _interval(name: str, intervals: dict[str, Any] | None) -> str:
     found = (intervals or {}).get(name)
     return f"{found[0]:.4f} to {found[1]:.4f}" if found else ""
-
-
-def _read(path: Path) -> dict[str, Any]:
-    value = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return value if isinstance(value, dict) else {}
 
 
 def _at(values: Any, key: str) -> Any:

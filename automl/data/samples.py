@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from automl.data.scenes import Digits, Scene, draw_scene, enlarge, to_bytes
-from automl.dataset import to_json, write_json
 from automl.errors import UsageError
+from automl.files import to_json, write_json
 
 SHARE_OF_VAL = 0.2
 LEAST_IMAGES = 10

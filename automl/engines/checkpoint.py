@@ -5,7 +5,6 @@ name, synced and renamed; only then is its predecessor removed.
 """
 
 import json
-import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from automl.errors import MachineError
+from automl.files import sync
 
 Tensors = dict[str, torch.Tensor]
 _NAME = re.compile(r"epoch-(\d{4,})")
@@ -43,10 +43,10 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         manifest = {"epoch": checkpoint.epoch, "files": sizes, "facts": checkpoint.facts}
         (temporary / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         for path in [*temporary.iterdir(), temporary]:
-            _sync(path)
+            sync(path)
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
-        _sync(folder)
+        sync(folder)
     except OSError as error:
         raise MachineError(
             f"cannot write the checkpoint: {error.strerror or error}",
@@ -100,11 +100,3 @@ def _complete(path: Path) -> bool:
         return False
     files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
     return all((path / n).is_file() and (path / n).stat().st_size == s for n, s in files.items())
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

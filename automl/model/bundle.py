@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from automl.dataset import Class, Task
 from automl.errors import UsageError
+from automl.files import sync
 from automl.model.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -61,11 +61,11 @@ def save(folder: Path, bundle: Bundle, state: "dict[str, Tensor]") -> Bundle:
     fresh.mkdir()
     _write(fresh / WEIGHTS, data)
     _write(fresh / DESCRIPTION, _described(bundle, len(data)))
-    _flush(fresh)
+    sync(fresh)
     if folder.exists():
         folder.rename(stale)
     fresh.rename(folder)
-    _flush(folder.parent)
+    sync(folder.parent)
     shutil.rmtree(stale, ignore_errors=True)
     return bundle
 
@@ -157,16 +157,5 @@ def _damaged(folder: Path, what: str) -> UsageError:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush(folder: Path) -> None:
-    """Makes the names in a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    path.write_bytes(data)
+    sync(path)

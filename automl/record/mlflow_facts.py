@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from automl.files import read_object
 from automl.plan import Plan
 from automl.record import journal
 from automl.record.provenance import git_commit, without_secrets
@@ -103,7 +104,7 @@ def _final_points(run: RunDir, events: list[Event], last: int) -> Iterator[Point
     trained: Event = next((e for e in reversed(events) if e["event"] == "trained"), {})
     ended: Event = next((e for e in reversed(events) if e["event"] == "end"), {})
     step = int(trained.get("best_epoch", 0))
-    values = {key: v for key, v in _json(run.metrics).items() if key != "images"}
+    values = {key: v for key, v in read_object(run.metrics, "evaluate").items() if key != "images"}
     values["train_seconds"] = trained.get("seconds")
     values["run_seconds"] = ended.get("seconds")
     yield from ((key, float(v), last, step) for key, v in values.items() if _finite(v))
@@ -116,7 +117,7 @@ def _finite(value: Any) -> bool:
 def _tags(
     run: RunDir, plan: Plan, recipe: str, started: int, dvc: "DvcRecord | None"
 ) -> dict[str, str]:
-    provenance = _json(run.provenance)
+    provenance = read_object(run.provenance, "train")
     tags = {
         TRAINING_TAG: f"{run.id}@{started}",
         "automl.run": run.id,
@@ -124,9 +125,9 @@ def _tags(
         "automl.task": plan.task,
         "automl.model": plan.model,
         "automl.dataset_digest": plan.dataset_digest,
-        "automl.split": str(_json(run.metrics).get("split", "")),
+        "automl.split": str(read_object(run.metrics, "evaluate").get("split", "")),
         "automl.weights_sha256": weights_digest(run),
-        "automl.licence": str(_json(run.model / "model.json").get("licence", "")),
+        "automl.licence": str(read_object(run.model / "model.json", "train").get("licence", "")),
         "mlflow.source.name": "automl",
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": str((provenance.get("git") or {}).get("commit", "")),
@@ -138,12 +139,12 @@ def _tags(
 
 def weights_digest(run: RunDir) -> str:
     """SHA-256 of the finished model's weights, from its description."""
-    return str(_json(run.model / "model.json").get("weights", {}).get("sha256", ""))
+    return str(read_object(run.model / "model.json", "train").get("weights", {}).get("sha256", ""))
 
 
 def _data(run: RunDir, plan: Plan) -> Data:
     """From the head of `dataset.json` and the profile; the samples stay where they are."""
-    dataset, profile = _json(run.dataset), _json(run.profile)
+    dataset, profile = read_object(run.dataset, "prepare"), read_object(run.profile, "prepare")
     root = str(dataset.get("root", ""))
     known = ("images", "classes", "class_counts", "width", "height")
     return Data(
@@ -158,8 +159,3 @@ def _recipe_name(run: RunDir, data: Data) -> str:
     """The recipe's name, which an id begins with; a folder of another name has its data's."""
     named = re.fullmatch(r"(.+)-\d{8}-\d{6}(-\d+)?", run.id)
     return named.group(1) if named else data.name
-
-
-def _json(path: Path) -> dict[str, Any]:
-    value = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return value if isinstance(value, dict) else {}

@@ -1,6 +1,5 @@
 """The runs of a workspace: found by reference, summed up, and a folder made for a new one."""
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from automl.errors import UsageError
+from automl.files import read_object
 from automl.record import journal
 from automl.run_dir import RunDir
 
@@ -71,7 +71,7 @@ def summary(path: Path) -> RunSummary:
     """One run, read from its files as far as they are there."""
     run = RunDir(path)
     plan = _plan_head(run.plan)
-    scores = _json(run.metrics)
+    scores = read_object(run.metrics, "evaluate")
     metric = str(scores.get("primary", ""))
     events = journal.last_training(journal.read(run.journal))
     ends = [event for event in events if event["event"] == "end"]
@@ -127,11 +127,6 @@ def _plan_head(path: Path) -> dict[str, str]:
     text = path.read_text(encoding="utf-8")
     found = re.findall(r"^(task|model): *([^\s#]+)", text, re.MULTILINE)
     return {key: value.strip("'\"") for key, value in found}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    value = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return value if isinstance(value, dict) else {}
 
 
 def _not_found(reference: str, folder: Path, matching: list[str]) -> UsageError:

@@ -1,12 +1,11 @@
 """Everything a report is made from: the files of a run folder, each of which may be missing."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from automl.dataset import Dataset, Profile
-from automl.errors import DataError
+from automl.files import read_json, read_object
 from automl.record import journal
 from automl.run_dir import RunDir
 
@@ -59,18 +58,18 @@ def gather(run: RunDir) -> Material:
         dataset=Dataset.read(run.dataset) if run.dataset.is_file() else None,
         findings=_findings(run.findings),
         profile=Profile.read(run.profile) if run.profile.is_file() else None,
-        provenance=_json(run.provenance),
+        provenance=read_object(run.provenance, "train"),
         events=journal.read(run.journal),
         evaluation=_evaluation(run),
-        model=_json(run.model / "model.json"),
+        model=read_object(run.model / "model.json", "train"),
     )
 
 
 def _evaluation(run: RunDir) -> dict[str, Any]:
     """The full scores, or what the small file of numbers gives."""
     if run.evaluation.is_file():
-        return _json(run.evaluation)
-    small = _json(run.metrics)
+        return read_object(run.evaluation, "evaluate")
+    small = read_object(run.metrics, "evaluate")
     if not small:
         return {}
     heads = ("task", "split", "images", "primary")
@@ -80,28 +79,10 @@ def _evaluation(run: RunDir) -> dict[str, Any]:
 
 def _findings(path: Path) -> list[dict[str, Any]]:
     """The findings, whether the file holds them bare or under a key."""
-    raw = _parsed(path)
+    raw = read_json(path, "prepare")
     if isinstance(raw, dict):
         raw = raw.get("findings", [])
     return [finding for finding in raw or [] if isinstance(finding, dict)]
-
-
-def _json(path: Path) -> dict[str, Any]:
-    raw = _parsed(path)
-    return raw if isinstance(raw, dict) else {}
-
-
-def _parsed(path: Path) -> Any:
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(
-            f"`{path.name}` is damaged: {error}",
-            where=str(path),
-            hint="run the stage that writes it again",
-        ) from error
 
 
 def _yaml(path: Path) -> dict[str, Any]:

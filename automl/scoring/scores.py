@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from automl.dataset import Task, write_json
+from automl.dataset import Task
+from automl.files import write_json
 
 Number = float | int | None
 

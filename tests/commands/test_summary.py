@@ -14,7 +14,7 @@ from automl.commands.summary import (
     runs_lines,
     score_lines,
 )
-from automl.dataset import write_json
+from automl.files import write_json
 from automl.plan import Plan
 from automl.record.runs import summaries
 from automl.run_dir import RunDir

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -7,7 +8,6 @@ import torch
 
 from automl.dataset import Class
 from automl.errors import UsageError
-from automl.model import bundle as bundles
 from automl.model.bundle import Bundle, load_state, read, save
 from automl.model.preprocess import Preprocess
 
@@ -66,7 +66,7 @@ def test_save__failure_keeps_the_older_bundle(tmp_path, bundle, state, monkeypat
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bundles.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         save(tmp_path / "model", bundle, {"weight": torch.ones(1)})
     assert load_state(tmp_path / "model").keys() == state.keys()

@@ -9,7 +9,8 @@ import numpy as np
 import yaml
 
 from automl.data.truth import truth
-from automl.dataset import Class, Dataset, Finding, Profile, Sample, Task, write_json
+from automl.dataset import Class, Dataset, Finding, Profile, Sample, Task
+from automl.files import write_json
 from automl.plan import Augment, Goal, Plan, Reason, Train, Weights
 from automl.prediction import IGNORE, Prediction, Truth
 from automl.record.journal import Journal
