@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from configparser import ConfigParser
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from automl.dataset import Dataset
 from automl.recipe import Recipe
@@ -96,10 +96,16 @@ def _track(root: Path, command: str, run: RunDir, dataset: Dataset) -> DvcRecord
         outs = [
             None if path in refused else workspace.settled(path, notes) for path in (data, model)
         ]
-    files = sorted({out.file for out in outs if out and not out.owned})
-    if files:
-        notes.append(f"tracked by {' and '.join(files)}; `dvc push` shares them, Git keeps them")
-    return DvcRecord(outs[0], outs[1], "; ".join(notes))
+    return DvcRecord(outs[0], outs[1], "; ".join([*_tracked(outs), *notes]))
+
+
+def _tracked(outs: list[DvcOut | None]) -> list[str]:
+    """What is left for the person to do, where anything was tracked."""
+    files = sorted({f"`{out.file}`" for out in outs if out and not out.owned})
+    if not files:
+        return []
+    these = "this file" if len(files) == 1 else "these files"
+    return [f"tracked by {' and '.join(files)}; commit {these}, then `dvc push`"]
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,12 @@ class _Workspace:
     def settled(self, path: Path, notes: list[str]) -> DvcOut | None:
         """What DVC knows of a path; not what a stage once made where the files differ now."""
         known = tracked_by(self.root, path)
-        if known is None or not known.owned:
+        if known is None:
+            return None
+        if self._hides(known.file):
+            notes.append(f"DVC does not see `{known.file}`: {_rules(known.file)}")
+            return None
+        if not known.owned:
             return known
         done = self._run("status", "--json", "--", str(self.root / known.path))
         if done.returncode == 0 and f'"{known.path}": "' not in done.stdout:
@@ -150,6 +161,23 @@ class _Workspace:
         if self.root.is_relative_to(path):
             return "is the whole DVC workspace and stays untracked; give it a folder of its own"
         return ""
+
+    def _hides(self, file: str) -> bool:
+        """Whether Git ignores a folder on the way to a file."""
+        folders = [f"{folder}/" for folder in PurePosixPath(file).parents if folder.name]
+        git = shutil.which("git")
+        if not folders or git is None:
+            return False
+        words = [git, "check-ignore", "--quiet", "--stdin"]
+        asked = subprocess.run(  # noqa: S603
+            words,
+            cwd=self.root,
+            input="\n".join(folders),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return asked.returncode == 0
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: S603
@@ -168,8 +196,18 @@ def _reason(stderr: str) -> str:
     found = re.search(r"ERROR:\s*(.+)", stderr)
     line = found.group(1).strip() if found else (stderr.strip().splitlines() or ["no reason"])[-1]
     if "git-ignored" in line:
-        return f"{line} Let Git see it: in `.gitignore` write `/runs/*/*` and `!/runs/*/*.dvc`"
+        return f"{line} Let Git see it: {_rules('runs/*/model.dvc')}"
     return line
+
+
+def _rules(file: str) -> str:
+    """What hides files from Git and not their `.dvc` file from DVC.
+
+    DVC skips a folder that Git ignores, and a rule such as `/data/*` means the folder as well.
+    """
+    place = PurePosixPath(file).parent
+    folder = place.with_name("*") if file.endswith("/model.dvc") else place
+    return f"in `.gitignore` write `/{folder}/?*` and `!/{folder}/*.dvc`"
 
 
 def _ignore_heavy(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The record in DVC, in real Git + DVC repositories by the real command."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ import yaml
 from automl.dataset import Dataset
 from automl.record import dvc_workspace
 from automl.record.dvc_workspace import dvc_command, track
+
+CHECKOUT = Path(__file__).parents[2]
 
 
 def sh(*words: str, folder: Path | None = None) -> str:
@@ -71,7 +74,10 @@ def test_track__links_data_and_bundle_without_a_copy(repository, bundled, recipe
     assert record.model.path == f"runs/{bundled.id}/model"
     assert record.tags()["dvc.model.md5"] == record.model.md5
     assert dvc("status", "--json").strip() == "{}"
-    assert "tracked by data/pets.dvc and runs/" in record.note
+    assert record.note == (
+        f"tracked by `data/pets.dvc` and `runs/{bundled.id}/model.dvc`; "
+        "commit these files, then `dvc push`"
+    )
 
 
 def test_track__leaves_git_to_the_user_but_ignores_what_is_heavy(repository, bundled, recipe):
@@ -167,7 +173,10 @@ def test_track__data_outside_is_said(repository, bundled, recipe, tmp_path):
     record = track_run(bundled, recipe)
     assert record.data is None
     assert record.model is not None
-    assert "the data is outside of the DVC workspace" in record.note
+    assert record.note == (
+        f"tracked by `runs/{bundled.id}/model.dvc`; commit this file, then `dvc push`; "
+        "the data is outside of the DVC workspace and stays untracked"
+    )
 
 
 @pytest.mark.slow
@@ -175,9 +184,28 @@ def test_track__a_run_folder_hidden_from_git_is_said_with_its_cure(repository, b
     Path(".gitignore").write_text("/runs/\n")
     record = track_run(bundled, recipe)
     assert record.model is None
-    assert "`!/runs/*/*.dvc`" in record.note
-    Path(".gitignore").write_text("/runs/*/*\n!/runs/*/*.dvc\n")
+    assert "write `/runs/*/?*` and `!/runs/*/*.dvc`" in record.note
+    Path(".gitignore").write_text("/runs/*/?*\n!/runs/*/*.dvc\n")
     assert track_run(bundled, recipe).model is not None
+
+
+def test_track__the_checkout_s_own_rules_hide_nothing_from_dvc(repository, bundled, recipe):
+    shutil.copy(CHECKOUT / ".gitignore", repository)
+    record = track_run(bundled, recipe)
+    assert "does not see" not in record.note
+    seen = json.loads(dvc("data", "status", "--json"))["committed"]["added"]
+    assert {"data/pets/", f"runs/{bundled.id}/model/"} <= set(seen)
+
+
+def test_track__a_folder_that_dvc_skips_is_said_with_its_cure(repository, bundled, recipe):
+    Path(".gitignore").write_text("/data/*\n!/data/*.dvc\n")
+    record = track_run(bundled, recipe)
+    assert record.data is None
+    assert record.model is not None
+    assert (
+        "DVC does not see `data/pets.dvc`: in `.gitignore` write `/data/?*` and `!/data/*.dvc`"
+        in record.note
+    )
 
 
 def test_track__elsewhere_says_how_to_get_there(bundled, recipe):
