@@ -98,9 +98,26 @@ def _reached(uri: str) -> Iterator[None]:
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.ERROR)
         try:
-            yield
+            with _as_default(uri):
+                yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
             raise _unreached(uri, str(error)) from error
+
+
+@contextmanager
+def _as_default(uri: str) -> Iterator[None]:
+    """The store as MLflow's default while it is fed.
+
+    Its registry looks up a model in the default store, whichever store the client was made for.
+    """
+    import mlflow
+
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)  # None: none is set
 
 
 def _knock(uri: str) -> None:
@@ -252,8 +269,11 @@ def _log_files(client: "MlflowClient", run_id: str, run: RunDir) -> None:
 
 
 def _look(uri: str, experiment_id: str, run_id: str) -> str:
-    """Where a person sees the run: a page, or the command that opens one."""
+    """Where a person sees the run: a page, or the command that opens one.
+
+    One worker is enough for one person, and starts where four, on a busy machine, are given up.
+    """
     shown = without_secrets(uri).rstrip("/")
     if uri.startswith(("http://", "https://")):
         return f"{shown}/#/experiments/{experiment_id}/runs/{run_id}"
-    return f"mlflow ui --backend-store-uri {shlex.quote(shown)}"
+    return f"mlflow ui --workers 1 --backend-store-uri {shlex.quote(shown)}"

@@ -25,7 +25,7 @@ from tests.report.made_run import make_run
 def run(tmp_path, monkeypatch) -> RunDir:
     monkeypatch.chdir(tmp_path)
     made = make_run(tmp_path, "classification")
-    look = "mlflow ui --backend-store-uri sqlite:///mlflow.db"
+    look = "mlflow ui --workers 1 --backend-store-uri sqlite:///mlflow.db"
     write_json(made.record, {"mlflow": {"run_id": "1", "look": look}, "dvc": {"note": "tracked"}})
     made.report.write_text("<html>")
     return made

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -87,9 +88,22 @@ def test_record__dataset_and_files(store, run, recipe):
         *("plan.yaml", "recipe.yaml", "report.html", "metrics.json", "evaluation.json"),
         *("findings.json", "profile.json", "provenance.json", "journal.jsonl", "plots"),
     }
-    assert made.look == f"mlflow ui --backend-store-uri {store}"
+    assert made.look == f"mlflow ui --workers 1 --backend-store-uri {store}"
     assert made.model == ""
     assert Path("mlartifacts/.gitignore").read_text() == "*\n"
+
+
+def test_record__a_model_in_a_store_that_is_not_the_default(run, recipe, template_store, tmp_path):
+    write_bundle(run.model)
+    elsewhere = tmp_path / "an other place"
+    elsewhere.mkdir()
+    shutil.copy(template_store, elsewhere / "mlflow.db")
+    track = recipe.track.model_copy(update={"mlflow": f"sqlite:///{elsewhere / 'mlflow.db'}"})
+    made = mlflow_store.record(run, recipe.model_copy(update={"track": track}))
+    assert (made.model, made.version) == ("automl-tiny", "1")
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+    assert not (tmp_path / "an%20other%20place").exists()
+    assert not Path("mlflow.db").exists()
 
 
 def test_record__again_updates_and_never_doubles(store, run, recipe):
