@@ -99,9 +99,11 @@ def build_network(plan: Plan, dataset: Dataset, device: torch.device) -> Network
 def load_network(folder: Path, device: torch.device) -> Network:
     """The net of a bundle."""
     bundle = bundles.read(folder)
-    backbone = Backbone(**bundle.backbone)
-    net = build(backbone, len(bundle.classes), bundle.preprocess.size)
-    net.load_state_dict(bundles.load_state(folder))
+    state = bundles.load_state(folder)
+    with bundles.buildable(folder):
+        backbone = bundles.row(bundle)
+        net = build(backbone, len(bundle.classes), bundle.preprocess.size)
+        net.load_state_dict(state)
     on_cpu = device.type == "cpu"
     return Network(
         net=net.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]

@@ -62,7 +62,7 @@ def train(plan: Plan, dataset: Dataset, run: RunDir, on_epoch: OnEpoch, on_step:
         licence=backbone.licence,
         run=run.id,
         dataset_digest=dataset.digest,
-        extra={"layers": layers, "donor_classes": _classes(donor), "ultralytics": version},
+        extra={"donor_classes": _classes(donor), "ultralytics": version},
     )
     bundles.save(run.model, kept, saved.tensors["best"])
     facts = {"ultralytics": version, "train settings without effect": ", ".join(NOT_USED)}
@@ -76,10 +76,13 @@ def predict(
     """Predicts upright RGB images (`uint8 [H, W, 3]`) by the bundle alone, in their order."""
     load_ultralytics(None)
     read, state = bundles.read(bundle), bundles.load_state(bundle)
-    layers, donor_classes = read.extra["layers"], read.extra["donor_classes"]
-    donor = build_net(layers, [str(n) for n in range(donor_classes)]) if donor_classes else None
-    net = build_net(layers, read.names, donor)
-    net.load_state_dict(state)
+    with bundles.buildable(bundle):
+        # the package's own layers by name: those of a file could hold code, which Ultralytics runs
+        layers = architecture(bundles.row(read).architecture)
+        donor_classes = read.extra["donor_classes"]
+        donor = build_net(layers, [str(n) for n in range(donor_classes)]) if donor_classes else None
+        net = build_net(layers, read.names, donor)
+        net.load_state_dict(state)
     target = torch.device(device)
     return detections(net.to(target), read.preprocess, images, target)
 

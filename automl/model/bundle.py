@@ -2,21 +2,26 @@
 
 import hashlib
 import json
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from automl.dataset import Class, Task
-from automl.errors import UsageError
+from automl.errors import AutomlError, UsageError
 from automl.files import sync
 from automl.model.preprocess import Preprocess
+from automl.planning.row import Backbone
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
+_OWN_NAME = re.compile(r"[\w.-]+")
 REBUILD = "run `automl train RUN` again, or copy the bundle from where it was made"
 
 
@@ -78,8 +83,8 @@ def read(folder: Path) -> Bundle:
         if weights.stat().st_size != raw["weights"]["bytes"]:
             raise _damaged(folder, f"`{WEIGHTS}` does not have its size")
         return Bundle(
-            task=raw["task"],
-            engine=raw["engine"],
+            task=_one_of(get_args(Task), raw["task"]),
+            engine=_one_of(("native", "yolo"), raw["engine"]),
             backbone=dict(raw["backbone"]),
             classes=tuple(Class(int(c["id"]), str(c["name"])) for c in raw["classes"]),
             preprocess=Preprocess.from_dict(raw["preprocess"]),
@@ -105,9 +110,44 @@ def load_state(folder: Path) -> "dict[str, Tensor]":
     if hashlib.sha256(data).hexdigest() != bundle.weights_sha256:
         raise _damaged(folder, f"`{WEIGHTS}` does not have its SHA-256")
     try:
-        return load(data)
+        state = load(data)
     except SafetensorError as error:
         raise _damaged(folder, f"`{WEIGHTS}` cannot be read: {error}") from None
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise _damaged(folder, f"`{name}` in `{WEIGHTS}` holds what is no number")
+    return state
+
+
+def row(bundle: Bundle) -> Backbone:
+    """Its row of the model table; ValueError or TypeError where it describes no such model.
+
+    Only a library's own names are built: another could name a folder or a page of a hub.
+    """
+    found = Backbone(**bundle.backbone)
+    if (found.task, found.engine) != (bundle.task, bundle.engine):
+        raise ValueError(f"`{found.name}` is a model for {found.task} in engine {found.engine}")
+    if not _OWN_NAME.fullmatch(found.architecture):
+        raise ValueError(f"`{found.architecture}` is no name of a library's own model")
+    return found
+
+
+@contextmanager
+def buildable(folder: Path) -> Iterator[None]:
+    """Turns whatever a net says that its bundle does not fit into one fault with its cure."""
+    try:
+        yield
+    except AutomlError:
+        raise
+    except Exception as error:  # each library has errors of its own
+        first = (str(error) or type(error).__name__).strip().splitlines()[0]
+        raise _damaged(folder, f"its model cannot be built: {first}") from error
+
+
+def _one_of(known: tuple[Any, ...], value: Any) -> Any:
+    if value not in known:
+        raise ValueError(f"`{value}` is not one of {', '.join(known)}")
+    return value
 
 
 def _described(bundle: Bundle, size: int) -> bytes:
@@ -141,7 +181,7 @@ def _raw(folder: Path) -> dict[str, Any]:
             where=str(folder),
             hint="name a run, or the `model` folder that `automl train` leaves in it",
         ) from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise _damaged(folder, f"`{DESCRIPTION}` is not what `automl` writes") from None
     if not isinstance(version, int) or version > FORMAT:
         raise UsageError(

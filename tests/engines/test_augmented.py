@@ -24,15 +24,7 @@ from automl.recipe import load_recipe
 from automl.run_dir import RunDir
 from automl.talk import Silent
 from automl.tasks.draw import THUMBNAIL, draw
-from tests.engines.toy import draw_set, toy_plan
-
-FLIP = ({"HorizontalFlip": {"p": 0.5}},)
-
-
-def yolo_plan(dataset: Dataset, policy: str, **train: object) -> Plan:
-    plan = toy_plan("detection", dataset, micro_batch=4, batch_size=4, fit="letterbox", **train)
-    augment = Augment(policy=policy, transforms=FLIP if policy != "none" else ())
-    return plan.model_copy(update={"model": "yolo11n", "engine": "yolo", "augment": augment})
+from tests.engines.toy import draw_set, toy_plan, yolo_plan
 
 
 def plainly_drawn(dataset: Dataset, path: str) -> np.ndarray:
@@ -60,7 +52,7 @@ def test_native__draws_the_first_of_epoch_0(task, tmp_path):
 @pytest.mark.parametrize("engine", [native, yolo])
 def test_both__no_more_than_there_are(engine, tmp_path):
     dataset = draw_set("detection", tmp_path, train=3, val=1)
-    plan = yolo_plan(dataset, "heavy")
+    plan = yolo_plan(policy="heavy")
     for asked, given in ((0, 0), (2, 2), (9, 3)):
         images, captions = engine.augmented(plan, dataset, asked)
         assert len(images) == len(set(captions)) == given
@@ -72,7 +64,7 @@ def test_yolo__draws_samples_as_they_are_where_nothing_is_varied(tmp_path, monke
     dataset = draw_set("detection", tmp_path / "set")
     load_ultralytics(None)
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    images, captions = yolo.augmented(yolo_plan(dataset, "none"), dataset, 6)
+    images, captions = yolo.augmented(yolo_plan(policy="none"), dataset, 6)
     assert set(captions) < {s.path for s in dataset.split("train")}
     for image, path in zip(images, captions, strict=True):
         assert np.array_equal(image, plainly_drawn(dataset, path))
@@ -82,7 +74,7 @@ def test_yolo__draws_samples_as_they_are_where_nothing_is_varied(tmp_path, monke
 
 def test_yolo__mosaics_are_the_trainers_own(tmp_path):
     dataset = draw_set("detection", tmp_path / "set", train=12)
-    plan = yolo_plan(dataset, "heavy", seed=5)
+    plan = yolo_plan(policy="heavy", seed=5)
     load_ultralytics(None)
     from ultralytics.cfg import get_cfg
 
@@ -135,7 +127,7 @@ def test_yolo__the_first_mosaic_shows_several_images(tmp_path):
     plain = replace(
         dataset, samples=tuple(replace(s, boxes=(), labels=(), crowd=()) for s in black)
     )
-    plan = yolo_plan(plain, "heavy")
+    plan = yolo_plan(policy="heavy")
     first = yolo.augmented(plan, plain, 1)[0][0]
     tiles = {int(v) for v in np.unique(first) if (first == v).mean() > 0.02}
     assert len(tiles) >= 3
@@ -147,7 +139,7 @@ def test_yolo__a_rectangle_stays_one(tmp_path):
         image = cv2.imread(str(tmp_path / sample.path))
         cv2.imwrite(str(tmp_path / sample.path), image[:32])
     wide = replace(dataset, samples=tuple(replace(s, height=32) for s in dataset.samples))
-    plan = yolo_plan(wide, "light", image_size=(64, 128), crop=(64, 128))
+    plan = yolo_plan(policy="light", image_size=(64, 128), crop=(64, 128))
     images, _ = yolo.augmented(plan, wide, 2)
     assert [i.shape[1] == 2 * i.shape[0] for i in images] == [True, True]
 
@@ -155,7 +147,7 @@ def test_yolo__a_rectangle_stays_one(tmp_path):
 def test_yolo__a_refused_setting_is_a_fault_of_the_recipe(tmp_path):
     dataset = draw_set("detection", tmp_path, train=2, val=1)
     with pytest.raises(RecipeError, match="lr0"):
-        yolo.augmented(yolo_plan(dataset, "none", lr=2.0), dataset, 1)
+        yolo.augmented(yolo_plan(policy="none", lr=2.0), dataset, 1)
 
 
 @pytest.mark.parametrize("model", ["fcos-test_efficientnet", "yolo26n"])

@@ -3,31 +3,10 @@ import torch
 from torch import nn
 
 from automl.engines.optimiser import average, build_optimiser, rate, set_rate
-from automl.plan import Train
+from tests.engines.toy import toy_train
 
-TRAIN = Train(
-    image_size=(64, 64),
-    crop=(64, 64),
-    fit="squash",
-    epochs=4,
-    batch_size=8,
-    micro_batch=8,
-    optimiser="adamw",
-    lr=1e-2,
-    backbone_lr=0.1,
-    layer_decay=0.5,
-    weight_decay=0.05,
-    warmup_epochs=1,
-    schedule="cosine",
-    clip_norm=1.0,
-    ema=0.9,
-    patience=0,
-    label_smoothing=0.0,
-    class_weights="none",
-    precision="fp32",
-    workers=0,
-    threads=1,
-    seed=0,
+TRAIN = toy_train(
+    epochs=4, lr=1e-2, backbone_lr=0.1, layer_decay=0.5, weight_decay=0.05, warmup_epochs=1
 )
 CPU = torch.device("cpu")
 

@@ -1,5 +1,6 @@
 """Ultralytics' trainer on a drawn set; the default tests look at the line and the files."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,72 +13,27 @@ import numpy as np
 import pytest
 import torch
 
-from automl.dataset import Class, Dataset, Sample
+from automl.dataset import Class, Dataset
 from automl.engines import yolo
 from automl.engines.checkpoint import newest
 from automl.engines.yolo_net import architecture, build_net
 from automl.engines.yolo_settings import load_ultralytics
-from automl.errors import Interrupted, MachineError, NumbersError, RecipeError
+from automl.errors import Interrupted, MachineError, NumbersError, RecipeError, UsageError
 from automl.model import bundle as bundles
-from automl.plan import Augment, Plan, Train, Weights
+from automl.plan import Weights
 from automl.prediction import Truth
 from automl.run_dir import RunDir
 from automl.scoring.score import score
-
-CLASSES = (Class(7, "square"), Class(3, "no"))
-SIDE = 64
-
-
-def draw(rng):
-    """One or two coloured shapes on dark noise: image, boxes, labels."""
-    image = rng.integers(0, 60, (SIDE, SIDE, 3)).astype(np.uint8)
-    boxes, labels = [], []
-    for column in rng.permutation(2)[: rng.integers(1, 3)]:
-        size = int(rng.integers(16, 28))
-        x = int(column) * 32 + int(rng.integers(0, 32 - size + 1))
-        y = int(rng.integers(0, SIDE - size))
-        label = int(rng.integers(0, 2))
-        if label == 0:
-            cv2.rectangle(image, (x, y), (x + size - 1, y + size - 1), (230, 60, 60), -1)
-        else:
-            centre = (x + size // 2, y + size // 2)
-            cv2.circle(image, centre, size // 2 - 1, (60, 220, 90), -1)
-        boxes.append((float(x), float(y), float(x + size), float(y + size)))
-        labels.append(label)
-    return image, tuple(boxes), tuple(labels)
+from tests.engines.toy import SIDE, draw_set, yolo_plan
 
 
 def write_set(folder: Path, train: int, val: int) -> Dataset:
-    rng = np.random.default_rng(0)
-    (folder / "images").mkdir(parents=True)
-    samples = []
-    for number in range(train + val):
-        image, boxes, labels = draw(rng)
-        path = f"images/{number} ü.png"
-        (folder / path).write_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes())
-        split = "train" if number < train else "val"
-        samples.append(Sample(path, split, SIDE, SIDE, "", boxes=boxes, labels=labels))
-    return Dataset("detection", str(folder), "coco", CLASSES, tuple(samples), "digest")
-
-
-def make_plan(model="yolo11n", policy="none", **train):
-    values = {
-        "image_size": (SIDE, SIDE), "crop": (SIDE, SIDE), "fit": "letterbox", "epochs": 1,
-        "batch_size": 4, "micro_batch": 4, "optimiser": "adamw", "lr": 2e-3, "backbone_lr": 1.0,
-        "layer_decay": 1.0, "weight_decay": 5e-4, "warmup_epochs": 0.0, "schedule": "cosine",
-        "clip_norm": 0.0, "ema": 0.99, "patience": 0, "label_smoothing": 0.0,
-        "class_weights": "none", "precision": "fp32", "workers": 0, "threads": 1, "seed": 3,
-    }  # fmt: skip
-    return Plan(
-        task="detection",
-        dataset_digest="digest",
-        model=model,
-        engine="yolo",
-        weights=Weights(source="none", covers="nothing"),
-        augment=Augment(policy=policy, transforms=({"HorizontalFlip": {"p": 0.5}},)),
-        train=Train(**{**values, **train}),
-        device="cpu",
-    )
+    """A toy set with names that are easily read wrongly."""
+    drawn = draw_set("detection", folder, train, val)
+    samples = [replace(s, path=f"{Path(s.path).stem} ü.png") for s in drawn.samples]
+    for old, new in zip(drawn.samples, samples, strict=True):
+        (folder / old.path).rename(folder / new.path)
+    return replace(drawn, samples=tuple(samples), classes=(Class(7, "square"), Class(3, "no")))
 
 
 class Judge:
@@ -133,7 +89,7 @@ def dataset(tmp_path_factory):
 @pytest.mark.parametrize("model", ["yolo11n", "yolo26n"])
 def test_train__leaves_a_bundle_that_predicts(tmp_path, dataset, model):
     run = RunDir(tmp_path / "run")
-    trained, judge = train(make_plan(model, epochs=2), dataset, run)
+    trained, judge = train(yolo_plan(model, epochs=2), dataset, run)
     assert trained.bundle == run.model
     assert trained.epochs == 2
     assert not trained.stopped_early
@@ -142,7 +98,7 @@ def test_train__leaves_a_bundle_that_predicts(tmp_path, dataset, model):
     assert all(np.isfinite(list(e.losses.values())).all() and e.losses for e in judge.epochs)
     assert [s[:3] for s in judge.steps] == [(1, 1, 2), (1, 2, 2), (2, 1, 2), (2, 2, 2)]
     bundle = bundles.read(run.model)
-    assert bundle.classes == CLASSES
+    assert bundle.classes == dataset.classes
     assert bundle.licence == "AGPL-3.0"
     assert bundle.preprocess.size == (SIDE, SIDE)
     assert not (run.engine / "data").exists()
@@ -158,9 +114,25 @@ def test_train__leaves_a_bundle_that_predicts(tmp_path, dataset, model):
     assert judged(dataset, found).metrics["map50"] == pytest.approx(max(judge.scores))
 
 
+def test_predict__runs_no_code_from_a_bundle(tmp_path, dataset):
+    """Ultralytics evaluates the text of an activation: a bundle must not get to say one."""
+    run, mark = RunDir(tmp_path / "run"), tmp_path / "ran"
+    train(yolo_plan(), dataset, run)
+    path = run.model / bundles.DESCRIPTION
+    raw = json.loads(path.read_text())
+    layers = {**architecture("yolo11n.yaml"), "activation": f"open({str(mark)!r}, 'w')"}
+    path.write_text(json.dumps({**raw, "extra": {**raw["extra"], "layers": layers}}))
+    assert list(yolo.predict(run.model, images_of(dataset), "cpu"))
+    assert not mark.exists()
+    raw["backbone"]["architecture"] = "../../yolo11n.yaml"
+    path.write_text(json.dumps(raw))
+    with pytest.raises(UsageError, match="no name of a library's own model"):
+        list(yolo.predict(run.model, images_of(dataset), "cpu"))
+
+
 @pytest.mark.parametrize("model", [pytest.param("yolo11n", marks=pytest.mark.slow), "yolo26n"])
 def test_train__resumed_ends_in_the_same_bits(tmp_path, dataset, model):
-    plan = make_plan(model, policy="heavy", epochs=3, warmup_epochs=1.0)
+    plan = yolo_plan(model, policy="heavy", epochs=3, warmup_epochs=1.0)
     straight, resumed = RunDir(tmp_path / "a"), RunDir(tmp_path / "b")
     train(plan, dataset, straight)
     with pytest.raises(Interrupted):
@@ -176,9 +148,9 @@ def test_train__resumed_ends_in_the_same_bits(tmp_path, dataset, model):
 
 def test_train__finished_is_not_trained_again(tmp_path, dataset):
     run = RunDir(tmp_path / "run")
-    first, _ = train(make_plan(), dataset, run)
+    first, _ = train(yolo_plan(), dataset, run)
     digest = bundles.read(run.model).weights_sha256
-    again, judge = train(make_plan(), dataset, run)
+    again, judge = train(yolo_plan(), dataset, run)
     assert judge.epochs == []
     assert again == first
     assert bundles.read(run.model).weights_sha256 == digest
@@ -193,13 +165,13 @@ def test_train__stops_by_a_signal(tmp_path, dataset):
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(Interrupted, match="SIGTERM; 1 finished epoch is saved"):
-        yolo.train(make_plan(epochs=3), dataset, run, judge.on_epoch, on_step)
+        yolo.train(yolo_plan(epochs=3), dataset, run, judge.on_epoch, on_step)
     assert newest(run.checkpoints).epoch == 1
     assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_train__keeps_the_budget(tmp_path, dataset):
-    plan = make_plan(epochs=5).model_copy(update={"budget_s": 0.01})
+    plan = yolo_plan(epochs=5).model_copy(update={"budget_s": 0.01})
     trained, judge = train(plan, dataset, RunDir(tmp_path / "run"))
     assert len(judge.epochs) == 1
     assert trained.epochs == 1
@@ -213,7 +185,7 @@ def test_train__stops_without_progress(tmp_path, dataset):
     def on_epoch(epoch):
         return next(scores)
 
-    plan = make_plan(epochs=6, patience=2)
+    plan = yolo_plan(epochs=6, patience=2)
     trained = yolo.train(plan, dataset, run, on_epoch, lambda *_: None)
     assert (trained.epochs, trained.best_epoch, trained.stopped_early) == (4, 2, True)
 
@@ -226,7 +198,7 @@ def pretrained(folder, spoil=False):
         donor.state_dict()["model.0.conv.weight"].fill_(float("nan"))
     torch.save({"model": donor, "train_args": {}}, folder / "yolo11n.pt")
     weights = Weights(source="store", name="yolo11n.pt", covers="all")
-    return donor, make_plan(lr=1e-9).model_copy(update={"weights": weights})
+    return donor, yolo_plan(lr=1e-9).model_copy(update={"weights": weights})
 
 
 def test_train__begins_from_pretrained_weights(tmp_path, dataset, monkeypatch):
@@ -254,7 +226,7 @@ def test_train__says_where_the_numbers_end(tmp_path, dataset, monkeypatch):
 
 def test_train__refuses_what_its_trainer_cannot_take(tmp_path, dataset):
     with pytest.raises(RecipeError, match="lr0"):
-        train(make_plan(lr=2.0), dataset, RunDir(tmp_path / "run"))
+        train(yolo_plan(lr=2.0), dataset, RunDir(tmp_path / "run"))
 
 
 def test_train__fits_rectangles(tmp_path, dataset):
@@ -268,7 +240,7 @@ def test_train__fits_rectangles(tmp_path, dataset):
         (folder / sample.path).parent.mkdir(parents=True, exist_ok=True)
         data = cv2.imencode(".png", image[:, ::-1].repeat(2, 1))[1]
         (folder / sample.path).write_bytes(data.tobytes())
-    plan = make_plan(image_size=(64, 128))
+    plan = yolo_plan(image_size=(64, 128))
     run = RunDir(tmp_path / "run")
     train(plan, replace(dataset, root=str(folder), samples=tuple(wide)), run)
     assert bundles.read(run.model).preprocess.size == (64, 128)
@@ -301,11 +273,11 @@ sys.exit(2)
 SCRIPT = """
 import sys
 from pathlib import Path
-from tests.engines.test_yolo import make_plan, train, write_set, yolo, images_of
+from tests.engines.test_yolo import yolo_plan, train, write_set, yolo, images_of
 from automl.run_dir import RunDir
 data = write_set(Path("set"), train=4, val=1)
 run = RunDir(Path(sys.argv[1]))
-train(make_plan(), data, run)
+train(yolo_plan(), data, run)
 list(yolo.predict(run.model, images_of(data), "cpu"))
 """
 
@@ -349,7 +321,7 @@ def contents(folder):
 @pytest.mark.parametrize("model", ["yolo11n", "yolo26n"])
 def test_train__learns(tmp_path, model):
     learnt = write_set(tmp_path / "data", train=48, val=12)
-    plan = make_plan(model, policy="light", epochs=80, batch_size=8, micro_batch=8, lr=3e-3)
+    plan = yolo_plan(model, policy="light", epochs=80, batch_size=8, micro_batch=8, lr=3e-3)
     trained, judge = train(plan, learnt, RunDir(tmp_path / "run"))
     found = list(yolo.predict(trained.bundle, images_of(learnt), "cpu"))
     assert judged(learnt, found).metrics["map50"] >= 0.8

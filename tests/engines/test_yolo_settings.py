@@ -2,26 +2,23 @@ import pytest
 
 from automl.dataset import Sample
 from automl.engines.yolo_settings import arguments, frame, side
-from automl.plan import Augment, Plan, Train, Weights
+from automl.plan import Augment
+from tests.engines.toy import plan_of, toy_train
 
-VALUES = {
-    "image_size": (416, 416), "crop": (416, 416), "fit": "letterbox", "epochs": 40,
-    "batch_size": 32, "micro_batch": 8, "optimiser": "adamw", "lr": 2e-3, "backbone_lr": 1.0,
-    "layer_decay": 1.0, "weight_decay": 5e-4, "warmup_epochs": 2.5, "schedule": "cosine",
-    "clip_norm": 0.0, "ema": 0.99, "patience": 7, "label_smoothing": 0.0,
-    "class_weights": "none", "precision": "fp32", "workers": 3, "threads": 1, "seed": 11,
+SETTINGS = {
+    "image_size": (416, 416), "crop": (416, 416), "epochs": 40, "batch_size": 32, "lr": 2e-3,
+    "micro_batch": 8, "weight_decay": 5e-4, "warmup_epochs": 2.5, "patience": 7, "workers": 3,
+    "seed": 11,
 }  # fmt: skip
 
 
 def plan(device="cpu", policy="none", transforms=(), **train):
-    return Plan(
-        task="detection",
-        dataset_digest="",
+    return plan_of(
+        "detection",
         model="yolo26n",
         engine="yolo",
-        weights=Weights(source="none", covers="nothing"),
         augment=Augment(policy=policy, transforms=transforms),
-        train=Train(**{**VALUES, **train}),
+        train=toy_train(**{**SETTINGS, **train}),
         device=device,
         budget_s=60.0,
     )

@@ -11,6 +11,7 @@ from automl.plan import Augment, Plan, Train, Weights
 COLOURS = ((220, 60, 60), (60, 200, 80))
 NAMES = ("disc", "square")
 SIDE = 64
+DIGEST = "toy-digest"
 
 
 def draw_set(task: Task, folder: Path, train: int = 24, val: int = 8) -> Dataset:
@@ -23,7 +24,7 @@ def draw_set(task: Task, folder: Path, train: int = 24, val: int = 8) -> Dataset
     samples = [
         _sample(task, folder, i, "train" if i < train else "val", rng) for i in range(train + val)
     ]
-    return Dataset(task, str(folder), "toy", classes, tuple(samples), "toy-digest")
+    return Dataset(task, str(folder), "toy", classes, tuple(samples), DIGEST)
 
 
 def _sample(task: Task, folder: Path, index: int, split: str, rng: np.random.Generator) -> Sample:
@@ -58,39 +59,47 @@ MODELS: dict[Task, str] = {
 }
 
 
-def toy_plan(task: Task, dataset: Dataset, **train: object) -> Plan:
-    """A plan for a tiny net from scratch; `train` overrides its settings."""
+FLIP = ({"HorizontalFlip": {"p": 0.5}},)
+
+
+def toy_train(**changes: object) -> Train:
+    """Every setting of a short training from scratch, less what is changed."""
     settings = {
-        "image_size": (SIDE, SIDE),
-        "crop": (SIDE, SIDE),
-        "fit": "squash",
-        "epochs": 2,
-        "batch_size": 8,
-        "micro_batch": 8,
-        "optimiser": "adamw",
-        "lr": 3e-3,
-        "backbone_lr": 1.0,
-        "layer_decay": 1.0,
-        "weight_decay": 0.01,
-        "warmup_epochs": 0.5,
-        "schedule": "cosine",
-        "clip_norm": 5.0,
-        "ema": 0.9,
-        "patience": 0,
-        "label_smoothing": 0.0,
-        "class_weights": "none",
-        "precision": "fp32",
-        "workers": 0,
-        "threads": 1,
-        "seed": 0,
+        "image_size": (SIDE, SIDE), "crop": (SIDE, SIDE), "fit": "squash", "epochs": 2,
+        "batch_size": 8, "micro_batch": 8, "optimiser": "adamw", "lr": 3e-3, "backbone_lr": 1.0,
+        "layer_decay": 1.0, "weight_decay": 0.01, "warmup_epochs": 0.5, "schedule": "cosine",
+        "clip_norm": 5.0, "ema": 0.9, "patience": 0, "label_smoothing": 0.0,
+        "class_weights": "none", "precision": "fp32", "workers": 0, "threads": 1, "seed": 0,
+    }  # fmt: skip
+    return Train(**{**settings, **changes})
+
+
+def plan_of(task: Task, **changes: object) -> Plan:
+    """A plan for a tiny net from scratch, less what is changed."""
+    values = {
+        "task": task,
+        "dataset_digest": DIGEST,
+        "model": MODELS[task],
+        "engine": "native",
+        "weights": Weights(source="none", covers="nothing"),
+        "augment": Augment(policy="light", transforms=FLIP),
+        "train": toy_train(),
+        "device": "cpu",
     }
-    return Plan(
-        task=task,
-        dataset_digest=dataset.digest,
-        model=MODELS[task],
-        engine="native",
-        weights=Weights(source="none", covers="nothing"),
-        augment=Augment(policy="light", transforms=({"HorizontalFlip": {"p": 0.5}},)),
-        train=Train(**{**settings, **train}),
-        device="cpu",
-    )
+    return Plan(**{**values, **changes})
+
+
+def toy_plan(task: Task, dataset: Dataset, **train: object) -> Plan:
+    """A plan for a toy set; `train` overrides its settings."""
+    return plan_of(task, dataset_digest=dataset.digest, train=toy_train(**train))
+
+
+def yolo_plan(model: str = "yolo11n", policy: str = "none", **train: object) -> Plan:
+    """The same for one epoch of Ultralytics' trainer."""
+    usual = {
+        "fit": "letterbox", "epochs": 1, "batch_size": 4, "micro_batch": 4, "lr": 2e-3,
+        "weight_decay": 5e-4, "warmup_epochs": 0.0, "ema": 0.99, "seed": 3,
+    }  # fmt: skip
+    augment = Augment(policy=policy, transforms=FLIP)
+    settings = toy_train(**{**usual, **train})
+    return plan_of("detection", model=model, engine="yolo", augment=augment, train=settings)

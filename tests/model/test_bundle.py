@@ -2,14 +2,16 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 
 from automl.dataset import Class
 from automl.errors import UsageError
-from automl.model.bundle import Bundle, load_state, read, save
+from automl.model.bundle import Bundle, buildable, load_state, read, row, save
 from automl.model.preprocess import Preprocess
+from automl.planning.backbones import find
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ def bundle():
     return Bundle(
         task="classification",
         engine="native",
-        backbone={"name": "test_resnet", "source": "timm"},
+        backbone=asdict(find("test_resnet", "classification")),
         classes=(Class(7, "Ähre"), Class(3, "no")),
         preprocess=Preprocess((32, 48), "crop", (0.5, 0.5, 0.5), (0.5, 0.25, 0.5)),
         licence="Apache-2.0",
@@ -110,6 +112,46 @@ def test_load_state__damaged_weights(tmp_path, bundle, state):
     path.unlink()
     with pytest.raises(UsageError, match="missing"):
         read(tmp_path / "model")
+
+
+def test_load_state__numbers_that_are_none(tmp_path, bundle):
+    save(tmp_path / "model", bundle, {"head": torch.tensor([1.0, float("nan")])})
+    with pytest.raises(UsageError, match="`head` in `weights.safetensors`"):
+        load_state(tmp_path / "model")
+
+
+@pytest.mark.parametrize(("key", "value"), [("task", "poetry"), ("engine", "steam")])
+def test_read__a_task_or_an_engine_that_there_is_not(tmp_path, bundle, state, key, value):
+    save(tmp_path / "model", replace(bundle, **{key: value}), state)
+    with pytest.raises(UsageError, match=value):
+        read(tmp_path / "model")
+
+
+def test_row__is_that_of_the_table(bundle):
+    assert row(bundle) == find("test_resnet", "classification")
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"architecture": "hf-hub:somebody/something"},
+        {"architecture": "local-dir:/tmp/something"},
+        {"architecture": "../../something.pt"},
+        {"task": "detection"},
+        {"source": "ultralytics"},
+        {"surprise": 1},
+    ],
+)
+def test_row__takes_no_model_from_elsewhere(bundle, planted):
+    with pytest.raises((ValueError, TypeError)):
+        row(replace(bundle, backbone={**bundle.backbone, **planted}))
+
+
+def test_buildable__turns_any_error_into_one_fault(tmp_path):
+    expected = pytest.raises(UsageError, match="cannot be built: no such layer")
+    with expected as caught, buildable(tmp_path):
+        raise RuntimeError("no such layer\nand a long tail")
+    assert "tail" not in str(caught.value)
 
 
 def test_import__costs_no_torch():

@@ -13,51 +13,26 @@ import pytest
 import yaml
 
 from automl.dataset import Class, Dataset, Profile, Sample
-from automl.plan import Augment, Plan, Reason, Train, Weights
+from automl.plan import Augment, Plan, Reason
 from automl.recipe import Recipe
 from automl.record.journal import Journal
 from automl.run_dir import RunDir
+from tests.engines.toy import plan_of, toy_train
 
 CLASSES = (Class(3, "cat"), Class(7, "dog"))
 
 
 def make_plan(**changes) -> Plan:
-    train = Train(
-        image_size=(32, 32),
-        crop=(32, 32),
-        fit="squash",
-        epochs=2,
-        batch_size=4,
-        micro_batch=4,
-        optimiser="adamw",
-        lr=1e-3,
-        backbone_lr=1.0,
-        layer_decay=1.0,
-        weight_decay=0.01,
-        warmup_epochs=0,
-        schedule="cosine",
-        clip_norm=1.0,
-        ema=0.0,
-        patience=0,
-        label_smoothing=0.0,
-        class_weights="none",
-        precision="fp32",
-        workers=0,
-        threads=1,
-        seed=0,
+    train = toy_train(
+        image_size=(32, 32), crop=(32, 32), batch_size=4, micro_batch=4, lr=1e-3, ema=0.0
     )
-    values = {
-        "task": "classification",
+    usual = {
         "dataset_digest": "d" * 64,
-        "model": "test_resnet",
-        "engine": "native",
-        "weights": Weights(source="none", covers="nothing"),
         "augment": Augment(policy="none"),
         "train": train,
-        "device": "cpu",
         "reasons": {"train.lr": Reason(because="usual")},
     }
-    return Plan.model_validate({**values, **changes})
+    return plan_of("classification", **{**usual, **changes})
 
 
 def write_images(folder: Path) -> None:
