@@ -21,6 +21,7 @@ from automl.commands.options import (
     Smoke,
     TaskName,
 )
+from automl.commands.verbs_of_runs import verbs as record_of_runs
 
 app = typer.Typer(
     name="automl",
@@ -280,26 +281,7 @@ def doctor(json: AsJson = False) -> None:
     out_json(found.facts()) if json else out(*found.lines())
 
 
-@app.command()
-def runs(json: AsJson = False) -> None:
-    """Lists the runs of this workspace, the newest first."""
-    from automl.commands import workspace
-    from automl.commands.summary import runs_facts, runs_lines
-    from automl.commands.terminal import out, out_json
-
-    found = workspace.summaries()
-    out_json(runs_facts(found)) if json else out(*runs_lines(found))
-
-
-@app.command()
-def show(run: RunName = "latest", json: AsJson = False) -> None:
-    """What a run is: data, model, scores, records."""
-    from automl.commands import workspace
-    from automl.commands.summary import run_facts, run_lines
-    from automl.commands.terminal import out, out_json
-
-    facts = run_facts(workspace.find(run))
-    out_json(facts) if json else out(*run_lines(facts))
+app.add_typer(record_of_runs)
 
 
 def main() -> None:

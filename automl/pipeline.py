@@ -127,6 +127,7 @@ def train(run: RunDir, talk: Talk) -> "Trained":
     """Plan + dataset -> bundle in `model/`; goes on from the last checkpoint if there is one."""
     from automl.engines.choose import engine
     from automl.engines.together import announce
+    from automl.epoch_log import score_epoch
     from automl.record import provenance
 
     plan, dataset = planned(run)
@@ -146,7 +147,7 @@ def train(run: RunDir, talk: Talk) -> "Trained":
     announce(run, plan)
 
     def on_epoch(epoch: "Epoch") -> float:
-        return _score_epoch(epoch, plan, dataset, run, talk)
+        return score_epoch(epoch, plan, dataset, run, talk)
 
     def on_step(epoch: int, step: int, steps: int, loss: float) -> None:
         talk.progress(f"epoch {epoch}", step, steps, f"loss {loss:.3f}")
@@ -259,33 +260,6 @@ def show_augmented(run: RunDir, count: int, path: Path) -> Path:
     images, captions = engine(plan.engine).augmented(plan, dataset, count)
     contact_sheet(images, captions, path)
     return path
-
-
-def _score_epoch(epoch: "Epoch", plan: Plan, dataset: Dataset, run: RunDir, talk: Talk) -> float:
-    """Scores the validation predictions of an epoch, writes the journal, tells the person."""
-    from automl.data.stream import judged
-    from automl.scoring.score import PRIMARY, score
-
-    primary = PRIMARY[plan.task]
-    metrics = dict(epoch.metrics)
-    if epoch.predictions is not None:
-        pairs = judged(dataset, "val", epoch.predictions)
-        metrics = score(plan.task, "val", dataset.names, pairs).metrics
-    _journal(run).write(
-        "epoch",
-        epoch=epoch.number,
-        total=epoch.total,
-        seconds=round(epoch.seconds, 3),
-        lr=epoch.learning_rate,
-        losses=epoch.losses,
-        metrics=metrics,
-    )
-    losses = ", ".join(f"{name} {value:.3f}" for name, value in epoch.losses.items())
-    talk.say(
-        f"epoch {epoch.number}/{epoch.total}: {losses}; "
-        f"val {primary} {metrics.get(primary, 0.0):.4f} ({epoch.seconds:.1f} s)"
-    )
-    return metrics.get(primary, 0.0)
 
 
 def _counted(

@@ -74,7 +74,7 @@ def _command() -> str:
 
 
 def _helpful(app: typer.Typer) -> str:
-    verbs = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    verbs = getattr(typer.main.get_command(app), "commands", {})
     verb = next((word for word in sys.argv[1:] if word in verbs), "")
     return " ".join(part for part in ("automl", verb, "--help") if part)
 

@@ -16,6 +16,7 @@ LEVELS = {
     "model": 2,
     "record": 2,
     "report": 2,
+    "epoch_log": 3,
     "handover": 3,
     "pipeline": 3,
     "commands": 4,

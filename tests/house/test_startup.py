@@ -5,11 +5,12 @@ import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
 
 from automl.cli import app
 
 HEAVY = {"numpy", "pydantic", "yaml", "torch", "mlflow", "rich", "cv2", "PIL", "dvc", "timm"}
-VERBS = [command.callback.__name__ for command in app.registered_commands if command.callback]
+VERBS = list(get_command(app).commands)
 
 
 def imported(*arguments: str) -> set[str]:
