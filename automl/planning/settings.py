@@ -1,6 +1,7 @@
 """How the model is trained: one small function per setting of the plan's `train` section."""
 
 import math
+from statistics import median
 from typing import Literal
 
 from automl.planning.choice import Choice, Model, Situation
@@ -34,8 +35,10 @@ EMA_WINDOW = 0.08
 """Steps that the averaged weights look back on, as a share of all steps."""
 PATIENCE_SHARE = 0.3
 PATIENCE_LEAST_EPOCHS = 15
-IMBALANCE = {"classification": 0.2, "segmentation": 0.1, "detection": 0.0}
-"""Rarest over most frequent class, below which the loss weighs classes."""
+IMBALANCE = 0.2
+"""Images of the rarest over those of the most frequent class; below it the loss weighs classes."""
+PIXEL_IMBALANCE = 0.2
+"""The same of pixels, over those of the median class beside the largest."""
 MOST_WORKERS = 8
 
 Pair = tuple[int, int]
@@ -191,14 +194,30 @@ def choose_label_smoothing(at: Situation) -> Choice[float]:
 
 def choose_class_weights(at: Situation) -> Choice[Literal["none", "balanced"]]:
     """Whether rare classes count more."""
-    ratio = at.profile.balance
     if at.task == "detection":
         return Choice("none", "the detector's focal loss or sampling sees to rare classes")
-    unit = "images" if at.task == "classification" else "pixels"
-    if ratio < IMBALANCE[at.task]:
-        why = f"the rarest class has {ratio:.1%} of the {unit} of the most frequent"
+    if at.task == "segmentation":
+        return _pixel_weights(at.profile.class_counts)
+    ratio = at.profile.balance
+    if ratio < IMBALANCE:
+        why = f"the rarest class has {ratio:.1%} of the images of the most frequent"
         return Choice("balanced", why, "none")
     return Choice("none", f"balanced enough: rarest over most frequent class {ratio:.2f}")
+
+
+def _pixel_weights(counts: dict[str, int]) -> Choice[Literal["none", "balanced"]]:
+    """Compares the regions with each other and leaves the largest, the background, aside.
+
+    Against the background everything is rare; weights would make thin regions too fat, and the
+    Dice loss counts each class once anyway.
+    """
+    regions = sorted(counts.values())[:-1]
+    ratio = regions[0] / max(1.0, median(regions)) if regions else 1.0
+    if ratio < PIXEL_IMBALANCE:
+        why = f"the rarest class has {ratio:.1%} of the pixels of a usual one"
+        return Choice("balanced", why, "none")
+    why = f"beside the largest class, rarest over median {ratio:.2f}; Dice counts each class once"
+    return Choice("none", why, "balanced")
 
 
 def choose_precision(at: Situation) -> Choice[Literal["fp32", "bf16"]]:

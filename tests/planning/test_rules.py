@@ -44,12 +44,27 @@ def test_model__small_objects_in_detection_get_pixels():
 
 
 def test_model__segmentation_keeps_the_shape_and_sees_rare_classes():
-    of = profile("segmentation", width=480, height=360, balance=0.01, object_size=(0.01, 0.1, 0.5))
+    pixels = {"road": 900_000, "tree": 300_000, "car": 200_000, "sign": 10_000}
+    of = profile(
+        "segmentation", width=480, height=360, class_counts=pixels, object_size=(0.01, 0.1, 0.5)
+    )
     plan = plan_for(of)
     assert plan.train.image_size == (352, 480)
     assert plan.train.crop[0] <= 320
     assert plan.train.class_weights == "balanced"
     assert plan.model == "unet-efficientnet_lite0"
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        {"background": 900_000, "nought": 9_000, "one": 5_000, "two": 8_000},  # thin strokes
+        {"background": 900_000, "crack": 2_000},
+    ],
+)
+def test_class_weights__a_large_background_alone_calls_for_none(pixels):
+    plan = plan_for(profile("segmentation", class_counts=pixels, balance=0.005))
+    assert plan.train.class_weights == "none"
 
 
 def test_model__card_takes_a_better_net_than_a_cpu():
