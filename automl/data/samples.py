@@ -180,8 +180,8 @@ SAMPLES: dict[str, SampleSet] = {
         write=_write_detection,
     ),
     "digits-segmentation": SampleSet(
-        "the same scenes as pairs of images and masks",
-        images=200,
+        "more such scenes as pairs of images and masks",
+        images=800,
         size=192,
         most=9999,
         write=_write_segmentation,
