@@ -1,9 +1,13 @@
 """Whatever a verb raises in, an exit code and at most a few lines on stderr out."""
 
 import errno
+import os
+import re
 import shlex
 import sys
 import traceback
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 
 import typer
@@ -13,6 +17,8 @@ from automl.environment import settle
 from automl.errors import AutomlError, Interrupted, MachineError, UsageError
 
 _INTERRUPTED_BY_TYPER = 130
+_UNREAD = 128 + 13
+"""What a shell says of a program that SIGPIPE ended: its reader, such as `head`, has gone."""
 LONGEST_NAME = 300
 """Characters of a path that a message shows."""
 _MACHINE = {
@@ -40,11 +46,12 @@ def exit_code(app: typer.Typer) -> int:
     """Runs the command line; only a bug of our own ends in a crash file."""
     arguments = sys.argv[1:] or ["--help"]
     settle(online="--fetch" in arguments)
+    _take_any_name()
     try:
-        code = app(args=arguments, prog_name="automl", standalone_mode=False)
-        if code == _INTERRUPTED_BY_TYPER:
-            raise Interrupted("stopped", hint=f"run `{_command()}` again")
-        return int(code or 0)
+        _refuse_empty(arguments)
+        return _run(app, arguments)
+    except BrokenPipeError:
+        return _unread()
     except AutomlError as error:
         show_faults(error)
         return error.exit_code
@@ -55,6 +62,42 @@ def exit_code(app: typer.Typer) -> int:
         return _of_machine(error)
     except Exception as error:  # the last line of defence: a bug of ours becomes a file
         return _crash(error)
+
+
+def _run(app: typer.Typer, arguments: list[str]) -> int:
+    try:
+        code = app(args=arguments, prog_name="automl", standalone_mode=False)
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # typer's way to take it
+            raise error.__context__ from None
+        raise
+    if code == _INTERRUPTED_BY_TYPER:
+        raise Interrupted("stopped", hint=f"run `{_command()}` again")
+    sys.stdout.flush()  # what is left is refused here, not while the interpreter ends
+    return int(code or 0)
+
+
+def _take_any_name() -> None:
+    """Names of files may be any bytes, and streams of few characters: nothing is refused."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """An empty path would mean the current folder, which nobody asked for."""
+    empty = next((a for a in arguments if re.fullmatch(r"(--[a-z-]+=)?", a)), None)
+    if empty is not None:
+        name = f"`{empty}`" if empty else "an argument"
+        hint = "give a value; a variable of the shell may not be set"
+        raise UsageError(f"{name} is empty", hint=hint)
+
+
+def _unread() -> int:
+    """Nobody reads on: what is left goes nowhere, so that the interpreter ends in silence."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+    return _UNREAD
 
 
 def _of_machine(error: OSError) -> int:

@@ -1,0 +1,47 @@
+"""The ends of a command that no verb knows of: readers that leave, arguments that hold nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+AUTOML = [sys.executable, "-m", "automl"]
+
+
+def run(*arguments: str, **more) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*AUTOML, *arguments], capture_output=True, text=True, **more)
+
+
+@pytest.mark.parametrize("verb", [["models"], ["models", "--json"], ["runs"], ["--help"]])
+def test_a_reader_that_has_gone__is_no_bug_and_no_noise(tmp_path, verb):
+    """Short output is still in the buffer when the verb ends, long output is not."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*AUTOML, *verb], stdout=writer, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["predict", "latest", ""], ["init", ""], ["run", "r.yaml", "--run-dir="], [""]]
+)
+def test_an_empty_argument__does_not_mean_the_current_folder(tmp_path, arguments):
+    done = run(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is empty" in done.stderr
+    assert "hint: " in done.stderr
+
+
+def test_a_stream_of_few_characters__takes_every_name(tmp_path):
+    named = tmp_path / os.fsdecode(b"caf\xe9")
+    streams = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = run(
+        "sample", "digits-classification", str(named), "--images=20", "--size=16", env=streams
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"caf\udce9" in done.stdout
