@@ -1,6 +1,7 @@
 """`automl init`: a data set in, a short commented recipe for it out."""
 
 import os
+import shlex
 from pathlib import Path
 
 from automl.data.recognise import Recognised, recognise
@@ -35,26 +36,45 @@ def write_starter(data: Path, file: Path | None, talk: Talk) -> Path:
     """Writes the recipe and returns its path; a file that is there is never replaced."""
     found = recognise(data)
     target = file or Path(f"{absolute(data).name or 'recipe'}.yaml")
-    talk.say(f"recognised: {found.format}, {found.task}: {found.why}")
+    talk.say(f"recognised: {found.format}, {found.task}: {_on_one_line(found.why)}")
+    text = _text(found, data, target).encode()
     try:
-        with target.open("x", encoding="utf-8") as recipe:
-            recipe.write(_text(found, data, target))
+        with target.open("xb") as recipe:
+            recipe.write(text)
     except FileExistsError:
         hint = "name another file with `--out FILE`, or delete this one"
         raise UsageError("the recipe is there already", where=str(target), hint=hint) from None
-    talk.say(f"next: automl run {target}")
+    talk.say(f"next: {shlex.join(['automl', 'run', str(target)])}")
     return target
 
 
 def _text(found: Recognised, data: Path, target: Path) -> str:
     whole, folder, here = absolute(data), absolute(target.parent), Path.cwd()
     near = whole.is_relative_to(here) and folder.is_relative_to(here)
-    path = os.path.relpath(whole, folder) if near else whole
+    path = Path(os.path.relpath(whole, folder)) if near else whole
+    if not _is_utf8(str(path)):
+        hint = "rename it, or make a link to it with another name"
+        raise UsageError(
+            "a recipe cannot hold a path that is not UTF-8", where=str(data), hint=hint
+        )
     return _TEXT.format(
-        why=" ".join(f"{found.format}: {found.why}".split()),
+        why=_on_one_line(f"{found.format}: {found.why}"),
         task=found.task,
-        path=dump(Path(path).as_posix()).removesuffix("...\n").strip(),
+        path=dump(path.as_posix()).removesuffix("...\n").strip(),
         format=found.format,
         classes=_MASK_CLASSES if found.format == "masks" else "",
         metric=PRIMARY[found.task],
     )
+
+
+def _on_one_line(why: str) -> str:
+    """Names of classes may hold anything; a comment and a terminal take what can be shown."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(why.split()))
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

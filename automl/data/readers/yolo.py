@@ -45,7 +45,7 @@ class _Gathered:
 def looks_like(path: Path) -> str:
     """Why this is YOLO; empty where it is not."""
     description = _description(path)
-    if description:
+    if description and _describes(_load(description)):
         return f"`{description.name}` with names and splits"
     if not path.is_dir():
         return ""
@@ -85,11 +85,16 @@ def _description(path: Path) -> Path | None:
         return path if path.suffix.lower() in (".yaml", ".yml") else None
     found = [*files(path, ".yaml"), *files(path, ".yml")] if path.is_dir() else []
     found = [p for p in found if b"names" in p.read_bytes()]  # others may be broken as they like
-    fit = [p for p in found if "names" in (d := _load(p)) and any(k in d for k in _KEYS)]
+    fit = [p for p in found if _describes(_load(p))]
     if len(fit) > 1:
         names = ", ".join(p.name for p in fit)
         raise unusable(f"several descriptions: {names}", path, "name one as `data.path`")
     return fit[0] if fit else None
+
+
+def _describes(document: dict[str, Any]) -> bool:
+    """Whether it is a set's description, and not a recipe or anything else in YAML."""
+    return "names" in document and any(key in document for key in _KEYS)
 
 
 def _load(description: Path) -> dict[str, Any]:
