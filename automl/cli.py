@@ -3,6 +3,7 @@
 Nothing heavy is imported before a verb runs: each body begins with its own imports.
 """
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -140,7 +141,7 @@ def train(run: RunName = "latest") -> None:
     from automl.commands.terminal import going_on_with, out, talk
 
     folder = workspace.find(run)
-    with going_on_with(lambda: f"automl train {folder.id}"):
+    with going_on_with(lambda: shlex.join(["automl", "train", workspace.name(folder)])):
         trained = pipeline.train(folder, talk())
     out(str(workspace.shown(trained.bundle)))
 
@@ -207,12 +208,16 @@ def predict(
     from automl import pipeline
     from automl.commands import answers, workspace
     from automl.commands.terminal import out, talk
+    from automl.errors import DataError, Fault
 
     folder = workspace.bundle(model)
     sink = answers.choose(folder, images, format=format, out=out_dir, draw=draw, least=least)
-    found = pipeline.predict(folder, sink.paths, talk(), device=device)
+    unread: list[Fault] = []
+    found = pipeline.predict(folder, sink.paths, talk(), device=device, unread=unread)
     for line in sink.lines(found):
         out(line)
+    if unread:
+        raise DataError("images that cannot be read", faults=unread)
 
 
 @app.command()

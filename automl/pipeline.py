@@ -6,13 +6,14 @@ that a person, `dvc repro` and `run` take the same path. This module alone knows
 
 import shutil
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl.dataset import Dataset, Profile
-from automl.errors import MachineError
+from automl.errors import DataError, MachineError
 from automl.files import write_json, write_text
 from automl.handover import planned, prepared
 from automl.plan import Plan
@@ -21,7 +22,10 @@ from automl.run_dir import RunDir, needed
 from automl.talk import Talk
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from automl.engines.protocol import Epoch, Trained
+    from automl.errors import Fault
     from automl.prediction import Prediction
     from automl.record.dvc_workspace import DvcRecord
     from automl.record.mlflow_store import MlflowRecord
@@ -76,9 +80,9 @@ def run(
 
 def prepare(recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool = False) -> Dataset:
     """Data on disk -> `dataset.json`, `findings.json`, `profile.json`; fatal findings stop here."""
-    from automl.data.checks import refuse_fatal
     from automl.data.prepare import prepare as read_data
     from automl.data.split import shrink
+    from automl.data.telling import refuse_fatal, warnings
     from automl.recipe import write_recipe
 
     run.root.mkdir(parents=True, exist_ok=True)
@@ -88,10 +92,13 @@ def prepare(recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool = False) -> 
     refuse_fatal(read.findings)
     dataset = shrink(read.dataset, **SMOKE_IMAGES) if smoke else read.dataset
     dataset.write(run.dataset)
-    read.profile.write(run.profile)
+    replace(read.profile, images=dataset.counts()).write(run.profile)
     counts = ", ".join(f"{n} {split}" for split, n in dataset.counts().items())
-    warned = f"; {len(read.findings)} findings" if read.findings else ""
+    many = len(read.findings)
+    warned = f"; {many} finding{'s' if many > 1 else ''}:" if many else ""
     talk.say(f"data: {dataset.format}, {counts} images, {len(dataset.classes)} classes{warned}")
+    for line in warnings(read.findings):
+        talk.say(line)
     return dataset
 
 
@@ -236,9 +243,17 @@ def check_goal(run: RunDir) -> None:
 
 
 def predict(
-    model: Path, images: Iterable[Path], talk: Talk, *, device: str | None = None
+    model: Path,
+    images: Iterable[Path],
+    talk: Talk,
+    *,
+    device: str | None = None,
+    unread: "list[Fault]",
 ) -> "Iterator[tuple[Path, Prediction]]":
-    """Predicts image files by a bundle, or a run's bundle; needs neither data nor recipe."""
+    """Predicts image files by a bundle, or a run's bundle; needs neither data nor recipe.
+
+    An image that cannot be read is left out and told in `unread`: the others are worth their time.
+    """
     from automl.data.images import read_image
     from automl.engines.choose import engine
     from automl.planning.hardware import probe
@@ -246,9 +261,21 @@ def predict(
     folder = RunDir(model).model if RunDir(model).model.is_dir() else model
     bundle = _bundle(folder)
     paths = list(images)
-    loaded = ((str(path), read_image(path)) for path in paths)
-    found = engine(bundle.engine).predict(folder, loaded, probe(device).device)
-    yield from zip(paths, _counted(found, talk, "predict", len(paths)), strict=True)
+    read: deque[Path] = deque()
+
+    def loaded() -> "Iterator[tuple[str, np.ndarray]]":
+        for path in paths:
+            try:
+                pixels = read_image(path)
+            except DataError as error:
+                unread.extend(error.faults)
+                continue
+            read.append(path)
+            yield str(path), pixels
+
+    found = engine(bundle.engine).predict(folder, loaded(), probe(device).device)
+    for prediction in _counted(found, talk, "predict", len(paths)):
+        yield read.popleft(), prediction
 
 
 def show_augmented(run: RunDir, count: int, path: Path) -> Path:

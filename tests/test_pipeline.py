@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from automl import pipeline
-from automl.errors import DataError, GateError, UsageError
+from automl.dataset import Profile
+from automl.errors import DataError, Fault, GateError, UsageError
 from automl.plan import Goal, Plan
 from automl.recipe import load_recipe
 from automl.run_dir import RunDir
@@ -81,3 +83,25 @@ def test_prepare__fatal_findings_are_all_raised_at_once(tmp_path: Path) -> None:
         pipeline.prepare(load_recipe(tmp_path / "recipe.yaml"), RunDir(tmp_path / "r"), Silent())
     named = " ".join(fault.where for fault in caught.value.faults)
     assert all(path.name in named for path in broken)
+
+
+def test_predict__what_cannot_be_read_is_told_and_costs_no_other_image(started, tmp_path) -> None:
+    pipeline.train(started, Silent())
+    good = sorted((tmp_path / "data").rglob("*.png"))[:2]
+    broken = tmp_path / "broken.png"
+    broken.write_text("no image")
+    unread: list[Fault] = []
+    given = [good[0], broken, tmp_path / "missing.png", good[1]]
+    found = list(pipeline.predict(started.root, given, Silent(), unread=unread))
+    alone = list(pipeline.predict(started.root, good, Silent(), unread=[]))
+    assert [path for path, _ in found] == good
+    for (_, one), (_, other) in zip(found, alone, strict=True):
+        assert one.probabilities is not None
+        assert np.allclose(one.probabilities, other.probabilities, atol=1e-5)
+    assert [fault.where for fault in unread] == [str(broken), str(tmp_path / "missing.png")]
+
+
+def test_prepare__counts_what_a_smoke_run_keeps(started, tmp_path) -> None:
+    recipe = load_recipe(tmp_path / "recipe.yaml")
+    kept = pipeline.prepare(recipe, RunDir(tmp_path / "smoke"), Silent(), smoke=True)
+    assert Profile.read(tmp_path / "smoke/profile.json").images == kept.counts()

@@ -47,7 +47,7 @@ class Answers:
             return
         self.out.mkdir(parents=True, exist_ok=True)
         file = self.out / ("predictions.json" if self.format == "coco" else "predictions.jsonl")
-        with file.open("w", encoding="utf-8") as written:
+        with file.open("w", encoding="utf-8", errors="backslashreplace") as written:
             written.writelines(f"{line}\n" for line in lines)
         yield str(file)
 

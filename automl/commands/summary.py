@@ -1,11 +1,12 @@
 """A run's files in, facts for `--json` and lines for a person out."""
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl.commands.terminal import duration, table
-from automl.commands.workspace import shown
+from automl.commands.workspace import name, shown
 from automl.files import read_object
 from automl.record.runs import RunSummary, summary
 from automl.run_dir import RunDir
@@ -53,7 +54,8 @@ def _scores(run: RunDir) -> dict[str, Any]:
 
 def finished_lines(facts: dict[str, Any]) -> list[str]:
     """What a person wants to know at the end of a run."""
-    model = f"automl predict {facts['run']} IMAGE"
+    named = name(RunDir(Path(facts["folder"])))
+    model = f"automl predict {shlex.quote(named)} IMAGE"
     return [
         *score_lines(facts["scores"], facts["intervals"], classes=False),
         "",

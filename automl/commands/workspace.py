@@ -59,7 +59,7 @@ def begin(
 
 def resuming(run: RunDir) -> str:
     """The command that goes on with a stopped run."""
-    return shlex.join(["automl", "run", "--resume", _name(run)])
+    return shlex.join(["automl", "run", "--resume", name(run)])
 
 
 def find(reference: str) -> RunDir:
@@ -124,12 +124,12 @@ def _resumed(resume: str, recipe: Path | None, sets: Iterable[str]) -> "tuple[Re
     if recipe is not None or list(sets):
         raise UsageError(
             "a resumed run keeps its recipe",
-            hint=f"`automl run --resume {resume}` alone, or a new run without `--resume`",
+            hint=f"`automl run --resume {shlex.quote(resume)}` alone, or a new run without it",
         )
     folder = find(resume)
     return load(folder.recipe), folder
 
 
-def _name(run: RunDir) -> str:
-    """The id where the run lies among the others, otherwise its folder."""
+def name(run: RunDir) -> str:
+    """What finds the run again: its id where it lies among the others, otherwise its folder."""
     return run.id if run.root.parent == runs_folder() else str(shown(run.root))

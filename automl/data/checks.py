@@ -1,12 +1,11 @@
 """A dataset to findings about the whole; faults of single files are found where they are read."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from automl.data.images import ImageFacts
 from automl.data.reading import fatal, warning
 from automl.dataset import SPLITS, Dataset, Finding, Sample, SplitName
-from automl.errors import DataError, Fault
 
 DARK = 65536 // 8
 """A set of 16-bit images that stays below keeps 5 of 8 bits or fewer: 12-bit cameras do."""
@@ -122,13 +121,3 @@ def _conflicts(group: list[Sample], dataset: Dataset) -> list[Finding]:
     names = " and ".join(sorted(f"`{dataset.classes[i].name}`" for i in labels))
     reason = f"same bytes as `{group[0].path}`, but the labels differ: {names}"
     return [warning("conflicting_labels", group[-1].path, reason, "keep the right one")]
-
-
-def refuse_fatal(findings: Iterable[Finding]) -> None:
-    """Raises DataError with every fatal finding at once."""
-    fatal = [f for f in findings if f.severity == "fatal"]
-    if fatal:
-        raise DataError(
-            f"{len(fatal)} fatal findings in the data",
-            faults=[Fault(f.reason, f.file, f.cure) for f in fatal],
-        )

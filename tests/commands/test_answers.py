@@ -1,6 +1,7 @@
 """Predictions as JSON lines, COCO, masks and drawings; class ids are those of the data set."""
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -176,3 +177,12 @@ def test_choose__every_wrong_path_at_once(tmp_path):
         "no such file or folder",
         "no image in this folder",
     ]
+
+
+def test_files__of_an_image_whose_name_is_not_utf8(tmp_path, images):
+    named = images / os.fsdecode(b"caf\xe9.png")
+    (images / "a.png").rename(named)
+    sink = answers(tmp_path, "detection", named, out=tmp_path / "out", draw=True)
+    (file,) = sink.lines((path, boxes(path)) for path in sink.paths)
+    assert json.loads(Path(file).read_text())["path"] == str(named)
+    assert len(list((tmp_path / "out/drawn").iterdir())) == 1

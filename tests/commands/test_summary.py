@@ -103,3 +103,11 @@ def test_plan_lines__one_line_per_reason(run):
     assert len(lines) == len(plan.reasons) + 1
     for key, reason in plan.reasons.items():
         assert any(line.startswith(key) and reason.because in line for line in lines)
+
+
+def test_finished_lines__the_next_command_finds_a_run_that_lies_elsewhere(run, tmp_path):
+    elsewhere = tmp_path / "my runs" / run.id
+    elsewhere.parent.mkdir()
+    run.root.rename(elsewhere)
+    (line,) = [x for x in finished_lines(run_facts(RunDir(elsewhere))) if x.startswith("next")]
+    assert line == f"next    automl predict 'my runs/{run.id}' IMAGE"

@@ -1,0 +1,40 @@
+"""What a person is told of thousands of findings: little, and nothing is lost."""
+
+import pytest
+
+from automl.data.reading import fatal, warning
+from automl.data.telling import ALIKE_TOLD, WARNINGS_TOLD, faults, refuse_fatal, warnings
+from automl.errors import DataError
+
+
+def test_faults__one_for_all_files_of_the_same_reason():
+    same = [fatal("mask_colours", f"{i}.png", "mask holds colours", "save ids") for i in range(900)]
+    (fault,) = faults(same)
+    assert (fault.message, fault.hint) == ("mask holds colours", "save ids")
+    assert fault.where == "0.png, 1.png, 2.png and 897 more"
+
+
+def test_faults__many_reasons_of_one_code_leave_room_for_others():
+    broken = [fatal("broken", f"{i}.png", f"{i} bytes lack", "fetch it") for i in range(500)]
+    told = faults([*broken, fatal("no_images", ".", "none usable", "mend others")])
+    assert len(told) == ALIKE_TOLD + 2
+    assert told[ALIKE_TOLD].message == f"{500 - ALIKE_TOLD} more like these"
+    assert told[-1].message == "none usable"
+
+
+def test_refuse_fatal__warnings_stop_nothing():
+    refuse_fatal([warning("w", "a", "odd", "look")])
+    with pytest.raises(DataError) as caught:
+        refuse_fatal([fatal("f", "a.png", "broken", "fetch it"), warning("w", "a", "odd", "look")])
+    assert [f.message for f in caught.value.faults] == ["broken"]
+
+
+def test_warnings__a_line_for_each_kind():
+    twice = [warning("same", f"{i}.png", f"same bytes as {i}", "keep one") for i in range(3)]
+    assert warnings([*twice, warning("dark", ".", "too dark", "stretch it")]) == [
+        "  same bytes as 0 (0.png), and 2 more like it; keep one",
+        "  too dark; stretch it",
+    ]
+    many = [warning(f"c{i}", "a", "odd", "look") for i in range(WARNINGS_TOLD + 2)]
+    assert warnings(many)[-1] == "  and 2 more kinds of finding"
+    assert warnings([fatal("f", "a", "broken", "fetch it")]) == []
