@@ -14,6 +14,7 @@ from automl.dataset import Task
 from automl.files import told_as_damage, write_text
 
 Positive = Annotated[int, Field(gt=0)]
+Images = Annotated[int, Field(gt=0, le=65536)]
 Pixels = Annotated[int, Field(gt=0, le=8192)]
 Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -45,9 +46,9 @@ class Train(Strict):
         Field(description="how an image is brought to image_size"),
     ]
     epochs: Annotated[Positive, Field(description="passes over the training split")]
-    batch_size: Annotated[Positive, Field(description="images per optimiser step")]
+    batch_size: Annotated[Images, Field(description="images per optimiser step")]
     micro_batch: Annotated[
-        Positive, Field(description="images per forward pass; gradients add up to batch_size")
+        Images, Field(description="images per forward pass; gradients add up to batch_size")
     ]
     optimiser: Annotated[Literal["adamw", "sgd"], Field(description="update rule")]
     lr: Annotated[float, Field(gt=0, description="peak learning rate of the head")]

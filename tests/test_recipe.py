@@ -251,6 +251,7 @@ def test_load_recipe__a_missing_file_is_said(tmp_path):
         ("train: {image_size: 1000000}\n", "`train.image_size` must be at most 8192"),
         ("train: {threads: 100000}\n", "`train.threads` must be at most 1024"),
         ("train: {workers: 100000}\n", "`train.workers` must be at most 256"),
+        ("train: {batch_size: 99999999999}\n", "`train.batch_size` must be at most 65536"),
         ("train: {crop: 64}\n", "`train.crop` does not fit the task detection"),
         ("train: {batch_size: 8, micro_batch: 3}\n", "`train.batch_size` 8 is no multiple of"),
         ("train: {epochs: 1, warmup_epochs: 2}\n", "`train.warmup_epochs` is more than"),

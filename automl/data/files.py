@@ -97,7 +97,7 @@ def _inside(folder: Path) -> list[Path]:
 def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
     """The folder and all below it; a link back to a folder on the way here is not followed."""
     real = folder.resolve()
-    if real in above:
+    if above and above[-1].is_relative_to(real):
         return
     yield folder
     for child in folders(folder):

@@ -287,7 +287,9 @@ def _on_encoder(head: str, encoder: str) -> Backbone | None:
 def _unknown(name: str, task: Task) -> RecipeError:
     """Names the task that knows the model, or the nearest name."""
     elsewhere = [row.task for row in TABLE if row.name == name]
-    names = [row.name for row in TABLE if row.task == task]
+    names = [row.name for row in TABLE if row.task == task and not row.for_tests]
+    head, _, encoder = name.partition("-")
+    elsewhere += [t for t, heads in CARRIED.items() if encoder and t != task and head in heads]
     if elsewhere:
         return RecipeError(
             f"model `{name}` is for {elsewhere[0]}, the task is {task}",

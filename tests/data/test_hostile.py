@@ -268,3 +268,12 @@ def test_names__spaces_signs_and_scripts(tmp_path, task):
     found = prepared(tmp_path, task)
     assert codes(found) == []
     assert {Path(sample.path).stem for sample in found.dataset.samples} == set(odd)
+
+
+def test_folders__a_link_to_what_lies_above_is_not_followed(tmp_path):
+    """Its images would be those of every class, labelled as one."""
+    write_folders(tmp_path, toys())
+    dataset = prepared(tmp_path, "classification").dataset
+    a_class = (tmp_path / dataset.samples[0].path).parent
+    (a_class / "again").symlink_to(tmp_path)
+    assert prepared(tmp_path, "classification").dataset.counts() == dataset.counts()

@@ -145,3 +145,9 @@ def test_table__holds_every_task_in_every_size():
     there = {(row.task, row.size) for row in TABLE if not row.for_tests}
     tasks = ("classification", "segmentation", "detection")
     assert there == {(t, s) for t in tasks for s in ("small", "medium", "large")}
+
+
+def test_find__a_decoder_in_front_says_its_task_and_no_test_net_is_offered():
+    with pytest.raises(RecipeError, match="`unet-resnet18` is for segmentation") as caught:
+        find("unet-resnet18", "classification")
+    assert "test_" not in caught.value.faults[0].hint
