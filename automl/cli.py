@@ -74,7 +74,7 @@ def run(
 
     sets = [*(set_ or []), *([f"budget={budget}"] if budget else [])]
     loaded, folder = workspace.begin(recipe, sets, params, resume=resume, run_dir=run_dir)
-    with going_on_with(lambda: workspace.resuming(folder)):
+    with workspace.alone(folder), going_on_with(lambda: workspace.resuming(folder)):
         finished = pipeline.run(loaded, folder, talk(), device=device, smoke=smoke)
     if finished.scores is None:
         return
@@ -97,7 +97,8 @@ def prepare(
     from automl.commands.terminal import out, talk
 
     loaded, folder = workspace.begin(recipe, set_ or [], params, run_dir=run_dir, again=True)
-    pipeline.prepare(loaded, folder, talk(), smoke=smoke)
+    with workspace.alone(folder):
+        pipeline.prepare(loaded, folder, talk(), smoke=smoke)
     out(str(workspace.shown(folder.root)))
 
 
@@ -141,7 +142,8 @@ def train(run: RunName = "latest") -> None:
     from automl.commands.terminal import going_on_with, out, talk
 
     folder = workspace.find(run)
-    with going_on_with(lambda: shlex.join(["automl", "train", workspace.name(folder)])):
+    again = shlex.join(["automl", "train", workspace.name(folder)])
+    with workspace.alone(folder), going_on_with(lambda: again):
         trained = pipeline.train(folder, talk())
     out(str(workspace.shown(trained.bundle)))
 
@@ -155,7 +157,8 @@ def evaluate(run: RunName = "latest", json: AsJson = False) -> None:
     from automl.commands.terminal import out, out_json, talk
 
     folder = workspace.find(run)
-    pipeline.evaluate(folder, talk())
+    with workspace.alone(folder):
+        pipeline.evaluate(folder, talk())
     facts = run_facts(folder)
     scores, intervals = facts["scores"], facts["intervals"]
     out_json(scores | {"intervals": intervals}) if json else out(*score_lines(scores, intervals))
@@ -169,7 +172,10 @@ def report(run: RunName = "latest") -> None:
     from automl.commands import workspace
     from automl.commands.terminal import out, talk
 
-    out(str(workspace.shown(pipeline.report(workspace.find(run), talk()))))
+    folder = workspace.find(run)
+    with workspace.alone(folder):
+        page = pipeline.report(folder, talk())
+    out(str(workspace.shown(page)))
 
 
 @app.command()
@@ -181,7 +187,8 @@ def record(run: RunName = "latest") -> None:
     from automl.commands.terminal import out, talk
 
     folder = workspace.find(run)
-    pipeline.record(folder, talk())
+    with workspace.alone(folder):
+        pipeline.record(folder, talk())
     out(*record_lines(run_facts(folder)))
 
 

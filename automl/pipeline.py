@@ -148,7 +148,7 @@ def train(run: RunDir, talk: Talk) -> "Trained":
             threads=plan.train.threads,
             seed=plan.train.seed,
             dataset_digest=dataset.digest,
-            weights=plan.weights.model_dump(),
+            weights=asdict(plan.weights),
         ),
     )
     announce(run, plan)

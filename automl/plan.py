@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from automl.dataset import Task
 from automl.files import told_as_damage, write_text
+from automl.weights import Weights
 
 Positive = Annotated[int, Field(gt=0)]
 Images = Annotated[int, Field(gt=0, le=65536)]
@@ -111,19 +112,6 @@ class Augment(Strict):
 
     policy: Literal["none", "light", "medium", "heavy", "custom"]
     transforms: tuple[dict[str, dict[str, Any]], ...] = ()
-
-
-class Weights(Strict):
-    """Where the pretrained weights come from.
-
-    `source`: `package` (installed Python package), `store` (folder `AUTOML_WEIGHTS`), `hub` (the
-    library downloads them), `none` (from scratch). `name` is a package, file or hub id.
-    """
-
-    source: Literal["package", "store", "hub", "none"]
-    name: str = ""
-    sha256: str = ""
-    covers: Literal["backbone", "all", "nothing"] = "backbone"
 
 
 class Goal(Strict):

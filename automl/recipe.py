@@ -157,9 +157,13 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
 
 def _params(path: Path, faults: list[Fault]) -> Node:
     """The `set:` mapping of a parameter file; its other keys are not the recipe's."""
-    tree, found = parse(read_text(path, str(path)), Origin(str(path), path.parent))
+    text = read_text(path, str(path), what="the file of parameters")
+    tree, found = parse(text, Origin(str(path), path.parent))
     faults += found
     nothing = Node({}, tree.origin)
+    if isinstance(tree.value, dict) and "set" not in tree.value and not found:
+        message, hint = "no `set:` in the parameters", "put the recipe's keys below `set:`"
+        faults.append(Fault(message, str(path), hint))
     wanted = tree.value.get("set", nothing) if isinstance(tree.value, dict) else tree
     if wanted.value is None:
         return nothing

@@ -14,6 +14,11 @@ _BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|m|h)")
 LARGEST_ID = 2**31 - 1
 LARGEST_MASK_ID = 2**16 - 1
 """A mask has 16 bits a pixel at most."""
+STORES = frozenset(
+    ("file", "http", "https", "databricks", "uc", "databricks-uc")
+    + ("sqlite", "postgresql", "mysql", "mssql")
+)
+"""What an MLflow tracking URI may begin with."""
 STRIDE = 32
 """Nets halve an image five times: sides in front of a decoder or pyramid are multiples of it."""
 Clash = tuple[str, str, str]
@@ -37,6 +42,18 @@ def _general(recipe: "Recipe") -> Iterator[Fault]:
     if recipe.budget is not None and (budget is None or not 0 < float(budget[1]) < 1e6):
         message = f"`budget` cannot be `{recipe.budget}`"
         yield _fault(recipe, "budget", message, "a time such as `90s`, `10m` or `2h`")
+    scheme, colon, _ = recipe.track.mlflow.partition("://")
+    if colon and scheme.partition("+")[0] not in STORES and not _brought_along(scheme):
+        message = f"MLflow keeps no runs at `{scheme}://`"
+        hint = "such as `http://host:5000`, `sqlite:///mlflow.db`, or `off`"
+        yield _fault(recipe, "track.mlflow", message, hint)
+
+
+def _brought_along(scheme: str) -> bool:
+    """Whether an installed package teaches MLflow this kind of store."""
+    from importlib.metadata import entry_points
+
+    return any(plugin.name == scheme for plugin in entry_points(group="mlflow.tracking_store"))
 
 
 def _data(recipe: "Recipe") -> Iterator[Fault]:

@@ -68,21 +68,21 @@ class Node:
         return self.value
 
 
-def read_text(path: Path, shown: str) -> str:
+def read_text(path: Path, shown: str, what: str = "the recipe") -> str:
     """The text of a recipe file, or one clear line about why it is none."""
     try:
         with path.open("rb") as file:
             raw = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise RecipeError(
-            f"the recipe cannot be read: {error.strerror}",
+            f"{what} cannot be read: {error.strerror}",
             where=shown,
-            hint="`automl init DATA` writes a recipe for a folder of images",
+            hint="correct its name; `automl init DATA` writes a recipe for a folder of images",
         ) from error
     if len(raw) > MOST_BYTES:
-        raise RecipeError("the recipe is larger than 1 MiB", where=shown, hint="is it a recipe?")
+        raise RecipeError(f"{what} is larger than 1 MiB", where=shown, hint="is it a recipe?")
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in raw[:64]:
-        raise RecipeError("the recipe is not UTF-8 text", where=shown, hint="save it as UTF-8")
+        raise RecipeError(f"{what} is not UTF-8 text", where=shown, hint="save it as UTF-8")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

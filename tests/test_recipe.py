@@ -410,3 +410,19 @@ def test_nearest__finds_one_edit_typos_and_leaves_other_words_alone():
     assert right / tried >= 0.97
     for unrelated in ("banana", "xyzzy", "horizon", "42", "quux", "description"):
         assert nearest(unrelated, keys) is None
+
+
+def test_load_recipe__parameters_that_would_change_nothing(tmp_path):
+    params = tmp_path / "params.yaml"
+    params.write_text("sett: {train: {epochs: 2}}\n")
+    assert the_fault(tmp_path, GOOD, params=params).message == "no `set:` in the parameters"
+    params.unlink()
+    assert "parameters cannot be read" in the_fault(tmp_path, GOOD, params=params).message
+
+
+@pytest.mark.parametrize("uri", ["ftp://host", "htp://host:5000"])
+def test_load_recipe__a_store_that_mlflow_does_not_know(tmp_path, uri):
+    fault = the_fault(tmp_path, f"{GOOD}track: {{mlflow: '{uri}'}}\n")
+    assert "MLflow keeps no runs at" in fault.message
+    for known in ("sqlite:///x.db", "postgresql+psycopg2://u@h/d", "http://h:5000", "runs/here"):
+        load(tmp_path, f"{GOOD}track: {{mlflow: '{known}'}}\n")

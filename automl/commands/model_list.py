@@ -17,7 +17,7 @@ def rows(task: Task | None) -> list[dict[str, Any]]:
     for row in TABLE:
         if (task is None or row.task == task) and not row.for_tests:
             weights = at_hand(row)
-            at = weights.model_dump(mode="json") if weights else None
+            at = asdict(weights) if weights else None
             found.append({**asdict(row), "weights": at})
     return found
 

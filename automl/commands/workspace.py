@@ -1,5 +1,6 @@
 """Recipes and runs by the names that a person types."""
 
+import os
 import shlex
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automl.commands.terminal import leads
-from automl.errors import UsageError
+from automl.errors import LockedError, UsageError
 from automl.record import runs
 from automl.run_dir import RunDir, runs_folder
 
@@ -82,10 +83,42 @@ def summaries() -> list[runs.RunSummary]:
 def planning(run_dir: Path | None, recipe: "Recipe") -> Iterator[RunDir]:
     """The folder to plan in; without a name it is thrown away."""
     if run_dir is not None:
-        yield _folder(run_dir, recipe)
+        folder = _folder(run_dir, recipe)
+        with alone(folder):
+            yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="automl-plan-") as folder:
-        yield RunDir(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="automl-plan-") as thrown_away:
+        yield RunDir(Path(thrown_away))
+
+
+@contextmanager
+def alone(run: RunDir) -> Iterator[None]:
+    """Refuses a run that another process works in; those that only help one may."""
+    if not leads():
+        yield
+        return
+    import fcntl
+
+    new = not run.root.exists()
+    run.root.mkdir(parents=True, exist_ok=True)
+    handle = os.open(run.root, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise LockedError(
+            "another process works in this run",
+            where=str(shown(run.root)),
+            hint="wait until it is done, or end it",
+        ) from None
+    except OSError:
+        pass  # some network file systems have no locks, which stops nobody
+    try:
+        yield
+    finally:
+        os.close(handle)
+        if new and not any(run.root.iterdir()):  # refused before anything was written
+            run.root.rmdir()
 
 
 def shown(path: Path) -> Path:

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from automl.errors import MachineError, RecipeError
 from automl.model import weights as pretrained
-from automl.plan import Weights
 from automl.planning.backbones import Backbone
 from automl.planning.timm_nets import any_size, first_that_builds, timm_net
+from automl.weights import Weights
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 STAGES = 5  # a backbone halves its image about five times

@@ -8,8 +8,8 @@ from typing import Any
 
 from automl.errors import MachineError
 from automl.model.packaged import PACKAGES, rename
-from automl.plan import Weights
 from automl.planning.backbones import Backbone
+from automl.weights import Weights
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 ULTRALYTICS = "https://github.com/ultralytics/assets/releases/download/v8.4.0/"

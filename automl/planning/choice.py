@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from automl.dataset import Profile, Task
-from automl.plan import Weights
 from automl.planning.backbones import Backbone
 from automl.planning.hardware import Hardware
 from automl.recipe import Recipe
+from automl.weights import Weights
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from automl.errors import MachineError, RecipeError
-from automl.plan import Weights
 from automl.planning.backbones import TABLE, Backbone, find
 from automl.planning.choice import Choice, Model, Situation
 from automl.planning.cost import seconds_per_image, steady_gflops
 from automl.planning.sizes import choose_crop, choose_image_size
 from automl.planning.times import LONGEST, fewest_epochs, goal_seconds, in_words
+from automl.weights import Weights
 
 AtHand = Callable[[Backbone], Weights | None]
 

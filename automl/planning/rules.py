@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from automl.dataset import Dataset, Profile
-from automl.plan import Augment, Plan, Reason, Train, Weights
+from automl.plan import Augment, Plan, Reason, Train
 from automl.planning import model_rules, settings, sizes
 from automl.planning.augment_rules import choose_augment
 from automl.planning.backbones import Backbone
@@ -16,6 +16,7 @@ from automl.planning.hardware import Hardware
 from automl.planning.smoke import shrink
 from automl.planning.times import budget_seconds, fewest_epochs, in_words, most_epochs
 from automl.recipe import Recipe
+from automl.weights import Weights
 
 T = TypeVar("T")
 IN_RECIPE = "set in the recipe"

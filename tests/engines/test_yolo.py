@@ -20,10 +20,10 @@ from automl.engines.yolo_net import architecture, build_net
 from automl.engines.yolo_settings import load_ultralytics
 from automl.errors import Interrupted, MachineError, NumbersError, RecipeError, UsageError
 from automl.model import bundle as bundles
-from automl.plan import Weights
 from automl.prediction import Truth
 from automl.run_dir import RunDir
 from automl.scoring.score import score
+from automl.weights import Weights
 from tests.engines.toy import SIDE, draw_set, yolo_plan
 
 
@@ -211,7 +211,7 @@ def test_train__begins_from_pretrained_weights(tmp_path, dataset, monkeypatch):
     assert torch.allclose(ended, began.float(), atol=1e-6)
     assert bundles.read(run.model).extra["donor_classes"] == 80
     assert list(yolo.predict(run.model, images_of(dataset), "cpu"))
-    changed = plan.weights.model_copy(update={"sha256": "0" * 64})
+    changed = replace(plan.weights, sha256="0" * 64)
     with pytest.raises(MachineError, match="not those of the plan"):
         train(plan.model_copy(update={"weights": changed}), dataset, RunDir(tmp_path / "other"))
 

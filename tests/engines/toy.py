@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from automl.dataset import Class, Dataset, Sample, Task
-from automl.plan import Augment, Plan, Train, Weights
+from automl.plan import Augment, Plan, Train
+from automl.weights import Weights
 
 COLOURS = ((220, 60, 60), (60, 200, 80))
 NAMES = ("disc", "square")

@@ -16,8 +16,8 @@ from automl.errors import MachineError
 from automl.model import weights
 from automl.model.build import build, load_backbone, normalisation
 from automl.model.packaged import PACKAGES
-from automl.plan import Weights
 from automl.planning.backbones import Backbone, find
+from automl.weights import Weights
 
 PALACE = 698  # index of ImageNet's class "palace"; the photo shows the Summer Palace in Beijing
 PACKAGED = (

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from automl.dataset import Class, Dataset, Profile, Sample, Task
-from automl.plan import Plan, Weights
+from automl.plan import Plan
 from automl.planning.backbones import Backbone
 from automl.planning.hardware import Hardware
 from automl.planning.rules import make_plan
 from automl.recipe import Data, Recipe
+from automl.weights import Weights
 
 CPU = Hardware("cpu", "Two cores", 8 * 2**30, 2, bf16=False, gflops=250.0)
 GPU = Hardware("cuda:0", "Card", 80 * 2**30, 16, bf16=True, gflops=120_000.0)

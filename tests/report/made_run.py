@@ -11,12 +11,13 @@ import yaml
 from automl.data.truth import truth
 from automl.dataset import Class, Dataset, Finding, Profile, Sample, Task
 from automl.files import write_json
-from automl.plan import Augment, Goal, Plan, Reason, Train, Weights
+from automl.plan import Augment, Goal, Plan, Reason, Train
 from automl.prediction import IGNORE, Prediction, Truth
 from automl.record.journal import Journal
 from automl.record.predictions import written
 from automl.run_dir import RunDir
 from automl.scoring.score import PRIMARY, score
+from automl.weights import Weights
 
 SHAPES = ["disc", "square", "triangle", "Kreuz & <b>Quer</b>", "a ring with an unusually long name"]
 SIZES = {"train": 12, "val": 24}
