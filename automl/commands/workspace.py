@@ -4,7 +4,7 @@ import os
 import shlex
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,8 +117,9 @@ def alone(run: RunDir) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-        if new and not any(run.root.iterdir()):  # refused before anything was written
-            run.root.rmdir()
+        if new:
+            with suppress(OSError):  # empty: refused before anything was written
+                run.root.rmdir()
 
 
 def shown(path: Path) -> Path:

@@ -90,6 +90,7 @@ with alone(RunDir(Path(sys.argv[1]))):
 
 def test_alone__two_processes_never_write_the_same_run(tmp_path):
     run = RunDir(tmp_path / "run")
+    run.root.mkdir()
     command = [sys.executable, "-c", HOLDS, str(run.root)]
     with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) as other:
         assert other.stdout is not None
@@ -109,6 +110,7 @@ def test_alone__two_processes_never_write_the_same_run(tmp_path):
 
 def test_alone__verbs_that_write_a_run_answer_6(tmp_path, recipe):
     run = RunDir(tmp_path / "run")
+    run.root.mkdir()
     for words in (
         ["run", "r.yaml", "--run-dir", "run"],
         ["prepare", "r.yaml", "--run-dir", "run"],
