@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -179,15 +180,13 @@ def _file_names(backbone: Backbone) -> list[str]:
 def _stored(backbone: Backbone) -> Path | None:
     """The file in the store: by its name, or with eight digits of its SHA-256 before the suffix."""
     folder = store()
-    if not folder.is_dir():
-        return None
-    for name in _file_names(backbone):
-        if (folder / name).is_file():
-            return folder / name
+    there = _names(folder)
+    for name in _file_names(backbone) if there else ():
         stem, suffix = name.rsplit(".", 1)
-        hashed = sorted(folder.glob(f"{stem}-{'[0-9a-f]' * 8}.{suffix}"))
-        if hashed:
-            return hashed[0]
+        hashed = re.compile(f"{re.escape(stem)}(-[0-9a-f]{{8}})?\\.{suffix}")
+        found = [other for other in there if hashed.fullmatch(other)]
+        if found:
+            return folder / min(found, key=len)
     return None
 
 
@@ -221,7 +220,18 @@ def _candidates(backbone: Backbone) -> list[Path]:
     if backbone.source == "ultralytics":
         return []
     stem = (backbone.encoder or backbone.architecture).partition(".")[0]
-    return [*_huggingface().glob(f"models--*--{stem}*"), *_torch_hub().glob(f"{stem}*")]
+    huggingface, torch_hub = _huggingface(), _torch_hub()
+    found = [
+        huggingface / name
+        for name in _names(huggingface)
+        if name.startswith("models--") and f"--{stem}" in name
+    ]
+    return found + [torch_hub / name for name in _names(torch_hub) if name.startswith(stem)]
+
+
+def _names(folder: Path) -> list[str]:
+    """What lies in a folder, in order; nothing where there is none. Quicker than patterns."""
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
 def _huggingface() -> Path:
