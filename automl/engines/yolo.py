@@ -20,7 +20,6 @@ from torch import nn
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
 from automl.engines.protocol import OnEpoch, OnStep, Trained
-from automl.engines.signals import watch
 from automl.engines.yolo_layout import write_layout
 from automl.engines.yolo_net import architecture, build_net, detections, load_pretrained
 from automl.engines.yolo_settings import NOT_USED, arguments, frame, load_ultralytics, logged
@@ -32,6 +31,7 @@ from automl.plan import Plan
 from automl.planning.backbones import Backbone, find
 from automl.prediction import Prediction
 from automl.run_dir import RunDir
+from automl.signals import watch
 
 DRAWN_FROM = 1000
 """A sheet is drawn from this many training images: laying out all of a large set takes minutes."""

@@ -18,12 +18,12 @@ from automl.data.stream import images
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
 from automl.engines.protocol import Epoch, OnEpoch, OnStep
-from automl.engines.signals import Stop
 from automl.engines.stops import interrupted, looks, not_finite
 from automl.engines.yolo_data import begin_epoch, description
 from automl.engines.yolo_net import detections
 from automl.model.preprocess import Preprocess
 from automl.plan import Plan
+from automl.signals import Stop
 
 
 @dataclass(frozen=True)

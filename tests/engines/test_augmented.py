@@ -15,13 +15,13 @@ from automl.data.truth import truth
 from automl.dataset import Dataset
 from automl.engines import native, yolo
 from automl.engines.randomness import epoch_order
-from automl.engines.signals import Stop
 from automl.engines.yolo_layout import write_layout
 from automl.engines.yolo_settings import arguments, load_ultralytics
 from automl.errors import RecipeError
 from automl.plan import Augment, Plan
 from automl.recipe import load_recipe
 from automl.run_dir import RunDir
+from automl.signals import Stop
 from automl.talk import Silent
 from automl.tasks.draw import THUMBNAIL, draw
 from tests.engines.toy import draw_set, toy_plan, yolo_plan
