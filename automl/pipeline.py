@@ -128,32 +128,25 @@ def train(run: RunDir, talk: Talk) -> "Trained":
     from automl.engines.choose import engine
     from automl.engines.together import announce
     from automl.epoch_log import score_epoch
-    from automl.record import provenance
+    from automl.origin import originating
 
     plan, dataset = planned(run)
     _forget_other_trainings(run, plan)
     journal = _journal(run)
     journal.write("start", recipe=run.recipe.name, run=run.id, model=plan.model, task=plan.task)
-    write_json(
-        run.provenance,
-        provenance.collect(
-            device=plan.device,
-            threads=plan.train.threads,
-            seed=plan.train.seed,
-            dataset_digest=dataset.digest,
-            weights=plan.weights.model_dump(),
-        ),
-    )
-    announce(run, plan)
 
     def on_epoch(epoch: "Epoch") -> float:
+        origin.look()
         return score_epoch(epoch, plan, dataset, run, talk)
 
     def on_step(epoch: int, step: int, steps: int, loss: float) -> None:
         talk.progress(f"epoch {epoch}", step, steps, f"loss {loss:.3f}")
 
     began = time.monotonic()
-    trained = engine(plan.engine).train(plan, dataset, run, on_epoch, on_step)
+    with originating(run, plan, dataset) as origin:
+        announce(run, plan)
+        trained = engine(plan.engine).train(plan, dataset, run, on_epoch, on_step)
+        origin.ended(trained)
     journal.write(
         "trained",
         best_epoch=trained.best_epoch,

@@ -18,6 +18,7 @@ LEVELS = {
     "report": 2,
     "epoch_log": 3,
     "handover": 3,
+    "origin": 3,
     "pipeline": 3,
     "commands": 4,
     "cli": 5,
