@@ -69,11 +69,13 @@ def run(
     from automl import pipeline
     from automl.commands import workspace
     from automl.commands.summary import finished_lines, run_facts
-    from automl.commands.terminal import going_on_with, out, out_json, talk
+    from automl.commands.terminal import out, out_json, talk
+    from automl.commands.work import working
 
     sets = [*(set_ or []), *([f"budget={budget}"] if budget else [])]
     loaded, folder = workspace.begin(recipe, sets, params, resume=resume, run_dir=run_dir)
-    with going_on_with(lambda: workspace.resuming(folder)):
+    with working(folder, lambda: workspace.resuming(folder, smoke=smoke, device=device)):
+        workspace.keep(loaded, folder)
         finished = pipeline.run(loaded, folder, talk(), device=device, smoke=smoke)
     if finished.scores is None:
         return
@@ -94,9 +96,11 @@ def prepare(
     from automl import pipeline
     from automl.commands import workspace
     from automl.commands.terminal import out, talk
+    from automl.commands.work import working
 
     loaded, folder = workspace.begin(recipe, set_ or [], params, run_dir=run_dir, again=True)
-    pipeline.prepare(loaded, folder, talk(), smoke=smoke)
+    with working(folder):
+        pipeline.prepare(loaded, folder, talk(), smoke=smoke)
     out(str(workspace.shown(folder.root)))
 
 
@@ -137,10 +141,11 @@ def train(run: RunName = "latest") -> None:
     """Trains what the plan says; goes on where it was stopped."""
     from automl import pipeline
     from automl.commands import workspace
-    from automl.commands.terminal import going_on_with, out, talk
+    from automl.commands.terminal import out, talk
+    from automl.commands.work import working
 
     folder = workspace.find(run)
-    with going_on_with(lambda: f"automl train {folder.id}"):
+    with working(folder, lambda: f"automl train {workspace.name(folder)}"):
         trained = pipeline.train(folder, talk())
     out(str(workspace.shown(trained.bundle)))
 
@@ -152,9 +157,11 @@ def evaluate(run: RunName = "latest", json: AsJson = False) -> None:
     from automl.commands import workspace
     from automl.commands.summary import run_facts, score_lines
     from automl.commands.terminal import out, out_json, talk
+    from automl.commands.work import working
 
     folder = workspace.find(run)
-    pipeline.evaluate(folder, talk())
+    with working(folder):
+        pipeline.evaluate(folder, talk())
     facts = run_facts(folder)
     scores, intervals = facts["scores"], facts["intervals"]
     out_json(scores | {"intervals": intervals}) if json else out(*score_lines(scores, intervals))
@@ -167,8 +174,12 @@ def report(run: RunName = "latest") -> None:
     from automl import pipeline
     from automl.commands import workspace
     from automl.commands.terminal import out, talk
+    from automl.commands.work import working
 
-    out(str(workspace.shown(pipeline.report(workspace.find(run), talk()))))
+    folder = workspace.find(run)
+    with working(folder):
+        page = pipeline.report(folder, talk())
+    out(str(workspace.shown(page)))
 
 
 @app.command()
@@ -178,9 +189,11 @@ def record(run: RunName = "latest") -> None:
     from automl.commands import workspace
     from automl.commands.summary import record_lines, run_facts
     from automl.commands.terminal import out, talk
+    from automl.commands.work import working
 
     folder = workspace.find(run)
-    pipeline.record(folder, talk())
+    with working(folder):
+        pipeline.record(folder, talk())
     out(*record_lines(run_facts(folder)))
 
 
@@ -287,5 +300,8 @@ app.add_typer(record_of_runs)
 def main() -> None:
     """The entry point: exit codes and messages for whatever a verb raises."""
     from automl.commands.outcome import exit_code
+    from automl.signals import leave_to_the_system
 
-    raise SystemExit(exit_code(app))
+    code = exit_code(app)
+    leave_to_the_system()
+    raise SystemExit(code)

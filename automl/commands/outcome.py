@@ -1,7 +1,6 @@
 """Whatever a verb raises in, an exit code and at most a few lines on stderr out."""
 
 import errno
-import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -9,8 +8,10 @@ from pathlib import Path
 import typer
 
 from automl.commands.terminal import show_fault, show_faults
+from automl.commands.work import command_line
 from automl.environment import settle
 from automl.errors import AutomlError, Interrupted, MachineError, UsageError
+from automl.signals import Stop, listening
 
 _INTERRUPTED_BY_TYPER = 130
 LONGEST_NAME = 300
@@ -40,11 +41,17 @@ def exit_code(app: typer.Typer) -> int:
     """Runs the command line; only a bug of our own ends in a crash file."""
     arguments = sys.argv[1:] or ["--help"]
     settle(online="--fetch" in arguments)
+    with listening() as stop:
+        try:
+            return _run(app, arguments, stop)
+        except KeyboardInterrupt:  # while a fault was being told
+            return _stopped(stop)
+
+
+def _run(app: typer.Typer, arguments: list[str], stop: Stop) -> int:
     try:
         code = app(args=arguments, prog_name="automl", standalone_mode=False)
-        if code == _INTERRUPTED_BY_TYPER:
-            raise Interrupted("stopped", hint=f"run `{_command()}` again")
-        return int(code or 0)
+        return _stopped(stop) if code == _INTERRUPTED_BY_TYPER else int(code or 0)
     except AutomlError as error:
         show_faults(error)
         return error.exit_code
@@ -55,6 +62,13 @@ def exit_code(app: typer.Typer) -> int:
         return _of_machine(error)
     except Exception as error:  # the last line of defence: a bug of ours becomes a file
         return _crash(error)
+
+
+def _stopped(stop: Stop) -> int:
+    """A verb that has no state to go on from is done anew."""
+    by = f" by {stop.signal}" if stop.asked else ""
+    show_fault(f"stopped{by}", f"run `{command_line()}` again")
+    return Interrupted.exit_code
 
 
 def _of_machine(error: OSError) -> int:
@@ -69,10 +83,6 @@ def _of_machine(error: OSError) -> int:
     return kind.exit_code
 
 
-def _command() -> str:
-    return shlex.join(["automl", *sys.argv[1:]])
-
-
 def _helpful(app: typer.Typer) -> str:
     verbs = getattr(typer.main.get_command(app), "commands", {})
     verb = next((word for word in sys.argv[1:] if word in verbs), "")
@@ -85,7 +95,7 @@ def _crash(error: Exception) -> int:
     from automl.record.provenance import without_secrets
 
     story = "".join(traceback.format_exception(error))
-    head = f"automl {__version__}, Python {sys.version}\n{_command()}\n\n"
+    head = f"automl {__version__}, Python {sys.version}\n{command_line()}\n\n"
     path = _free_name()
     try:
         path.write_text(without_secrets(head + story), encoding="utf-8", errors="backslashreplace")

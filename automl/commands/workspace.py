@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automl.commands.terminal import leads
+from automl.commands.work import command_line, working
 from automl.errors import UsageError
 from automl.record import runs
 from automl.run_dir import RunDir, runs_folder
@@ -35,10 +36,11 @@ def begin(
 ) -> "tuple[Recipe, RunDir]":
     """The recipe and the folder of a new run, or of the one that is gone on with.
 
-    `again` allows a folder that already holds a plan.
+    `again` allows a folder that already holds a plan. The folder of an unfinished run of the same
+    recipe is gone on with: the same command again does what it did not get done.
     """
     if resume is not None:
-        return _resumed(resume, recipe, sets)
+        return _resumed(resume, recipe, sets, params)
     if recipe is None:
         raise UsageError("no recipe", hint="`automl run RECIPE`, or `--resume RUN`")
     loaded = load(recipe, sets, params)
@@ -48,7 +50,7 @@ def begin(
         _outside_of_data(runs_folder(), loaded)
         return loaded, runs.new_run(recipe.name, runs_folder())
     folder = _folder(run_dir, loaded)
-    if folder.plan.is_file() and not again:
+    if folder.plan.is_file() and not again and not _unfinished(folder, loaded):
         raise UsageError(
             "the folder holds a run already",
             where=str(run_dir),
@@ -57,9 +59,22 @@ def begin(
     return loaded, folder
 
 
-def resuming(run: RunDir) -> str:
-    """The command that goes on with a stopped run."""
-    return shlex.join(["automl", "run", "--resume", _name(run)])
+def keep(recipe: "Recipe", run: RunDir) -> None:
+    """From here on the run can be gone on with, whenever it is stopped."""
+    from automl.recipe import write_recipe
+
+    if leads() and not run.recipe.is_file():
+        write_recipe(recipe, run.recipe)
+
+
+def resuming(run: RunDir, *, smoke: bool = False, device: str | None = None) -> str:
+    """The command that goes on with a stopped run; what is planned need not be said again."""
+    if not runs.is_run(run.root):
+        return command_line()
+    said = ["automl", "run", "--resume", name(run)]
+    if not run.plan.is_file():
+        said += [*(["--smoke"] if smoke else []), *(["--device", device] if device else [])]
+    return shlex.join(said)
 
 
 def find(reference: str) -> RunDir:
@@ -82,10 +97,12 @@ def summaries() -> list[runs.RunSummary]:
 def planning(run_dir: Path | None, recipe: "Recipe") -> Iterator[RunDir]:
     """The folder to plan in; without a name it is thrown away."""
     if run_dir is not None:
-        yield _folder(run_dir, recipe)
+        folder = _folder(run_dir, recipe)
+        with working(folder):
+            yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="automl-plan-") as folder:
-        yield RunDir(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="automl-plan-") as scratch:
+        yield RunDir(Path(scratch))
 
 
 def shown(path: Path) -> Path:
@@ -120,16 +137,28 @@ def _outside_of_data(folder: Path, recipe: "Recipe") -> None:
         )
 
 
-def _resumed(resume: str, recipe: Path | None, sets: Iterable[str]) -> "tuple[Recipe, RunDir]":
-    if recipe is not None or list(sets):
+def _resumed(
+    resume: str, recipe: Path | None, sets: Iterable[str], params: Path | None
+) -> "tuple[Recipe, RunDir]":
+    folder = find(resume)
+    kept = load(folder.recipe)
+    said = load(recipe, sets, params) if recipe is not None else None
+    if said != kept and (said is not None or list(sets)):
         raise UsageError(
             "a resumed run keeps its recipe",
+            where=str(shown(folder.recipe)),
             hint=f"`automl run --resume {resume}` alone, or a new run without `--resume`",
         )
-    folder = find(resume)
-    return load(folder.recipe), folder
+    return kept, folder
 
 
-def _name(run: RunDir) -> str:
+def _unfinished(run: RunDir, recipe: "Recipe") -> bool:
+    """Whether the folder holds a run of this very recipe that was stopped."""
+    if not run.recipe.is_file() or runs.summary(run.root).state == "finished":
+        return False
+    return load(run.recipe) == recipe
+
+
+def name(run: RunDir) -> str:
     """The id where the run lies among the others, otherwise its folder."""
     return run.id if run.root.parent == runs_folder() else str(shown(run.root))
