@@ -8,11 +8,11 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl.dataset import Dataset, Profile
-from automl.errors import MachineError
 from automl.files import write_json, write_text
 from automl.handover import planned, prepared
 from automl.plan import Plan
@@ -127,25 +127,31 @@ def train(run: RunDir, talk: Talk) -> "Trained":
     """Plan + dataset -> bundle in `model/`; goes on from the last checkpoint if there is one."""
     from automl.engines.choose import engine
     from automl.engines.together import announce
-    from automl.epoch_log import score_epoch
+    from automl.epoch_log import log_event, score_epoch
     from automl.origin import originating
+    from automl.record.mlflow_live import live
 
     plan, dataset = planned(run)
-    _forget_other_trainings(run, plan)
+    anew = _forget_other_trainings(run, plan)
     journal = _journal(run)
-    journal.write("start", recipe=run.recipe.name, run=run.id, model=plan.model, task=plan.task)
+    about = {"recipe": run.recipe.name, "run": run.id, "model": plan.model, "task": plan.task}
+    journal.write("start", **about, anew=anew)
+    write_text(run.checkpoints / "plan.txt", plan.digest())  # after the journal says so
 
     def on_epoch(epoch: "Epoch") -> float:
         origin.look()
-        return score_epoch(epoch, plan, dataset, run, talk)
+        value = score_epoch(epoch, plan, dataset, run, talk)
+        following.epoch(epoch.number, epoch.total, epoch.seconds)
+        return value
 
     def on_step(epoch: int, step: int, steps: int, loss: float) -> None:
         talk.progress(f"epoch {epoch}", step, steps, f"loss {loss:.3f}")
 
     began = time.monotonic()
-    with originating(run, plan, dataset) as origin:
+    with originating(run, plan, dataset) as origin, live(run) as following:
         announce(run, plan)
-        trained = engine(plan.engine).train(plan, dataset, run, on_epoch, on_step)
+        on_event = partial(log_event, run=run, talk=talk)
+        trained = engine(plan.engine).train(plan, dataset, run, on_epoch, on_step, on_event)
         origin.ended(trained)
     journal.write(
         "trained",
@@ -194,7 +200,7 @@ def report(run: RunDir, talk: Talk) -> Path:
 def record(run: RunDir, talk: Talk) -> Recorded:
     """Run folder -> DVC-tracked data and model, MLflow run and registered model."""
     from automl.recipe import read_recipe
-    from automl.record import dvc_workspace
+    from automl.record import dvc_workspace, mlflow_delivery
 
     recipe = read_recipe(needed(run.recipe, "prepare"))
     dataset = prepared(run)
@@ -202,23 +208,7 @@ def record(run: RunDir, talk: Talk) -> Recorded:
     tracked = dvc_workspace.track(run, dataset, recipe)
     if tracked is not None and tracked.note:
         talk.say(f"dvc: {tracked.note}")
-    recorded = Recorded(_delivered(run, recipe, tracked, talk), tracked)
-    write_json(run.record, {k: asdict(v) if v else None for k, v in vars(recorded).items()})
-    return recorded
-
-
-def _delivered(
-    run: RunDir, recipe: Recipe, tracked: "DvcRecord | None", talk: Talk
-) -> "MlflowRecord | None":
-    """The run in MLflow. A store that cannot be reached costs the record, never the run."""
-    from automl.record import mlflow_store
-
-    try:
-        return mlflow_store.record(run, recipe, tracked)
-    except MachineError as error:
-        for fault in error.faults:
-            talk.say(f"mlflow: {fault.message}; {fault.hint} ({fault.where})")
-        return None
+    return Recorded(mlflow_delivery.record(run, recipe, tracked, talk), tracked)
 
 
 def check_goal(run: RunDir) -> None:
@@ -275,11 +265,15 @@ def _bundle(folder: Path) -> Any:
     return bundle.read(folder)
 
 
-def _forget_other_trainings(run: RunDir, plan: Plan) -> None:
-    """Removes checkpoints that are not of this plan, or whose journal `dvc repro` has removed."""
+def _forget_other_trainings(run: RunDir, plan: Plan) -> bool:
+    """Removes checkpoints that are not of this plan, or whose journal `dvc repro` has removed.
+
+    True where nothing is left to go on with.
+    """
     mark = run.checkpoints / "plan.txt"
     same = mark.is_file() and mark.read_text(encoding="utf-8") == plan.digest()
-    if not (same and run.journal.is_file()):
-        for folder in (run.checkpoints, run.engine):
-            shutil.rmtree(folder, ignore_errors=True)
-    write_text(mark, plan.digest())
+    if same and run.journal.is_file():
+        return False
+    for folder in (run.checkpoints, run.engine):
+        shutil.rmtree(folder, ignore_errors=True)
+    return True

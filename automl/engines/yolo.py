@@ -19,7 +19,8 @@ from torch import nn
 
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
-from automl.engines.protocol import OnEpoch, OnStep, Trained
+from automl.engines.protocol import OnEpoch, OnEvent, OnStep, Trained, unheard
+from automl.engines.stops import tell_resumed
 from automl.engines.yolo_layout import write_layout
 from automl.engines.yolo_net import architecture, build_net, detections, load_pretrained
 from automl.engines.yolo_settings import NOT_USED, arguments, frame, load_ultralytics, logged
@@ -37,7 +38,14 @@ DRAWN_FROM = 1000
 """A sheet is drawn from this many training images: laying out all of a large set takes minutes."""
 
 
-def train(plan: Plan, dataset: Dataset, run: RunDir, on_epoch: OnEpoch, on_step: OnStep) -> Trained:
+def train(
+    plan: Plan,
+    dataset: Dataset,
+    run: RunDir,
+    on_epoch: OnEpoch,
+    on_step: OnStep,
+    on_event: OnEvent = unheard,
+) -> Trained:
     """Trains what the plan says and leaves a bundle at `run.model`; resumes where it stopped."""
     version = load_ultralytics(run.engine / "config")
     run.engine.mkdir(parents=True, exist_ok=True)
@@ -48,6 +56,8 @@ def train(plan: Plan, dataset: Dataset, run: RunDir, on_epoch: OnEpoch, on_step:
     donor = _donor(plan, backbone)
     make_net = partial(build_net, layers, dataset.names, donor)
     saved = checkpoints.newest(run.checkpoints)
+    if saved is not None:
+        tell_resumed(saved, on_event)
     if saved is None or not _finished(saved):
         _train(plan, dataset, run, (given, preprocess, make_net), (on_epoch, on_step))
         saved = checkpoints.newest(run.checkpoints)
