@@ -20,7 +20,7 @@ from torch import nn
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
 from automl.engines.protocol import OnEpoch, OnEvent, OnStep, Trained, unheard
-from automl.engines.stops import tell_resumed
+from automl.engines.stops import interrupted, tell_resumed
 from automl.engines.yolo_layout import write_layout
 from automl.engines.yolo_net import architecture, build_net, detections, load_pretrained
 from automl.engines.yolo_settings import NOT_USED, arguments, frame, load_ultralytics, logged
@@ -32,7 +32,7 @@ from automl.plan import Plan
 from automl.planning.backbones import Backbone, find
 from automl.prediction import Prediction
 from automl.run_dir import RunDir
-from automl.signals import watch
+from automl.signals import Stopped, listening
 
 DRAWN_FROM = 1000
 """A sheet is drawn from this many training images: laying out all of a large set takes minutes."""
@@ -128,13 +128,15 @@ def _train(
     from automl.engines.yolo_trainer import Job, Trainer
 
     images = write_layout(run.engine / "data", Path(dataset.root), dataset.split("train"))
-    with watch() as stop, logged(run.engine / "ultralytics.log"):
-        job = Job(plan, dataset, images, run.checkpoints, *made, *watched, stop)
+    with listening() as stop, logged(run.engine / "ultralytics.log"):
+        job = Job(plan, dataset, images, run.checkpoints, *made, *watched)
         with _refused_settings():
             trainer = Trainer(job)
         try:
             trainer.train()
             shutil.rmtree(images.parent)
+        except Stopped as error:
+            raise interrupted(stop, trainer.done) from error
         except torch.OutOfMemoryError as error:
             raise NumbersError(
                 f"out of memory on `{plan.device}` with {plan.train.micro_batch} images at once",

@@ -21,7 +21,6 @@ from automl.errors import RecipeError
 from automl.plan import Augment, Plan
 from automl.recipe import load_recipe
 from automl.run_dir import RunDir
-from automl.signals import Stop
 from automl.talk import Silent
 from automl.tasks.draw import THUMBNAIL, draw
 from tests.engines.toy import draw_set, toy_plan, yolo_plan
@@ -113,7 +112,7 @@ def first_batch_of_training(plan: Plan, dataset: Dataset, folder: Path) -> list[
     samples = dataset.split("train")
     images = write_layout(folder / "data", Path(dataset.root), samples)
     given = arguments(plan, samples, folder, backbone=0)
-    job = Job(plan, dataset, images, folder, given, None, make_net, None, None, Stop())
+    job = Job(plan, dataset, images, folder, given, None, make_net, None, None)
     with pytest.raises(Seen) as caught:
         Watched(job).train()
     return list(caught.value.args[0].permute(0, 2, 3, 1).numpy())
