@@ -44,6 +44,16 @@ def whole(url: str) -> str:
     return bare(full)
 
 
+def notice(url: str) -> str:
+    """What a person is told whose recipe has a password in it; empty where it has none."""
+    if bare(url) == url:
+        return ""
+    cure = "MLFLOW_TRACKING_URI"
+    if url.startswith("http"):
+        cure = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    return f"the password in `track.mlflow` is not written down; for later stages set {cure}"
+
+
 def secrets_in(url: str) -> list[str]:
     """The password and the signed values of a URL, as they may turn up in a message."""
     parts = _split(url)

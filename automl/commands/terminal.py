@@ -32,9 +32,11 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """One line, after the progress line is wiped."""
+        from automl.record.secrets import without_secrets
+
         check()
         self._wipe()
-        print(text, file=self._stream, flush=True)
+        print(without_secrets(text), file=self._stream, flush=True)
 
     def progress(self, label: str, done: int, total: int, note: str = "") -> None:
         """Shows how far `label` is and how long the rest will take; stops if somebody asked to."""
@@ -101,8 +103,10 @@ def out_json(value: Any) -> None:
 
 def show_faults(error: AutomlError) -> None:
     """All faults of an error, each with its place and cure."""
+    from automl.record.secrets import without_secrets
+
     for fault in error.faults:
-        print("\n".join(fault.lines()), file=sys.stderr)
+        print(without_secrets("\n".join(fault.lines())), file=sys.stderr)
 
 
 def show_fault(message: str, hint: str = "") -> None:

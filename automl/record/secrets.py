@@ -3,6 +3,10 @@
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from automl.credentials import known
 
 _CREDENTIALS = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s'\"@]*@")
 _WITH_PASSWORD = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s'\"@:]*:[^/\s'\"@{}$<]+@")
@@ -20,13 +24,25 @@ _KNOWN = re.compile(
 )
 """The shapes of keys that say of themselves what they are."""
 _NAMED_SECRET = re.compile(r"(?i)(password|passwd|secret|token|api_?key|access_?key|credential)")
+_PLAIN_SECRET = re.compile(r"(?i)(password|passwd|secret|token|key)$")
+_RANDOM = re.compile(r"[^a-z]")
+"""A value of small letters alone is a secret only where the whole name says so."""
 _SHORTEST = 8
 """Characters of a variable's value that are looked for; shorter ones are found in any text."""
+_HIDDEN = "***"
 
 
 def without_secrets(text: str) -> str:
-    """The text without user names and passwords in URLs and without signed queries."""
-    return _SECRET_QUERY.sub(r"\1***", _CREDENTIALS.sub(r"\g<scheme>", text))
+    """The text without what opens anything.
+
+    Left out are users and passwords of URLs, signed queries, keys of known shapes, random values
+    that are assigned to a secret's name, and every value that the environment or DVC's
+    configuration names a secret.
+    """
+    for value in sorted(_values_here(), key=len, reverse=True):
+        text = text.replace(value, _HIDDEN)
+    text = _SECRET_QUERY.sub(r"\1***", _CREDENTIALS.sub(r"\g<scheme>", text))
+    return _ASSIGNED.sub(_masked, _KNOWN.sub(_HIDDEN, text))
 
 
 def line_with_secret(text: str, environment: Mapping[str, str] | None = None) -> int:
@@ -40,6 +56,26 @@ def line_with_secret(text: str, environment: Mapping[str, str] | None = None) ->
         if _holds_one(line) or any(value in line for value in values):
             return number
     return 0
+
+
+def _values_here() -> set[str]:
+    """The secrets that this process knows by heart."""
+    own = _secret_values(os.environ), known(), _of_dvc(Path.cwd())
+    return {value for values in own for value in values if len(value) >= _SHORTEST}
+
+
+@lru_cache
+def _of_dvc(folder: Path) -> tuple[str, ...]:
+    from automl.record.dvc_config import secret_values
+    from automl.record.dvc_files import workspace
+
+    root = workspace(folder)
+    return tuple(secret_values(root)) if root else ()
+
+
+def _masked(found: re.Match[str]) -> str:
+    value = found["value"]
+    return found[0].replace(value, _HIDDEN) if _random_enough(value) else found[0]
 
 
 def _holds_one(line: str) -> bool:
@@ -57,5 +93,8 @@ def _secret_values(environment: Mapping[str, str]) -> list[str]:
     return [
         value
         for name, value in environment.items()
-        if _NAMED_SECRET.search(name) and len(value) >= _SHORTEST and not value.startswith("/")
+        if _NAMED_SECRET.search(name)
+        and len(value) >= _SHORTEST
+        and not value.startswith("/")
+        and (_RANDOM.search(value) or _PLAIN_SECRET.search(name))
     ]
