@@ -99,6 +99,11 @@ class RunDir:
         return self.root / "record.json"
 
     @property
+    def promotions(self) -> Path:
+        """Every alias that the model was given: who, when, why."""
+        return self.root / "promotions.jsonl"
+
+    @property
     def patch(self) -> Path:
         """What the workspace's code differed by from its commit."""
         return self.root / "code.patch"
@@ -125,7 +130,8 @@ class RunDir:
         files = (self.recipe, self.dataset, self.findings, self.profile, self.plan)
         more = (self.provenance, self.journal, self.metrics, self.evaluation, self.report)
         beside = (self.record, self.patch, self.own_patch, self.replay, self.reproduction)
-        own = {path.name for path in (*files, *more, *beside, self.predictions, self.plots)}
+        kept = (*beside, self.promotions, self.predictions, self.plots)
+        own = {path.name for path in (*files, *more, *kept)}
         if (self.model / "model.json").is_file():
             own.add(self.model.name)
         names = sorted(path.name for path in self.root.iterdir())
