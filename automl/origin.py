@@ -20,6 +20,7 @@ from automl.plan import Plan
 from automl.record import journal, provenance
 from automl.record.compare import differing
 from automl.record.git_state import patch_of
+from automl.restart import keep_origin
 from automl.run_dir import RunDir, runs_folder
 
 STEADY = ("program", "git", "python", "packages", "packages_digest", "machine", "device")
@@ -58,6 +59,7 @@ class Origin:
     def write(self) -> None:
         """To the run folder."""
         write_json(self.run.provenance, self.known)
+        keep_origin(self.run)
 
 
 @contextmanager

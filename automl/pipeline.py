@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from automl import restart
+from automl.credentials import notice
 from automl.dataset import Dataset, Profile
 from automl.files import write_json, write_text
 from automl.handover import planned, prepared
@@ -80,9 +82,13 @@ def prepare(recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool = False) -> 
     from automl.data.prepare import prepare as read_data
     from automl.data.split import shrink
     from automl.recipe import write_recipe
+    from automl.record import dvc_cache
 
     run.root.mkdir(parents=True, exist_ok=True)
     write_recipe(recipe, run.recipe)
+    if notice(recipe.track.mlflow):
+        talk.say(notice(recipe.track.mlflow))
+    dvc_cache.check(Path(recipe.data.path), talk)
     read = read_data(recipe, talk)
     write_json(run.findings, [asdict(f) for f in read.findings])
     refuse_fatal(read.findings)
@@ -130,12 +136,14 @@ def train(run: RunDir, talk: Talk) -> "Trained":
     from automl.epoch_log import log_event, score_epoch
     from automl.origin import originating
     from automl.record.mlflow_live import live
+    from automl.record.taint import look_again
 
     plan, dataset = planned(run)
     anew = _forget_other_trainings(run, plan)
     journal = _journal(run)
     about = {"recipe": run.recipe.name, "run": run.id, "model": plan.model, "task": plan.task}
     journal.write("start", **about, anew=anew)
+    restart.keep(run)
     write_text(run.checkpoints / "plan.txt", plan.digest())  # after the journal says so
 
     def on_epoch(epoch: "Epoch") -> float:
@@ -152,7 +160,7 @@ def train(run: RunDir, talk: Talk) -> "Trained":
         announce(run, plan)
         on_event = partial(log_event, run=run, talk=talk)
         trained = engine(plan.engine).train(plan, dataset, run, on_epoch, on_step, on_event)
-        origin.ended(trained)
+        origin.ended(trained, look_again(run, dataset, talk, "train").dataset)
     journal.write(
         "trained",
         best_epoch=trained.best_epoch,
@@ -162,6 +170,7 @@ def train(run: RunDir, talk: Talk) -> "Trained":
         weights_digest=_bundle(trained.bundle).weights_sha256,
         **trained.facts,
     )
+    restart.let_go(run)
     return trained
 
 
@@ -169,11 +178,14 @@ def evaluate(run: RunDir, talk: Talk) -> "Scores":
     """Bundle + dataset -> `predictions/`, `metrics.json`, `evaluation.json`, `plots/`."""
     from automl.data.stream import images, judged
     from automl.engines.choose import engine
+    from automl.record.dvc_cache import check_bundle
     from automl.record.predictions import written
+    from automl.record.taint import look_again
     from automl.report.tables import write_plots
     from automl.scoring.score import score
 
     plan, dataset = planned(run)
+    check_bundle(run.model, talk)
     bundle = _bundle(run.model)
     split = plan.judge_on
     found = engine(bundle.engine).predict(run.model, images(dataset, split), plan.device)
@@ -183,6 +195,7 @@ def evaluate(run: RunDir, talk: Talk) -> "Scores":
     scores = score(plan.task, split, dataset.names, pairs)
     scores.write(run.metrics, run.evaluation)
     write_plots(run)
+    look_again(run, dataset, talk, "evaluate", split)
     talk.say(f"scores: {scores.primary} {scores.value:.4f} on {total} {split} images")
     return scores
 
@@ -272,6 +285,8 @@ def _forget_other_trainings(run: RunDir, plan: Plan) -> bool:
     """
     mark = run.checkpoints / "plan.txt"
     same = mark.is_file() and mark.read_text(encoding="utf-8") == plan.digest()
+    if same:
+        restart.bring_back(run)
     if same and run.journal.is_file():
         return False
     for folder in (run.checkpoints, run.engine):

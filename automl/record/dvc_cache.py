@@ -10,7 +10,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from automl.errors import DataError, Fault
@@ -147,8 +147,8 @@ class _Check:
         state = "is missing" if real is None else f"holds other bytes: MD5 {real}"
         message = f"the list of files in `{self.out.path}` {state}, expected {self.out.md5}"
         right = _tree_md5(here) == self.out.md5
-        fault = Fault(message, self._shown(place), self._cure([place], right=right))
-        return Checked(spare=[fault]) if right else Checked([fault])
+        fault = Fault(message, self._shown(place), self._cure([place], self.root / self.out.path))
+        return Checked(spare=[self._from_here(fault)]) if right else Checked([fault])
 
     def _uncommitted(self, here: dict[str, str]) -> Checked:
         """Nothing of it is in the cache: data that came by another way than DVC."""
@@ -179,6 +179,8 @@ class _Check:
             elif here.get(name) != md5:
                 found.edits.append(self._named(name))
         found.edits += [self._named(name) for name in sorted({*here} - {*listed})]
+        if len(found.spare) == 1 and not found.faults and not found.edits:
+            found.spare = [self._from_here(found.spare[0])]
         return found
 
     def _damaged(self, name: str, md5: str, real: str | None, here: str | None) -> Fault:
@@ -186,16 +188,20 @@ class _Check:
         state = "is missing from DVC's cache" if real is None else f"has MD5 {real} in DVC's cache"
         where = f"{self._named(name)} ({self._shown(place)})"
         bad = [place] if here == md5 else [place, file]
-        return Fault(
-            f"a tracked file {state}, expected {md5}", where, self._cure(bad, right=here == md5)
-        )
+        return Fault(f"a tracked file {state}, expected {md5}", where, self._cure(bad, file))
+
+    def _from_here(self, fault: Fault) -> Fault:
+        """The same cured without a remote: the workspace has all bytes right, so DVC takes them."""
+        removed = fault.hint.removeprefix("`").partition(" && ")[0]
+        command = f"`{removed} && dvc commit --force {shlex.quote(self._owner)}`"
+        return replace(fault, hint=f"{command} takes the file in the workspace, which is right")
 
     def _lost(self, name: str, md5: str) -> Fault:
-        target, owner = shlex.quote(self._target), shlex.quote(self._owner)
+        named, owner = self._named(name), shlex.quote(self._owner)
         return Fault(
             f"a tracked file is gone, expected MD5 {md5}",
-            self._named(name),
-            f"`dvc checkout {target}` brings it back; if it is to be gone, "
+            named,
+            f"`dvc checkout {shlex.quote(named)}` brings it back; if it is to be gone, "
             f"`dvc commit --force {owner}` says so",
         )
 
@@ -206,16 +212,10 @@ class _Check:
             f"`dvc pull {shlex.quote(self._target)}` fetches it",
         )
 
-    def _cure(self, bad: list[Path], *, right: bool) -> str:
-        """DVC keeps a file that it has once seen, so what is bad has to go first."""
-        removed = "rm -f " + " ".join(shlex.quote(self._shown(path)) for path in bad)
-        if right:
-            return (
-                f"the file in the workspace is right: `{removed} && dvc commit --force "
-                f"{shlex.quote(self._owner)}` takes it, once no other file is named here"
-            )
-        pull = f"dvc pull --force {shlex.quote(self._target)}"
-        return f"`{removed} && {pull}` fetches it anew"
+    def _cure(self, bad: list[Path], target: Path) -> str:
+        """DVC trusts a file that it has once seen, so what is bad has to go first."""
+        removed = " ".join(shlex.quote(self._shown(path)) for path in bad)
+        return f"`rm -f {removed} && dvc pull {shlex.quote(self._shown(target))}` fetches it anew"
 
     @property
     def _target(self) -> str:

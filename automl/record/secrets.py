@@ -23,7 +23,7 @@ _KNOWN = re.compile(
     r"|\bAIza[\w-]{35}|\bsk-[A-Za-z0-9-]{20,}|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"
 )
 """The shapes of keys that say of themselves what they are."""
-_NAMED_SECRET = re.compile(r"(?i)(password|passwd|secret|token|api_?key|access_?key|credential)")
+_NAMED_SECRET = re.compile(r"(?i)passw(or)?d|secret|token|api_?key|access_?key|credential|_key$")
 _PLAIN_SECRET = re.compile(r"(?i)(password|passwd|secret|token|key)$")
 _RANDOM = re.compile(r"[^a-z]")
 """A value of small letters alone is a secret only where the whole name says so."""

@@ -2,25 +2,30 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from automl.data.recheck import SHOWN, Again, recheck
 from automl.dataset import Dataset, SplitName
+from automl.record import journal
 from automl.record.journal import Journal
 from automl.run_dir import RunDir
 from automl.talk import Talk
+
+if TYPE_CHECKING:
+    from automl.data.recheck import Again
 
 Event = dict[str, Any]
 
 
 def look_again(
     run: RunDir, dataset: Dataset, talk: Talk, stage: str, split: SplitName | None = None
-) -> Again:
+) -> "Again":
     """Reads the data once more; what changed makes the run tainted.
 
     Inside of a DVC stage other than training nothing is written, for the journal is another
     stage's output; `dvc repro` finds the edit by itself.
     """
+    from automl.data.recheck import SHOWN, recheck
+
     again = recheck(dataset, talk, split)
     if not again.changed:
         return again
@@ -31,10 +36,15 @@ def look_again(
     return again
 
 
-def tainted(events: Sequence[Event]) -> Event | None:
-    """The event of a training that says so, with the longest list; None where there is none."""
+def said(run: RunDir) -> str:
+    """What is to be said of a run's last training; empty where its data stayed as it was."""
+    return tainted(journal.last_training(journal.read(run.journal)))
+
+
+def tainted(events: Sequence[Event]) -> str:
+    """The same from the events of a training."""
     found = [event for event in events if event["event"] == "tainted"]
-    return max(found, key=lambda event: int(event["changed"]), default=None)
+    return line(max(found, key=lambda event: int(event["changed"]))) if found else ""
 
 
 def line(event: Event) -> str:

@@ -208,8 +208,8 @@ def test_check__finds_and_names(tracked, name, kind):
 def test_check__finds_names_and_its_cure_cures(tracked, name, kind):
     before = sorted((str(p), md5(p)) for p in Path().rglob("*/*.*") if p.is_file())
     try_one(name, kind)
-    said = told(name)
-    cure(said)
+    for each in ("list", "single", "model list"):  # a swap has two sides
+        cure(told(each))
     assert told(name) == ""
     after = sorted((str(p), md5(p)) for p in Path().rglob("*/*.*") if p.is_file())
     assert [x for x in after if ".dvc/" not in x[0]] == [x for x in before if ".dvc/" not in x[0]]
@@ -228,10 +228,14 @@ def test_check__tells_all_at_once(tracked):
 
 @pytest.mark.slow
 def test_check__the_cures_of_several_faults_cure_together(tracked):
-    for name, kind in (("first", "flipped"), ("middle", "cut"), ("last", "unlinked")):
+    for name, kind in (("first", "flipped"), ("middle", "deleted"), ("last", "unlinked")):
         plant(name, kind)
+    edited = Path("data/pets/cat/1.png")
+    edited.unlink()
+    edited.write_bytes(b"my own")
     cure(told("list"))
-    assert told("list") == ""
+    assert told("list").startswith("dvc: 1 files are not as")
+    assert edited.read_bytes() == b"my own"
 
 
 def test_check__a_hundred_faults_are_fifty_lines_and_a_count(tracked):
