@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,20 +77,21 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_synced(path: Path, data: bytes) -> str:
-    """Writes a new file that survives a power cut once this returns; its SHA-256."""
-    digest = hashlib.sha256()
-    left = memoryview(data)
+def write_synced(path: Path, parts: Iterable[bytes | memoryview]) -> tuple[int, str]:
+    """Writes a new file that survives a power cut once this returns; its bytes and SHA-256."""
+    digest, size = hashlib.sha256(), 0
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
-        while left:
-            written = os.write(descriptor, left[:_CHUNK])
-            digest.update(left[:written])
-            left = left[written:]
+        for part in parts:
+            left = memoryview(part)
+            while left:
+                written = os.write(descriptor, left[:_CHUNK])
+                digest.update(left[:written])
+                size, left = size + written, left[written:]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    return digest.hexdigest()
+    return size, digest.hexdigest()
 
 
 def cannot_write(what: str, path: Path, error: OSError, needed: int) -> MachineError:

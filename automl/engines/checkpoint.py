@@ -16,13 +16,13 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from safetensors.torch import save as serialised
 
 from automl import __version__
+from automl.engines.tensor_file import Tensors as Tensors
+from automl.engines.tensor_file import in_bytes
 from automl.errors import MachineError, NumbersError, UsageError
 from automl.files import cannot_write, sync, write_synced
 
-Tensors = dict[str, torch.Tensor]
 FORMAT = 2
 KEPT = 2
 MANIFEST = "manifest.json"
@@ -137,9 +137,8 @@ def _fill(fresh: Path, checkpoint: Checkpoint, tensors: dict[str, Tensors]) -> N
     """Every file and, last, the manifest; each is on the disk when this returns."""
     files = {}
     for part, named in tensors.items():
-        data = serialised(named)
-        digest = write_synced(fresh / f"{part}.safetensors", data)
-        files[f"{part}.safetensors"] = {"bytes": len(data), "sha256": digest}
+        size, digest = write_synced(fresh / f"{part}.safetensors", in_bytes(named))
+        files[f"{part}.safetensors"] = {"bytes": size, "sha256": digest}
     manifest = {
         "format": FORMAT,
         "automl": __version__,
@@ -149,7 +148,7 @@ def _fill(fresh: Path, checkpoint: Checkpoint, tensors: dict[str, Tensors]) -> N
         "facts": checkpoint.facts,
     }
     text = json.dumps({**manifest, "digest": _digest(manifest)}, indent=1)
-    write_synced(fresh / MANIFEST, text.encode())
+    write_synced(fresh / MANIFEST, [text.encode()])
     sync(fresh)
 
 
