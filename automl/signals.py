@@ -155,6 +155,14 @@ def watch() -> Iterator[Stop]:
         yield stop
 
 
+def serve_parent() -> None:
+    """For a worker process, after its library has set handlers of its own: the parent decides.
+
+    A signal to the whole group would otherwise end the workers before the parent can save.
+    """
+    signal.signal(signal.SIGTERM, _soon)
+
+
 def check() -> None:
     """Stops here if somebody asked to, and nothing is being finished first."""
     ears = _ears

@@ -135,9 +135,11 @@ def _train(
         try:
             trainer.train()
             shutil.rmtree(images.parent)
-        except Stopped as error:
-            raise interrupted(stop, trainer.done) from error
-        except torch.OutOfMemoryError as error:
+        except (Stopped, RuntimeError) as error:
+            if stop.asked:  # or the same signal has ended a worker of its loader
+                raise interrupted(stop, trainer.done) from error
+            if not isinstance(error, torch.OutOfMemoryError):
+                raise
             raise NumbersError(
                 f"out of memory on `{plan.device}` with {plan.train.micro_batch} images at once",
                 hint="halve them, for example "
