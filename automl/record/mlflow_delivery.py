@@ -164,6 +164,7 @@ def start(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
+        start_new_session=work == "follow",  # Ctrl-C is for the parent, whose word it then needs
         env={**os.environ, "PYTHONPATH": path},
     )
     asked = {"run": str(run.root.absolute()), "uri": store.uri, "experiment": store.experiment}

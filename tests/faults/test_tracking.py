@@ -4,12 +4,17 @@ The stub cases count what a run's end spends on the server; those with a real se
 """
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 
+from automl.lock import locked
 from automl.recipe import Recipe
 from automl.record import mlflow_delivery
 from automl.record.mlflow_live import Live
@@ -144,6 +149,42 @@ def test_sync__asks_a_silent_store_once_and_says_so_for_every_run(run, workspace
     assert done[0].error is done[1].error
 
 
+def automl(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "automl", *words], capture_output=True, text=True)
+
+
+def test_sync__says_what_is_owed_and_exits_3(run):
+    url = f"http://127.0.0.1:{free_port()}"
+    run.recipe.write_text(run.recipe.read_text() + f"track: {{mlflow: '{url}'}}\n")
+    done = automl("sync", "--json")
+    assert done.returncode == 3, done.stderr
+    told = json.loads(done.stdout)
+    assert [(one["run"], one["state"]) for one in told] == [(run.id, "failed")]
+    assert done.stderr.count("error:") == 1
+    assert "`automl sync` again" in done.stderr
+
+
+def test_sync__nothing_owed_is_said(workspace):
+    done = automl("sync")
+    assert (done.returncode, done.stdout) == (0, "all runs are there\n"), done.stderr
+
+
+def test_sync__leaves_a_run_at_work_alone(run):
+    with locked(run.root, "automl run"):
+        assert [one.state for one in sync([run])] == ["at work"]
+        assert automl("sync", run.id).returncode == 6
+
+
+def test_promote__exits_5_where_the_goal_is_not_met(run):
+    goal = {"metric": "accuracy", "at_least": 0.9}
+    plan = conftest.make_plan(goal=goal).model_dump(mode="json")
+    run.plan.write_text(yaml.safe_dump(plan))
+    done = automl("promote", run.id, "--as", "champion")
+    assert done.returncode == 5, done.stderr
+    assert "--force" in done.stderr
+    assert automl("promote", run.id, "--as", "champion", "--force").returncode == 2  # not recorded
+
+
 def test_sync__a_run_goes_where_it_was_meant_to_go(run, monkeypatch):
     """`auto` took the server from the environment; the shell that syncs may not have it."""
     url = f"http://127.0.0.1:{free_port()}"
@@ -166,6 +207,7 @@ def test_live__a_hung_server_holds_neither_a_step_nor_the_end(run, stub):
     assert child is not None
     assert child.poll() is None
     assert max(costs[1:]) < 0.005
+    assert os.getsid(child.pid) != os.getsid(0), "Ctrl-C would end it before it was told"
     deadline = time.monotonic() + 120
     while not stub.asked and time.monotonic() < deadline:
         time.sleep(0.1)

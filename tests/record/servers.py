@@ -9,8 +9,9 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -117,5 +118,53 @@ class Stub:
 
     def close(self) -> None:
         self.over.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Passing(BaseHTTPRequestHandler):
+    def _pass(self) -> None:
+        relay = self.server.relay
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        with relay.turn:
+            relay.count += 1
+            number = relay.count
+        if relay.before is not None:
+            relay.before(number, self.path)
+        to = HTTPConnection("127.0.0.1", relay.port, timeout=120)
+        with suppress(OSError, HTTPException):
+            to.request(self.command, self.path, body, dict(self.headers))
+            answer = to.getresponse()
+            told = answer.read()
+            if relay.after is not None:
+                relay.after(number, self.path)
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(told)))
+            self.end_headers()
+            self.wfile.write(told)
+        to.close()
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+class Relay:
+    """Passes every request on to a server, counted; `before` and `after` are told of it."""
+
+    def __init__(self, port: int) -> None:
+        self.port, self.count, self.turn = port, 0, threading.Lock()
+        self.before: Callable[[int, str], None] | None = None
+        self.after: Callable[[int, str], None] | None = None
+        self._server = _Quiet(("127.0.0.1", 0), _Passing)
+        self._server.relay = self
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()

@@ -20,6 +20,7 @@ from automl.record.dvc_workspace import DvcRecord
 from automl.record.journal import Journal, milliseconds
 from automl.talk import Silent
 from tests.record.conftest import make_plan, write_bundle
+from tests.record.loading import predict_elsewhere
 
 PICKLES = re.compile(r"\.(pkl|pickle|pt|pth|joblib)$")
 
@@ -179,16 +180,6 @@ def test_quiet__telemetry_is_off():
     assert told.stdout.split() == ["True"]
 
 
-PREDICT = """
-import json, sys
-import mlflow, pandas
-model = mlflow.pyfunc.load_model(sys.argv[1])
-answers = model.predict(pandas.DataFrame({"image": sys.argv[2:]}))
-import automl
-print("@" + json.dumps({"answers": answers, "code": automl.__file__}))
-"""
-
-
 def test_record__by_a_server_and_its_model_predicts_in_another_process(
     server, run, recipe, tmp_path
 ):
@@ -214,22 +205,7 @@ def test_record__by_a_server_and_its_model_predicts_in_another_process(
 
     image = Path("data/pets/cat/0.png").absolute()
     encoded = base64.b64encode(image.read_bytes()).decode()
-    other = tmp_path / "other"
-    other.mkdir()
-    environment = {
-        **os.environ,
-        "MLFLOW_TRACKING_URI": server,
-        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", PREDICT, f"models:/{made.model}/1", str(image), encoded],
-        cwd=other,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.partition("@")[2])
+    told = predict_elsewhere(server, f"models:/{made.model}/1", [str(image), encoded], tmp_path)
     assert told["answers"][0] == told["answers"][1]
     assert told["answers"][0]["label"] in {"cat", "dog"}
     assert sum(told["answers"][0]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
