@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from automl.dataset import Dataset
+from automl.lock import turn
 from automl.recipe import Recipe
 from automl.record.dvc_config import system_config
 from automl.record.dvc_files import DvcOut, tracked_by, workspace
@@ -23,7 +24,7 @@ from automl.run_dir import RunDir
 LINKS = "hardlink,reflink,copy"
 """How DVC is asked to put a tracked file back into its place, best first."""
 
-HEAVY = ("/checkpoints", "/engine", "/predictions")
+HEAVY = ("/checkpoints", "/engine", "/predictions", "/.lock")
 """Folders of a run that Git must not pick up beside the tracked bundle."""
 
 
@@ -82,7 +83,8 @@ def _targets(run: RunDir, dataset: Dataset) -> tuple[Path, Path]:
 
 def _track(root: Path, command: str, run: RunDir, dataset: Dataset) -> DvcRecord:
     data, model = _targets(run, dataset)
-    with environment() as variables:
+    # DVC gives up where another one works; two runs of one workspace take turns instead
+    with turn(root / ".dvc" / "tmp" / "automl.lock"), environment() as variables:
         workspace = _Workspace(root, command, variables)
         notes, refused = workspace.add({"the data": data, "the model": model}, run.root)
         outs = [
