@@ -55,7 +55,7 @@ class RunDir:
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of the checkpoints `last` and `best`."""
+        """Folder of the newest checkpoint and the one before."""
         return self.root / "checkpoints"
 
     @property

@@ -77,6 +77,12 @@ class Watch:
                 raise not_finite(step.epoch, step.number, self.train.lr, step.files, what)
             self._follow(step, loss)
 
+    def look_at_weights(self, epoch: int, step: int) -> None:
+        """NumbersError where the last step spoilt them: nothing of it is validated or saved."""
+        for name, tensor in self.net.state_dict().items():
+            if not finite(tensor):
+                raise not_finite(epoch, step, self.train.lr, what=f"the weight `{name}`")
+
     def _follow(self, step: Step, loss: float) -> None:
         if not self.mean:
             self.mean = self.first = loss

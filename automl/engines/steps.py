@@ -53,6 +53,7 @@ def one_epoch(course: Course, progress: Progress) -> dict[str, float]:
     buffers = Buffers(progress.network.net)
     while progress.at < len(steps):
         _steps(course, progress, steps, buffers)
+    progress.watch.look_at_weights(progress.epoch + 1, progress.at)
     leave_if_asked(course, progress, len(steps))
     return {name: float(value) / len(steps) for name, value in progress.sums.items()}
 

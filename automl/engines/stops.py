@@ -8,6 +8,9 @@ from automl.signals import Stop
 LOOK_EVERY = 10
 """Steps between looks at the loss on an accelerator, where each look waits for the device."""
 
+_NO_MEMORY = ("out of memory", "DefaultCPUAllocator", "_STATUS_ALLOC_FAILED")
+"""What CUDA, PyTorch's allocator on the CPU, cuDNN and cuBLAS say."""
+
 
 def looks(device: str, step: int, steps: int) -> bool:
     """Whether to look at the loss after this step of an epoch; steps count from 1."""
@@ -85,9 +88,9 @@ def no_memory_together(micro_batch: int) -> NumbersError:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an accelerator, PyTorch's allocator on the CPU, or Python ran out of memory."""
+    """Whether an accelerator, PyTorch on the CPU, or Python ran out of memory."""
     text = str(error)
     if isinstance(error, MemoryError):
         return True
-    told = "out of memory" in text or "DefaultCPUAllocator" in text
+    told = any(sign in text for sign in _NO_MEMORY)
     return isinstance(error, RuntimeError) and told

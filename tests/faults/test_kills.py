@@ -35,6 +35,8 @@ TASKS: tuple[Task, ...] = ("classification", "segmentation", "detection")
 Straights = dict[Task, tuple[Path, Result, float]]
 """For each task where its data lies, what the uninterrupted run leaves, how long that takes."""
 Tell = Callable[[str], None]
+LEAST_CALLS = 15
+"""Of a save at least: 6 files written and synced, 2 folders synced, a rename."""
 LEAST_INSIDE = 0.2
 """The share of kills that must fall inside of a save, else the test shows nothing."""
 
@@ -77,12 +79,12 @@ def calls_of_save(home: Path, save: int) -> int:
     return int(calls.value)
 
 
-def kill_at_every_call(home: Path, expected: Result, every: int) -> tuple[int, int]:
-    """Kills at each call of the third save; resumes after one of `every`. Kills and resumes."""
+def kill_at_every_call(home: Path, expected: Result, take: int, every: int) -> tuple[int, int]:
+    """Kills at each, or one of `take`, calls of the third save; resumes after one of `every`."""
     calls = calls_of_save(home, save := EPOCHS)
     points = [(call, half) for call in range(1, calls + 1) for half in (False, True)]
     resumed = 0
-    for number, (call, half) in enumerate(points):
+    for number, (call, half) in enumerate(points[::take]):
         job = Job(home / f"call-{call}-{half}", "classification")
         assert ended(killed_at, job, save, call, half) == -signal.SIGKILL
         found = checkpoints.newest(job.run.checkpoints)  # what is not whole is not chosen
@@ -92,14 +94,14 @@ def kill_at_every_call(home: Path, expected: Result, every: int) -> tuple[int, i
         if number % every == 0:
             same_after_resume(job, expected)
             resumed += 1
-    return len(points), resumed
+    return len(points[::take]), resumed
 
 
-def test_kill__at_every_call_of_a_save(straight: Straights, tell: Tell) -> None:
+def test_kill__at_calls_of_a_save(straight: Straights, tell: Tell) -> None:
     home, expected, _ = straight["classification"]
-    kills, resumed = kill_at_every_call(home, expected, every=8)
+    kills, resumed = kill_at_every_call(home, expected, take=3, every=4)
     tell(f"{kills} kills inside of one save, {resumed} resumed to equal bits")
-    assert kills >= 2 * 14  # 6 files written and synced, 2 folders synced, a rename
+    assert kills >= LEAST_CALLS * 2 // 3
 
 
 @pytest.mark.slow
@@ -108,9 +110,9 @@ def test_kill__at_every_call_of_a_save_and_each_resumed(
 ) -> None:
     _, expected, _ = straight["classification"]
     data_for("classification", tmp_path)
-    kills, resumed = kill_at_every_call(tmp_path, expected, every=1)
+    kills, resumed = kill_at_every_call(tmp_path, expected, take=1, every=1)
     tell(f"{kills} kills inside of one save, {resumed} resumed to equal bits")
-    assert kills == resumed
+    assert kills == resumed >= 2 * LEAST_CALLS
 
 
 def killed(job: Job, seconds: float, rng: random.Random, aim: bool) -> bool | None:

@@ -24,6 +24,8 @@ from tests.engines.toy import toy_train
 from tests.faults.planted import STEPS, Watcher, nan_like, plant, plant_in_batches, small
 
 NAN = float("nan")
+FIRST = "conv1.0.weight"
+"""The first tensor of the net."""
 
 
 class Nth:
@@ -54,7 +56,7 @@ def bad_gradient(network: Network, now: Nth) -> None:
 def bad_weight(network: Network, now: Nth) -> None:
     def hook(net: torch.nn.Module, _: Any) -> None:
         if net.training and now():
-            next(net.parameters()).data.view(-1)[3] = math.inf
+            net.get_parameter(FIRST).data[0, 0, 0, 1] = math.inf
 
     network.net.register_forward_pre_hook(hook)
 
@@ -62,7 +64,7 @@ def bad_weight(network: Network, now: Nth) -> None:
 PLACES: dict[str, Callable[[Network, Nth], None]] = {
     "the loss `cross_entropy`": bad_output,
     "the gradient of `fc.weight`": bad_gradient,
-    "the weight `conv1.weight`": bad_weight,
+    f"the weight `{FIRST}`": bad_weight,
 }
 
 
@@ -155,7 +157,7 @@ def test_nan__that_the_last_step_makes_is_never_saved(
     plant(monkeypatch, change)
     error = stopped(Watcher(plan, dataset), tmp_path / "run")
     assert now.happened
-    assert str(error) == "`fc.bias` (model) is not a finite number after epoch 2, step 0; not saved"
+    assert str(error) == "the weight `fc.bias` is not a finite number in epoch 2, step 3"
     folders = [p.name for p in RunDir(tmp_path / "run").checkpoints.iterdir()]
     assert folders == ["epoch-0001"]
 
@@ -251,7 +253,7 @@ def in_backward(network: Network, now: Nth) -> None:
         if now():
             raise ERRORS["cpu"]
 
-    network.net.get_parameter("conv1.weight").register_hook(hook)
+    network.net.get_parameter(FIRST).register_hook(hook)
 
 
 def in_forward(network: Network, now: Nth) -> None:
