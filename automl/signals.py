@@ -23,6 +23,7 @@ TOGETHER_AMONG_SEVERAL_S = 3.0
 LINGER_S = 20
 """How long a worker process goes on after a SIGTERM: the parent may still need its batches."""
 AGAIN_S = 0.1
+DROPPED_S = 3.0
 
 
 class Stopped(KeyboardInterrupt):
@@ -52,7 +53,7 @@ class _Ears:
     def __init__(self) -> None:
         self.stop = Stop()
         self.holds = 0
-        self.raised = False
+        self.raised = 0.0
         self.forked_in_main = True
         self.own_pokes = 0
         self.main = threading.get_ident()
@@ -68,8 +69,12 @@ class _Ears:
     def handle(self, number: int, frame: FrameType | None) -> None:
         self.stop.signal = self.stop.signal or signal.Signals(number).name
         if not self.holds and not self.raised and not _fragile(frame):
-            self.raised = True
-            raise Stopped(f"stopped by {self.stop.signal}")
+            self.end()
+
+    def end(self) -> None:
+        """Raises; from here on the work is being left."""
+        self.raised = time.monotonic()
+        raise Stopped(f"stopped by {self.stop.signal}")
 
     def count(self) -> None:
         """Runs in the thread, until a zero is sent."""
@@ -143,6 +148,10 @@ def held() -> Iterator[None]:
     ears.holds += 1
     try:
         yield
+    except BaseException:
+        if ears.stop.asked:  # the loop has seen the flag, and its own word is better
+            ears.raised = time.monotonic()
+        raise
     finally:
         ears.holds -= 1
     check()
@@ -164,11 +173,15 @@ def serve_parent() -> None:
 
 
 def check() -> None:
-    """Stops here if somebody asked to, and nothing is being finished first."""
+    """Stops here if somebody asked to, and nothing is being finished first.
+
+    A library may have dropped what the signal raised; what is being left is given time to clean up.
+    """
     ears = _ears
-    if ears is not None and ears.stop.asked and not ears.holds and _in_main_thread():
-        ears.raised = True
-        raise Stopped(f"stopped by {ears.stop.signal}")
+    if ears is None or not ears.stop.asked or ears.holds or not _in_main_thread():
+        return
+    if not ears.raised or time.monotonic() - ears.raised > DROPPED_S:
+        ears.end()
 
 
 def leave_to_the_system() -> None:
