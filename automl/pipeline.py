@@ -131,6 +131,7 @@ def plan(
 
 def train(run: RunDir, talk: Talk) -> "Trained":
     """Plan + dataset -> bundle in `model/`; goes on from the last checkpoint if there is one."""
+    from automl.engines import room
     from automl.engines.choose import engine
     from automl.engines.together import announce
     from automl.epoch_log import log_event, score_epoch
@@ -140,6 +141,7 @@ def train(run: RunDir, talk: Talk) -> "Trained":
 
     plan, dataset = planned(run)
     anew = _forget_other_trainings(run, plan)
+    room.check(plan, dataset, run)
     journal = _journal(run)
     about = {"recipe": run.recipe.name, "run": run.id, "model": plan.model, "task": plan.task}
     journal.write("start", **about, anew=anew)
@@ -238,8 +240,10 @@ def predict(
     from automl.data.images import read_image
     from automl.engines.choose import engine
     from automl.planning.hardware import probe
+    from automl.record.dvc_cache import check_bundle
 
     folder = RunDir(model).model if RunDir(model).model.is_dir() else model
+    check_bundle(folder, talk)
     bundle = _bundle(folder)
     paths = list(images)
     loaded = ((str(path), read_image(path)) for path in paths)

@@ -216,6 +216,22 @@ def test_check__finds_names_and_its_cure_cures(tracked, name, kind):
     assert "up to date" in dvc("status")
 
 
+def test_check__a_damaged_cache_beside_a_right_copy_is_cured_without_a_remote(tracked):
+    path = Path(PATHS["first"])
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+    cached = in_cache(md5(path))
+    cached.chmod(0o644)
+    cached.write_bytes(b"other")
+    said = told("list")
+    assert f"`rm -f {cached} && dvc commit --force data/pets.dvc`" in said
+    shutil.rmtree(tracked.parent / "shelf")
+    cure(said)
+    assert told("list") == ""
+    assert cached.read_bytes() == path.read_bytes() == content
+
+
 def test_check__tells_all_at_once(tracked):
     for name, kind in (("first", "flipped"), ("middle", "deleted"), ("last", "unlinked")):
         plant(name, kind)

@@ -35,7 +35,7 @@ LOCAL = {
     "azure": ("account_key", "sas_token", "client_secret", "connection_string"),
     "oss": ("oss_key_id", "oss_key_secret"),
     "gdrive": ("gdrive_client_secret",),
-    "webdav": ("token",),
+    "webdavs": ("token",),
 }
 FILES = ("dirty.yaml", "notes.py")
 URLS = ("git remote", "recipe", "recipe query", "command line", "dvc url")
@@ -49,7 +49,7 @@ def secret(name: str) -> str:
 def config(remotes: dict[str, tuple[str, ...]]) -> str:
     lines = []
     for remote, options in remotes.items():
-        lines += [f"['remote \"{remote}\"']", "    url = /nowhere"]
+        lines += [f"['remote \"{remote}\"']", f"    url = {remote}://host/path"]
         lines += [f"    {option} = {secret(f'{remote}.{option}')}" for option in options]
     return "\n".join(lines) + "\n"
 
@@ -142,6 +142,7 @@ def test_run__recorded_in_a_store_of_its_own(planted, tmp_path):
     done = automl("run", "recipe.yaml", "--run-dir", "runs/one")
     assert done.returncode == 0, done.stderr
     assert Path("mlflow.db").is_file()
+    assert "tracked by `data.dvc`" in done.stderr
     assert "`dvc remote modify --local s3 access_key_id ...`" in done.stderr
     heads = made("git", "rev-parse", "HEAD")
     made("git", "add", "--", "runs", "data.dvc")
@@ -152,6 +153,7 @@ def test_run__recorded_in_a_store_of_its_own(planted, tmp_path):
     assert [name for name, value in planted.items() if value in said] == []
 
 
+@pytest.mark.slow
 def test_run__for_a_server_that_is_down(planted):
     inside, query = planted["recipe"], planted["recipe query"]
     recipe(f"{{mlflow: 'http://me:{inside}@127.0.0.1:9/?token={query}', dvc: off}}")
