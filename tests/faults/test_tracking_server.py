@@ -255,6 +255,40 @@ def test_live__epochs_arrive_while_it_trains_and_the_end_is_told(server, relay, 
     assert held(server, run) == 12
 
 
+def test_run__is_followed_stopped_marked_and_finished(server, relay, workspace):
+    """The whole program: curves while it trains, KILLED by SIGTERM, gone on with, FINISHED."""
+    from tests.engines.test_distributed import RECIPE, class_folders
+
+    class_folders(workspace)
+    text = RECIPE.replace('mlflow: "off"', f"mlflow: '{relay.url}'")
+    (workspace / "r.yaml").write_text(text.replace("epochs: 2", "epochs: 150, patience: 0"))
+    run = RunDir(workspace / f"one{time.time_ns()}")
+    command = [sys.executable, "-m", "automl", "run", "r.yaml", "--run-dir", run.id]
+    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(lambda: status_of(server, run) == "RUNNING")
+        assert first.poll() is None, "it was over before it was followed"
+        first.send_signal(signal.SIGTERM)
+        _, err = first.communicate(timeout=120)
+    finally:
+        first.kill()
+    assert first.returncode == 75, err
+    wait_for(lambda: status_of(server, run) == "KILLED")
+
+    code, _, err = automl("run", "--resume", str(run.root))
+    assert code == 0, err
+    facts = read_facts(run)
+    assert held(server, run) == len(facts.points) + len(facts.scores)
+    assert {step for _, _, _, step in facts.points} == set(range(1, 151))
+
+
+def status_of(server, run: RunDir) -> str:
+    with closing(sqlite3.connect(server.folder / "mlflow.db")) as database:
+        found = database.execute("select status from runs where name = ?", [run.id]).fetchall()
+    assert len(found) == 1
+    return found[0][0]
+
+
 def wait_for(holds) -> None:
     until = time.monotonic() + 120
     while True:

@@ -9,8 +9,8 @@ from typing import Any
 
 PREDICT = """
 import json, sys, warnings
+import mlflow.pyfunc, pandas  # warns of MLflow's own types
 warnings.simplefilter("error", UserWarning)
-import mlflow, pandas
 model = mlflow.pyfunc.load_model(sys.argv[1])
 params = {"least": float(sys.argv[2])}
 answers = model.predict(pandas.DataFrame({"image": json.load(sys.stdin)}), params=params)
