@@ -157,21 +157,28 @@ def start(
 ) -> "subprocess.Popen[bytes]":
     """Starts a child; the address goes by its standard input, for it may hold a password."""
     quiet()
-    code = str(Path(__file__).parents[2])  # `-P`: nothing in the user's folder shadows a module
-    path = os.pathsep.join(filter(None, [code, os.environ.get("PYTHONPATH", "")]))
     child = subprocess.Popen(  # noqa: S603
         [sys.executable, "-P", "-m", CHILD, work],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
         start_new_session=work == "follow",  # Ctrl-C is for the parent, whose word it then needs
-        env={**os.environ, "PYTHONPATH": path},
+        env=_environment(),
     )
     asked = {"run": str(run.root.absolute()), "uri": store.uri, "experiment": store.experiment}
     if child.stdin:
         child.stdin.write(json.dumps(asked).encode() + b"\n")
         child.stdin.flush()
     return child
+
+
+def _environment() -> dict[str, str]:
+    """Has the child, which by `-P` finds nothing in the user's folder, run this very program."""
+    code = Path(__file__).parents[2]
+    if code.name in ("site-packages", "dist-packages"):
+        return dict(os.environ)
+    path = os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path}
 
 
 def _understood(store: Store, answer: bytes, log: bytes) -> Delivery:
