@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,6 +158,28 @@ def test_save__refuses_what_is_no_number(tmp_path: Path) -> None:
     large.tensors["model"]["w"].fill_(3e38)  # their sum is not finite, they are
     checkpoints.save(tmp_path, large)
     assert names(tmp_path) == ["epoch-0001", "epoch-0002"]
+
+
+def test_save__syncs_files_folder_rename_and_parent_in_this_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def synced(descriptor: int) -> None:
+        told.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    def renamed(source: Path, target: Path) -> None:
+        told.append(f"{Path(source).name} -> {Path(target).name}")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "rename", renamed)
+    checkpoints.save(tmp_path, made(1))
+    fresh = ".epoch-0001.partial"
+    files = ["model.safetensors", "best.safetensors", "manifest.json"]
+    assert told == [*files, fresh, f"{fresh} -> epoch-0001", tmp_path.name]
 
 
 def test_save__the_same_position_twice_leaves_one(tmp_path: Path) -> None:
