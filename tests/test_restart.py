@@ -1,4 +1,4 @@
-"""What `dvc repro` clears before it repeats an interrupted stage comes back; a finished one's not."""
+"""What `dvc repro` clears before it repeats a stopped stage comes back; a finished one's not."""
 
 import json
 from pathlib import Path
