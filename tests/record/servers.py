@@ -43,10 +43,12 @@ class Server:
         self._wait()
 
     def _wait(self) -> None:
+        """Until it has answered from its database: the first time takes seconds."""
+        question = f"{self.url}/api/2.0/mlflow/experiments/get?experiment_id=0"
         for _ in range(1500):  # five minutes: a busy machine starts it slowly
             assert self.process.poll() is None, (self.folder / "log").read_text()
             try:
-                urllib.request.urlopen(f"{self.url}/health", timeout=2).close()
+                urllib.request.urlopen(question, timeout=20).close()
                 return
             except OSError:
                 time.sleep(0.2)
@@ -125,7 +127,7 @@ class Stub:
 class _Passing(BaseHTTPRequestHandler):
     def _pass(self) -> None:
         relay = self.server.relay
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._body()
         with relay.turn:
             relay.count += 1
             number = relay.count
@@ -133,7 +135,8 @@ class _Passing(BaseHTTPRequestHandler):
             relay.before(number, self.path)
         to = HTTPConnection("127.0.0.1", relay.port, timeout=120)
         with suppress(OSError, HTTPException):
-            to.request(self.command, self.path, body, dict(self.headers))
+            own = {k: v for k, v in self.headers.items() if k.lower() != "transfer-encoding"}
+            to.request(self.command, self.path, body, own | {"Content-Length": str(len(body))})
             answer = to.getresponse()
             told = answer.read()
             if relay.after is not None:
@@ -146,6 +149,17 @@ class _Passing(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(told)
         to.close()
+
+    def _body(self) -> bytes:
+        """In chunks where the file is empty, for so `requests` sends one of no length."""
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass
 
