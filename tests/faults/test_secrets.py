@@ -69,7 +69,6 @@ def planted(tmp_path, monkeypatch):
     for who in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{who}_NAME", "A Tester")
         monkeypatch.setenv(f"GIT_{who}_EMAIL", "tester@example.com")
-    class_folders(work)
     made("git", "init", "-q")
     made(sys.executable, "-m", "dvc", "init", "-q")
     quiet = "[core]\n    analytics = false\n    check_update = false\n"
@@ -77,6 +76,7 @@ def planted(tmp_path, monkeypatch):
     Path("dirty.yaml").write_text("a: 1\n")
     made("git", "add", "--all")
     made("git", "commit", "-qm", "start")
+    class_folders(work)
     Path(".dvc/config").write_text(quiet + config(TRACKED))
     in_url = f"['remote \"http\"']\n    url = https://me:{secret('dvc url')}@host/x\n"
     Path(".dvc/config.local").write_text(config(LOCAL) + in_url)
