@@ -1,5 +1,7 @@
 """One run folder, one process: the second is told who is there; a dead one holds nobody up."""
 
+import errno
+import fcntl
 import json
 import os
 import re
@@ -16,6 +18,7 @@ import pytest
 from automl.errors import LockedError
 from automl.lock import NAME, holder, locked, turn
 from automl.run_dir import RunDir
+from tests.faults.forked import automl, done
 
 HOLD = "from automl.lock import locked; from pathlib import Path; import sys, time\n"
 HOLD += "with locked(Path(sys.argv[1]), 'automl run r.yaml'):\n print('held', flush=True)\n"
@@ -142,6 +145,16 @@ def test_many_at_once__one_gets_it(tmp_path):
         assert process.returncode == 0 or "LockedError: the run is held by process" in err
 
 
+def test_locked__where_a_file_system_has_no_locks_says_so_and_goes_on(tmp_path, monkeypatch):
+    def refuses(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuses)
+    with locked(tmp_path, "") as note:
+        assert "no locks" in note
+        assert str(tmp_path) in note
+
+
 def test_turn__waits_for_the_other(tmp_path):
     file = tmp_path / "turn"
     code = "from automl.lock import turn; from pathlib import Path; import sys, time\n"
@@ -159,3 +172,30 @@ def test_turn__waits_for_the_other(tmp_path):
 def test_the_lock__is_no_stranger_and_no_mark_of_a_run(run):
     with locked(run.root, ""):
         assert run.strangers() == []
+
+
+@pytest.mark.slow
+def test_two_runs_in_one_workspace__work_side_by_side(tmp_path):
+    """They share MLflow's store, which has to be made first, and DVC's cache."""
+    done(tmp_path, "sample", "digits-classification", "data", "--images", 24, "--size", 16)
+    (tmp_path / "r.yaml").write_text(
+        "task: classification\ndata: data\nmodel: test_resnet\nweights: none\n"
+        "train: {epochs: 1, batch_size: 8, image_size: 32, workers: 0, threads: 1}\n"
+    )
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    names = ("one", "two", "three")
+    started = [automl(tmp_path, "run", "r.yaml", "--run-dir", f"runs/{name}") for name in names]
+    for name, process in zip(names, started, strict=True):
+        assert process.wait(400) == 0, process.text
+        record = json.loads((tmp_path / f"runs/{name}/record.json").read_text())
+        assert record["mlflow"]["run_id"], process.text
+        assert record["dvc"]["data"]["md5"], process.text
+        assert record["dvc"]["model"]["md5"], process.text
+    subprocess.run(["git", "add", "--all"], cwd=tmp_path, check=True)
+    told = subprocess.run(
+        ["git", "status", "--short"], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    assert "model.dvc" in told
+    assert ".lock" not in told
+    assert "checkpoints" not in told
