@@ -7,11 +7,11 @@ PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n 2
 DIGITS := data/digits-classification data/digits-detection data/digits-segmentation
 RECIPE ?= recipes/digits-classification.yaml
 
-.PHONY: help run test test-slow check docs smoke setup lock clean
+.PHONY: help run test test-slow test-faults check docs smoke setup lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup data/digits-classification ## set up, then fine-tune on real handwriting
 	$(BIN)/automl run $(RECIPE)
@@ -21,6 +21,9 @@ test: setup ## the default tests
 
 test-slow: setup ## minutes long, or with data beside the checkout
 	$(ONE_THREAD) $(BIN)/python -m pytest -m slow
+
+test-faults: setup ## every planted fault: kills, signals, full disks, NaN, dead servers
+	$(PYTEST) --dist loadfile -m 'slow or not slow' tests/faults tests/engines/test_resume.py
 
 check: setup ## style, types, tests
 	$(BIN)/ruff check .

@@ -3,7 +3,6 @@
 Nothing heavy is imported before a verb runs: each body begins with its own imports.
 """
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -70,11 +69,13 @@ def run(
     from automl import pipeline
     from automl.commands import workspace
     from automl.commands.summary import finished_lines, run_facts
-    from automl.commands.terminal import going_on_with, out, out_json, talk
+    from automl.commands.terminal import out, out_json, talk
+    from automl.commands.work import working
 
     sets = [*(set_ or []), *([f"budget={budget}"] if budget else [])]
     loaded, folder = workspace.begin(recipe, sets, params, resume=resume, run_dir=run_dir)
-    with workspace.alone(folder), going_on_with(lambda: workspace.resuming(folder)):
+    with working(folder, lambda: workspace.resuming(folder, smoke=smoke, device=device)):
+        workspace.keep(loaded, folder)
         finished = pipeline.run(loaded, folder, talk(), device=device, smoke=smoke)
     if finished.scores is None:
         return
@@ -95,9 +96,10 @@ def prepare(
     from automl import pipeline
     from automl.commands import workspace
     from automl.commands.terminal import out, talk
+    from automl.commands.work import working
 
     loaded, folder = workspace.begin(recipe, set_ or [], params, run_dir=run_dir, again=True)
-    with workspace.alone(folder):
+    with working(folder):
         pipeline.prepare(loaded, folder, talk(), smoke=smoke)
     out(str(workspace.shown(folder.root)))
 
@@ -139,11 +141,11 @@ def train(run: RunName = "latest") -> None:
     """Trains what the plan says; goes on where it was stopped."""
     from automl import pipeline
     from automl.commands import workspace
-    from automl.commands.terminal import going_on_with, out, talk
+    from automl.commands.terminal import out, talk
+    from automl.commands.work import working
 
     folder = workspace.find(run)
-    again = shlex.join(["automl", "train", workspace.name(folder)])
-    with workspace.alone(folder), going_on_with(lambda: again):
+    with working(folder, lambda: f"automl train {workspace.name(folder)}"):
         trained = pipeline.train(folder, talk())
     out(str(workspace.shown(trained.bundle)))
 
@@ -155,9 +157,10 @@ def evaluate(run: RunName = "latest", json: AsJson = False) -> None:
     from automl.commands import workspace
     from automl.commands.summary import run_facts, score_lines
     from automl.commands.terminal import out, out_json, talk
+    from automl.commands.work import working
 
     folder = workspace.find(run)
-    with workspace.alone(folder):
+    with working(folder):
         pipeline.evaluate(folder, talk())
     facts = run_facts(folder)
     scores, intervals = facts["scores"], facts["intervals"]
@@ -171,9 +174,10 @@ def report(run: RunName = "latest") -> None:
     from automl import pipeline
     from automl.commands import workspace
     from automl.commands.terminal import out, talk
+    from automl.commands.work import working
 
     folder = workspace.find(run)
-    with workspace.alone(folder):
+    with working(folder):
         page = pipeline.report(folder, talk())
     out(str(workspace.shown(page)))
 
@@ -185,9 +189,10 @@ def record(run: RunName = "latest") -> None:
     from automl.commands import workspace
     from automl.commands.summary import record_lines, run_facts
     from automl.commands.terminal import out, talk
+    from automl.commands.work import working
 
     folder = workspace.find(run)
-    with workspace.alone(folder):
+    with working(folder):
         pipeline.record(folder, talk())
     out(*record_lines(run_facts(folder)))
 
@@ -299,5 +304,8 @@ app.add_typer(record_of_runs)
 def main() -> None:
     """The entry point: exit codes and messages for whatever a verb raises."""
     from automl.commands.outcome import exit_code
+    from automl.signals import leave_to_the_system
 
-    raise SystemExit(exit_code(app))
+    code = exit_code(app)
+    leave_to_the_system()
+    raise SystemExit(code)

@@ -3,6 +3,7 @@
 Everything is a default; what the user has set wins.
 """
 
+import logging
 import os
 
 QUIET = {
@@ -26,3 +27,5 @@ def settle(*, online: bool = False) -> None:
     """Sets the defaults; `online` is for the one command that downloads."""
     for name, value in {**QUIET, **({} if online else OFFLINE)}.items():
         os.environ.setdefault(name, value)
+    # Without a home to write to it takes a folder that it removes by itself, and says so at length.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)

@@ -1,13 +1,19 @@
 """Text and JSON files of a run: there whole or not at all, and found damaged in one line."""
 
+import errno
+import hashlib
 import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from automl.errors import DataError
+from automl.errors import DataError, MachineError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CHUNK = 1 << 20
 
 
 def write_text(path: Path, text: str) -> None:
@@ -69,3 +75,53 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_synced(path: Path, parts: Iterable[bytes | memoryview]) -> tuple[int, str]:
+    """Writes a new file that survives a power cut once this returns; its bytes and SHA-256."""
+    digest, size = hashlib.sha256(), 0
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        for left in _gathered(parts):
+            while left:
+                written = os.write(descriptor, left)
+                digest.update(left[:written])
+                size, left = size + written, left[written:]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return size, digest.hexdigest()
+
+
+def _gathered(parts: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
+    """The same bytes in fewer parts: thousands of small writes are slow."""
+    small = bytearray()
+    for part in parts:
+        if len(small) + len(part) < _CHUNK:
+            small += part
+            continue
+        yield memoryview(small)
+        small = bytearray()
+        yield memoryview(part)
+    yield memoryview(small)
+
+
+def cannot_write(what: str, path: Path, error: OSError, needed: int) -> MachineError:
+    """The disk is full, read-only or broken; a full one is told with the bytes it takes."""
+    if error.errno not in _FULL:
+        return MachineError(
+            f"cannot write {what}: {error.strerror or error}",
+            where=str(path),
+            hint="mend the disk or the permission, then go on with `automl run --resume`",
+        )
+    return MachineError(
+        f"the disk is full: {what} takes {needed:,} bytes, {free_bytes(path):,} are free",
+        where=str(path),
+        hint="make room, then go on with `automl run --resume`; what was saved before is whole",
+    )
+
+
+def free_bytes(path: Path) -> int:
+    """What the disk of a path, which need not be there yet, has room for."""
+    there = next((p for p in (path, *path.parents) if p.is_dir()), Path())
+    return shutil.disk_usage(there).free

@@ -4,7 +4,6 @@ Each stage reads the files of the stage before from the run folder and leaves it
 that a person, `dvc repro` and `run` take the same path. This module alone knows all layers.
 """
 
-import shutil
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -12,9 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from automl.credentials import notice
 from automl.dataset import Dataset, Profile
-from automl.errors import DataError, MachineError
-from automl.files import write_json, write_text
+from automl.errors import DataError
+from automl.files import write_json
 from automl.handover import planned, prepared
 from automl.plan import Plan
 from automl.recipe import Recipe
@@ -24,7 +24,7 @@ from automl.talk import Talk
 if TYPE_CHECKING:
     import numpy as np
 
-    from automl.engines.protocol import Epoch, Trained
+    from automl.engines.protocol import Trained
     from automl.errors import Fault
     from automl.prediction import Prediction
     from automl.record.dvc_workspace import DvcRecord
@@ -84,9 +84,13 @@ def prepare(recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool = False) -> 
     from automl.data.split import shrink
     from automl.data.telling import refuse_fatal, warnings
     from automl.recipe import write_recipe
+    from automl.record import dvc_cache
 
     run.root.mkdir(parents=True, exist_ok=True)
     write_recipe(recipe, run.recipe)
+    if notice(recipe.track.mlflow):
+        talk.say(notice(recipe.track.mlflow))
+    dvc_cache.check(Path(recipe.data.path), talk)
     read = read_data(recipe, talk)
     write_json(run.findings, [asdict(f) for f in read.findings])
     refuse_fatal(read.findings)
@@ -132,56 +136,24 @@ def plan(
 
 def train(run: RunDir, talk: Talk) -> "Trained":
     """Plan + dataset -> bundle in `model/`; goes on from the last checkpoint if there is one."""
-    from automl.engines.choose import engine
-    from automl.engines.together import announce
-    from automl.epoch_log import score_epoch
-    from automl.record import provenance
+    from automl import training
 
     plan, dataset = planned(run)
-    _forget_other_trainings(run, plan)
-    journal = _journal(run)
-    journal.write("start", recipe=run.recipe.name, run=run.id, model=plan.model, task=plan.task)
-    write_json(
-        run.provenance,
-        provenance.collect(
-            device=plan.device,
-            threads=plan.train.threads,
-            seed=plan.train.seed,
-            dataset_digest=dataset.digest,
-            weights=asdict(plan.weights),
-        ),
-    )
-    announce(run, plan)
-
-    def on_epoch(epoch: "Epoch") -> float:
-        return score_epoch(epoch, plan, dataset, run, talk)
-
-    def on_step(epoch: int, step: int, steps: int, loss: float) -> None:
-        talk.progress(f"epoch {epoch}", step, steps, f"loss {loss:.3f}")
-
-    began = time.monotonic()
-    trained = engine(plan.engine).train(plan, dataset, run, on_epoch, on_step)
-    journal.write(
-        "trained",
-        best_epoch=trained.best_epoch,
-        epochs=trained.epochs,
-        stopped_early=trained.stopped_early,
-        seconds=round(time.monotonic() - began, 3),
-        weights_digest=_bundle(trained.bundle).weights_sha256,
-        **trained.facts,
-    )
-    return trained
+    return training.train(plan, dataset, run, talk)
 
 
 def evaluate(run: RunDir, talk: Talk) -> "Scores":
     """Bundle + dataset -> `predictions/`, `metrics.json`, `evaluation.json`, `plots/`."""
     from automl.data.stream import images, judged
     from automl.engines.choose import engine
+    from automl.record.dvc_cache import check_bundle
     from automl.record.predictions import written
+    from automl.record.taint import look_again
     from automl.report.tables import write_plots
     from automl.scoring.score import score
 
     plan, dataset = planned(run)
+    check_bundle(run.model, talk)
     bundle = _bundle(run.model)
     split = plan.judge_on
     found = engine(bundle.engine).predict(run.model, images(dataset, split), plan.device)
@@ -191,6 +163,7 @@ def evaluate(run: RunDir, talk: Talk) -> "Scores":
     scores = score(plan.task, split, dataset.names, pairs)
     scores.write(run.metrics, run.evaluation)
     write_plots(run)
+    look_again(run, dataset, talk, "evaluate", split)
     talk.say(f"scores: {scores.primary} {scores.value:.4f} on {total} {split} images")
     return scores
 
@@ -208,7 +181,7 @@ def report(run: RunDir, talk: Talk) -> Path:
 def record(run: RunDir, talk: Talk) -> Recorded:
     """Run folder -> DVC-tracked data and model, MLflow run and registered model."""
     from automl.recipe import read_recipe
-    from automl.record import dvc_workspace
+    from automl.record import dvc_workspace, mlflow_delivery
 
     recipe = read_recipe(needed(run.recipe, "prepare"))
     dataset = prepared(run)
@@ -216,23 +189,7 @@ def record(run: RunDir, talk: Talk) -> Recorded:
     tracked = dvc_workspace.track(run, dataset, recipe)
     if tracked is not None and tracked.note:
         talk.say(f"dvc: {tracked.note}")
-    recorded = Recorded(_delivered(run, recipe, tracked, talk), tracked)
-    write_json(run.record, {k: asdict(v) if v else None for k, v in vars(recorded).items()})
-    return recorded
-
-
-def _delivered(
-    run: RunDir, recipe: Recipe, tracked: "DvcRecord | None", talk: Talk
-) -> "MlflowRecord | None":
-    """The run in MLflow. A store that cannot be reached costs the record, never the run."""
-    from automl.record import mlflow_store
-
-    try:
-        return mlflow_store.record(run, recipe, tracked)
-    except MachineError as error:
-        for fault in error.faults:
-            talk.say(f"mlflow: {fault.message}; {fault.hint} ({fault.where})")
-        return None
+    return Recorded(mlflow_delivery.record(run, recipe, tracked, talk), tracked)
 
 
 def check_goal(run: RunDir) -> None:
@@ -257,8 +214,10 @@ def predict(
     from automl.data.images import read_image
     from automl.engines.choose import engine
     from automl.planning.hardware import probe
+    from automl.record.dvc_cache import check_bundle
 
     folder = RunDir(model).model if RunDir(model).model.is_dir() else model
+    check_bundle(folder, talk)
     bundle = _bundle(folder)
     paths = list(images)
     read: deque[Path] = deque()
@@ -307,13 +266,3 @@ def _bundle(folder: Path) -> Any:
     from automl.model import bundle
 
     return bundle.read(folder)
-
-
-def _forget_other_trainings(run: RunDir, plan: Plan) -> None:
-    """Removes checkpoints that are not of this plan, or whose journal `dvc repro` has removed."""
-    mark = run.checkpoints / "plan.txt"
-    same = mark.is_file() and mark.read_text(encoding="utf-8") == plan.digest()
-    if not (same and run.journal.is_file()):
-        for folder in (run.checkpoints, run.engine):
-            shutil.rmtree(folder, ignore_errors=True)
-    write_text(mark, plan.digest())

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, ValidationError, create_model
 
 from automl import recipe_tree
+from automl.credentials import bare
 from automl.dataset import Task
 from automl.errors import Fault, RecipeError
 from automl.files import write_text
@@ -141,7 +142,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
-    """Writes a recipe that `load_recipe` reads back equal.
+    """Writes a recipe that `load_recipe` reads back equal, but for a password in a URL.
 
     The data path is relative where both lie below the current folder, so that another clone
     writes the same bytes.
@@ -151,6 +152,8 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
     data, folder = Path(recipe.data.path), recipe_tree.absolute(path.parent)
     if data.is_relative_to(here) and folder.is_relative_to(here):
         raw["data"]["path"] = Path(os.path.relpath(data, folder)).as_posix()
+    if "mlflow" in raw.get("track", {}):
+        raw["track"]["mlflow"] = bare(recipe.track.mlflow)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, dump(raw))
 

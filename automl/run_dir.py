@@ -55,7 +55,7 @@ class RunDir:
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of the checkpoints `last` and `best`."""
+        """Folder of the newest checkpoint and the one before."""
         return self.root / "checkpoints"
 
     @property
@@ -98,13 +98,40 @@ class RunDir:
         """Where the run was recorded: MLflow ids, DVC files."""
         return self.root / "record.json"
 
+    @property
+    def promotions(self) -> Path:
+        """Every alias that the model was given: who, when, why."""
+        return self.root / "promotions.jsonl"
+
+    @property
+    def patch(self) -> Path:
+        """What the workspace's code differed by from its commit."""
+        return self.root / "code.patch"
+
+    @property
+    def own_patch(self) -> Path:
+        """The same of the program itself, where it ran from another checkout."""
+        return self.root / "program.patch"
+
+    @property
+    def replay(self) -> Path:
+        """What a reproduction repeats beyond the plan: how long each epoch's run was to be."""
+        return self.root / "replay.json"
+
+    @property
+    def reproduction(self) -> Path:
+        """Whether a reproduction gave the same, and why not."""
+        return self.root / "reproduction.json"
+
     def strangers(self) -> list[str]:
         """Visible names in the folder that are no run's: what a new run must not touch."""
         if not self.root.is_dir():
             return []
         files = (self.recipe, self.dataset, self.findings, self.profile, self.plan)
         more = (self.provenance, self.journal, self.metrics, self.evaluation, self.report)
-        own = {path.name for path in (*files, *more, self.record, self.predictions, self.plots)}
+        beside = (self.record, self.patch, self.own_patch, self.replay, self.reproduction)
+        kept = (*beside, self.promotions, self.predictions, self.plots)
+        own = {path.name for path in (*files, *more, *kept)}
         if (self.model / "model.json").is_file():
             own.add(self.model.name)
         names = sorted(path.name for path in self.root.iterdir())

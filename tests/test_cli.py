@@ -85,7 +85,7 @@ def test_no_arguments__show_the_help(automl):
         (["show", "nonsense"], "no run `nonsense`"),
         (["report"], "no run yet"),
         (["run", "--resume", "nonsense"], "no run `nonsense`"),
-        (["run", "r.yaml", "--resume", "nonsense"], "a resumed run keeps its recipe"),
+        (["run", "r.yaml", "--resume", "nonsense"], "no run `nonsense`"),
         (["run", "missing.yaml"], "No such file"),
         (["sample", "digits-clasification", "x"], "digits-classification"),
     ],

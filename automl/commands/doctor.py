@@ -116,7 +116,7 @@ def _device() -> Check:
 
 def _stores() -> list[Check]:
     from automl.model.weights import store
-    from automl.record.mlflow_store import tracking_uri
+    from automl.record.mlflow_client import tracking_uri
     from automl.record.provenance import without_secrets
 
     weights = store()

@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import shlex
 import sys
 import traceback
 from contextlib import suppress
@@ -13,8 +12,10 @@ from pathlib import Path
 import typer
 
 from automl.commands.terminal import show_fault, show_faults
+from automl.commands.work import command_line
 from automl.environment import settle
 from automl.errors import AutomlError, Interrupted, MachineError, UsageError
+from automl.signals import Stop, listening
 
 _INTERRUPTED_BY_TYPER = 130
 _UNREAD = 128 + 13
@@ -46,12 +47,22 @@ def exit_code(app: typer.Typer) -> int:
     """Runs the command line; only a bug of our own ends in a crash file."""
     arguments = sys.argv[1:] or ["--help"]
     settle(online="--fetch" in arguments)
-    _take_any_name()
+    with listening() as stop:
+        try:
+            _take_any_name()
+            return _run(app, arguments, stop)
+        except BrokenPipeError:
+            return _unread()
+        except KeyboardInterrupt:  # while a fault was being told
+            return _stopped(stop)
+
+
+def _run(app: typer.Typer, arguments: list[str], stop: Stop) -> int:
     try:
         _refuse_empty(arguments)
-        return _run(app, arguments)
+        return _called(app, arguments, stop)
     except BrokenPipeError:
-        return _unread()
+        raise
     except AutomlError as error:
         show_faults(error)
         return error.exit_code
@@ -64,7 +75,7 @@ def exit_code(app: typer.Typer) -> int:
         return _crash(error)
 
 
-def _run(app: typer.Typer, arguments: list[str]) -> int:
+def _called(app: typer.Typer, arguments: list[str], stop: Stop) -> int:
     try:
         code = app(args=arguments, prog_name="automl", standalone_mode=False)
     except SystemExit as error:
@@ -72,7 +83,7 @@ def _run(app: typer.Typer, arguments: list[str]) -> int:
             raise error.__context__ from None
         raise
     if code == _INTERRUPTED_BY_TYPER:
-        raise Interrupted("stopped", hint=f"run `{_command()}` again")
+        return _stopped(stop)
     sys.stdout.flush()  # what is left is refused here, not while the interpreter ends
     return int(code or 0)
 
@@ -100,6 +111,13 @@ def _unread() -> int:
     return _UNREAD
 
 
+def _stopped(stop: Stop) -> int:
+    """A verb that has no state to go on from is done anew."""
+    by = f" by {stop.signal}" if stop.asked else ""
+    show_fault(f"stopped{by}", f"run `{command_line()}` again")
+    return Interrupted.exit_code
+
+
 def _of_machine(error: OSError) -> int:
     """Disk and permissions are the machine's, names are the user's; anything else is a bug."""
     kind = UsageError if error.errno in _USAGE else MachineError
@@ -110,10 +128,6 @@ def _of_machine(error: OSError) -> int:
     shown = where if len(where) < LONGEST_NAME else f"{where[:LONGEST_NAME]}..."
     show_faults(kind(str(error.strerror).lower(), where=shown, hint=hint))
     return kind.exit_code
-
-
-def _command() -> str:
-    return shlex.join(["automl", *sys.argv[1:]])
 
 
 def _helpful(app: typer.Typer) -> str:
@@ -128,7 +142,7 @@ def _crash(error: Exception) -> int:
     from automl.record.provenance import without_secrets
 
     story = "".join(traceback.format_exception(error))
-    head = f"automl {__version__}, Python {sys.version}\n{_command()}\n\n"
+    head = f"automl {__version__}, Python {sys.version}\n{command_line()}\n\n"
     path = _free_name()
     try:
         path.write_text(without_secrets(head + story), encoding="utf-8", errors="backslashreplace")

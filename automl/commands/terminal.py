@@ -4,11 +4,11 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
 
-from automl.errors import AutomlError, Interrupted
+from automl.errors import AutomlError
+from automl.signals import check
 from automl.talk import Silent, Talk
 
 REWRITE_S = 0.1
@@ -32,11 +32,15 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """One line, after the progress line is wiped."""
+        from automl.record.secrets import without_secrets
+
+        check()
         self._wipe()
-        print(text, file=self._stream, flush=True)
+        print(without_secrets(text), file=self._stream, flush=True)
 
     def progress(self, label: str, done: int, total: int, note: str = "") -> None:
-        """Shows how far `label` is and how long the rest will take."""
+        """Shows how far `label` is and how long the rest will take; stops if somebody asked to."""
+        check()
         now = self._clock()
         if label != self._label:
             self._label, self._began = label, now
@@ -99,8 +103,10 @@ def out_json(value: Any) -> None:
 
 def show_faults(error: AutomlError) -> None:
     """All faults of an error, each with its place and cure."""
+    from automl.record.secrets import without_secrets
+
     for fault in error.faults:
-        print("\n".join(fault.lines()), file=sys.stderr)
+        print(without_secrets("\n".join(fault.lines())), file=sys.stderr)
 
 
 def show_fault(message: str, hint: str = "") -> None:
@@ -123,14 +129,3 @@ def _aligned(line: list[str], widths: list[int], right: list[bool]) -> str:
 
 def _is_number(text: str) -> bool:
     return text.replace(".", "", 1).replace("-", "", 1).isdigit() or text in ("", "-")
-
-
-@contextmanager
-def going_on_with(command: Callable[[], str]) -> Iterator[None]:
-    """Tells a person who stopped the work which command goes on with it."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted("stopped", hint=f"go on with `{command()}`") from None
-    except Interrupted as error:
-        raise Interrupted(str(error), hint=f"go on with `{command()}`") from error

@@ -1,15 +1,15 @@
 """Recipes and runs by the names that a person types."""
 
-import os
 import shlex
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automl.commands.terminal import leads
-from automl.errors import LockedError, UsageError
+from automl.commands.work import command_line, working
+from automl.errors import UsageError
 from automl.record import runs
 from automl.run_dir import RunDir, runs_folder
 
@@ -36,10 +36,11 @@ def begin(
 ) -> "tuple[Recipe, RunDir]":
     """The recipe and the folder of a new run, or of the one that is gone on with.
 
-    `again` allows a folder that already holds a plan.
+    `again` allows a folder that already holds a plan. The folder of an unfinished run of the same
+    recipe is gone on with: the same command again does what it did not get done.
     """
     if resume is not None:
-        return _resumed(resume, recipe, sets)
+        return _resumed(resume, recipe, sets, params)
     if recipe is None:
         raise UsageError("no recipe", hint="`automl run RECIPE`, or `--resume RUN`")
     loaded = load(recipe, sets, params)
@@ -49,7 +50,7 @@ def begin(
         _outside_of_data(runs_folder(), loaded)
         return loaded, runs.new_run(recipe.name, runs_folder())
     folder = _folder(run_dir, loaded)
-    if folder.plan.is_file() and not again:
+    if folder.plan.is_file() and not again and not _unfinished(folder, loaded):
         raise UsageError(
             "the folder holds a run already",
             where=str(run_dir),
@@ -58,9 +59,22 @@ def begin(
     return loaded, folder
 
 
-def resuming(run: RunDir) -> str:
-    """The command that goes on with a stopped run."""
-    return shlex.join(["automl", "run", "--resume", name(run)])
+def keep(recipe: "Recipe", run: RunDir) -> None:
+    """From here on the run can be gone on with, whenever it is stopped."""
+    from automl.recipe import write_recipe
+
+    if leads() and not run.recipe.is_file():
+        write_recipe(recipe, run.recipe)
+
+
+def resuming(run: RunDir, *, smoke: bool = False, device: str | None = None) -> str:
+    """The command that goes on with a stopped run; what is planned need not be said again."""
+    if not runs.is_run(run.root):
+        return command_line()
+    said = ["automl", "run", "--resume", name(run)]
+    if not run.plan.is_file():
+        said += [*(["--smoke"] if smoke else []), *(["--device", device] if device else [])]
+    return shlex.join(said)
 
 
 def find(reference: str) -> RunDir:
@@ -84,42 +98,11 @@ def planning(run_dir: Path | None, recipe: "Recipe") -> Iterator[RunDir]:
     """The folder to plan in; without a name it is thrown away."""
     if run_dir is not None:
         folder = _folder(run_dir, recipe)
-        with alone(folder):
+        with working(folder):
             yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="automl-plan-") as thrown_away:
-        yield RunDir(Path(thrown_away))
-
-
-@contextmanager
-def alone(run: RunDir) -> Iterator[None]:
-    """Refuses a run that another process works in; those that only help one may."""
-    if not leads():
-        yield
-        return
-    import fcntl
-
-    new = not run.root.exists()
-    run.root.mkdir(parents=True, exist_ok=True)
-    handle = os.open(run.root, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise LockedError(
-            "another process works in this run",
-            where=str(shown(run.root)),
-            hint="wait until it is done, or end it",
-        ) from None
-    except OSError:
-        pass  # some network file systems have no locks, which stops nobody
-    try:
-        yield
-    finally:
-        os.close(handle)
-        if new:
-            with suppress(OSError):  # empty: refused before anything was written
-                run.root.rmdir()
+    with tempfile.TemporaryDirectory(prefix="automl-plan-") as scratch:
+        yield RunDir(Path(scratch))
 
 
 def shown(path: Path) -> Path:
@@ -154,16 +137,28 @@ def _outside_of_data(folder: Path, recipe: "Recipe") -> None:
         )
 
 
-def _resumed(resume: str, recipe: Path | None, sets: Iterable[str]) -> "tuple[Recipe, RunDir]":
-    if recipe is not None or list(sets):
+def _resumed(
+    resume: str, recipe: Path | None, sets: Iterable[str], params: Path | None
+) -> "tuple[Recipe, RunDir]":
+    folder = find(resume)
+    kept = load(folder.recipe)
+    said = load(recipe, sets, params) if recipe is not None else None
+    if said != kept and (said is not None or list(sets)):
         raise UsageError(
             "a resumed run keeps its recipe",
+            where=str(shown(folder.recipe)),
             hint=f"`automl run --resume {shlex.quote(resume)}` alone, or a new run without it",
         )
-    folder = find(resume)
-    return load(folder.recipe), folder
+    return kept, folder
+
+
+def _unfinished(run: RunDir, recipe: "Recipe") -> bool:
+    """Whether the folder holds a run of this very recipe that was stopped."""
+    if not run.recipe.is_file() or runs.summary(run.root).state == "finished":
+        return False
+    return load(run.recipe) == recipe
 
 
 def name(run: RunDir) -> str:
-    """What finds the run again: its id where it lies among the others, otherwise its folder."""
+    """The id where the run lies among the others, otherwise its folder."""
     return run.id if run.root.parent == runs_folder() else str(shown(run.root))

@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict
 
-from automl.dataset import Dataset
+from automl.dataset import SPLITS, Dataset, Sample
 
 
 def digest_of(dataset: Dataset) -> str:
@@ -15,5 +15,25 @@ def digest_of(dataset: Dataset) -> str:
         "ignore": dataset.ignore,
         "samples": [asdict(s) for s in dataset.samples],
     }
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_text(content).encode()).hexdigest()
+
+
+def split_digests(dataset: Dataset) -> dict[str, str]:
+    """A digest for each split that has images: the same for the same samples and classes."""
+    classes = [asdict(c) for c in dataset.classes]
+    found: dict[str, str] = {}
+    for name in SPLITS:
+        samples = dataset.split(name)
+        if samples:
+            content = {"classes": classes, "samples": [_content(s) for s in samples]}
+            found[name] = hashlib.sha256(_text(content).encode()).hexdigest()
+    return found
+
+
+def _content(sample: Sample) -> dict[str, object]:
+    """A sample without the name of its split, so that equal splits are found equal."""
+    return {key: value for key, value in asdict(sample).items() if key != "split"}
+
+
+def _text(content: object) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -29,12 +29,16 @@ def scan(entries: Sequence[Entry], root: Path, talk: Talk) -> tuple[list[Scanned
     workers = min(32, (os.cpu_count() or 1) + 1)  # decoding leaves the interpreter's lock
     with ThreadPoolExecutor(workers) as pool:
         results: Iterable[Scanned | Finding] = pool.map(lambda e: _one(e, root), entries)
-        for done, result in enumerate(results, 1):
-            if isinstance(result, Finding):
-                findings.append(result)
-            else:
-                scanned.append(result)
-            talk.progress("checking images", done, len(entries))
+        try:
+            for done, result in enumerate(results, 1):
+                if isinstance(result, Finding):
+                    findings.append(result)
+                else:
+                    scanned.append(result)
+                talk.progress("checking images", done, len(entries))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # a stop must not wait for all others
+            raise
     return scanned, findings
 
 

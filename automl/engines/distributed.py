@@ -43,16 +43,18 @@ def join() -> World:
     return here
 
 
-def share(text: str) -> str:
-    """The text of rank 0, everywhere; waits for it."""
+def share(text: str, speaker: int = 0) -> str:
+    """The text of rank 0, or of another speaker, everywhere; waits for it."""
     here = join()
     if here.size == 1:
         return text
     raw = torch.tensor(list(text.encode()), dtype=torch.uint8)
     length = torch.tensor([len(raw)])
-    torch.distributed.broadcast(length, 0)
-    raw = raw if here.leads else torch.zeros(int(length), dtype=torch.uint8)
-    torch.distributed.broadcast(raw, 0)
+    torch.distributed.broadcast(length, speaker)
+    if not int(length):
+        return ""
+    raw = raw if here.rank == speaker else torch.zeros(int(length), dtype=torch.uint8)
+    torch.distributed.broadcast(raw, speaker)
     return bytes(raw.tolist()).decode()
 
 
@@ -69,6 +71,18 @@ def agree(flags: list[float]) -> list[float]:
     tensor = torch.tensor(flags, dtype=torch.float64)
     torch.distributed.broadcast(tensor, 0)
     return [float(v) for v in tensor]
+
+
+def first_said(word: str) -> str:
+    """The word of the lowest rank that says one, everywhere; empty where nobody does."""
+    if not torch.distributed.is_initialized():
+        return word
+    here = world()
+    speaker = torch.tensor([here.rank if word else here.size])
+    torch.distributed.all_reduce(speaker, torch.distributed.ReduceOp.MIN)
+    if int(speaker) == here.size:
+        return ""
+    return share(word, int(speaker))
 
 
 def leave() -> None:

@@ -16,6 +16,7 @@ from automl.engines.randomness import epoch_order, seed_for
 from automl.engines.transforms import augmenter
 from automl.plan import Plan
 from automl.prediction import Truth
+from automl.signals import serve_parent
 from automl.tasks.protocol import module
 
 
@@ -96,6 +97,7 @@ def stream(
 def _quiet_worker(_: int) -> None:
     import cv2
 
+    serve_parent()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 

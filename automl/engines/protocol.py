@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -29,11 +29,31 @@ class Epoch:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Event:
+    """What else happens in a training: `kind` and `facts` for the journal, `text` for the person.
+
+    `resume`: it goes on from a checkpoint. `checkpoint`: a damaged one was passed over. `memory`:
+    out of memory, so fewer images at once.
+    """
+
+    kind: str
+    text: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
 OnEpoch = Callable[[Epoch], float]
 """Scores and records an epoch; returns the primary metric, higher is better."""
 
 OnStep = Callable[[int, int, int, float], None]
 """Shows progress: epoch, step, steps of the epoch, loss."""
+
+OnEvent = Callable[[Event], None]
+"""Records an event and says it."""
+
+
+def unheard(_: Event) -> None:
+    """For a training that nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +71,13 @@ class Engine(Protocol):
     """Implemented by the modules `engines.native` and `engines.yolo`."""
 
     def train(
-        self, plan: Plan, dataset: Dataset, run: RunDir, on_epoch: OnEpoch, on_step: OnStep
+        self,
+        plan: Plan,
+        dataset: Dataset,
+        run: RunDir,
+        on_epoch: OnEpoch,
+        on_step: OnStep,
+        on_event: OnEvent = unheard,
     ) -> Trained:
         """Trains what the plan says, leaves a bundle at `run.model`; resumes where it stopped."""
         ...

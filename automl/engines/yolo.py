@@ -19,8 +19,8 @@ from torch import nn
 
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
-from automl.engines.protocol import OnEpoch, OnStep, Trained
-from automl.engines.signals import watch
+from automl.engines.protocol import OnEpoch, OnEvent, OnStep, Trained, unheard
+from automl.engines.stops import interrupted, tell_resumed
 from automl.engines.yolo_layout import write_layout
 from automl.engines.yolo_net import architecture, build_net, detections, load_pretrained
 from automl.engines.yolo_settings import NOT_USED, arguments, frame, load_ultralytics, logged
@@ -32,12 +32,20 @@ from automl.plan import Plan
 from automl.planning.backbones import Backbone, find
 from automl.prediction import Prediction
 from automl.run_dir import RunDir
+from automl.signals import Stopped, listening
 
 DRAWN_FROM = 1000
 """A sheet is drawn from this many training images: laying out all of a large set takes minutes."""
 
 
-def train(plan: Plan, dataset: Dataset, run: RunDir, on_epoch: OnEpoch, on_step: OnStep) -> Trained:
+def train(
+    plan: Plan,
+    dataset: Dataset,
+    run: RunDir,
+    on_epoch: OnEpoch,
+    on_step: OnStep,
+    on_event: OnEvent = unheard,
+) -> Trained:
     """Trains what the plan says and leaves a bundle at `run.model`; resumes where it stopped."""
     version = load_ultralytics(run.engine / "config")
     run.engine.mkdir(parents=True, exist_ok=True)
@@ -48,6 +56,8 @@ def train(plan: Plan, dataset: Dataset, run: RunDir, on_epoch: OnEpoch, on_step:
     donor = _donor(plan, backbone)
     make_net = partial(build_net, layers, dataset.names, donor)
     saved = checkpoints.newest(run.checkpoints)
+    if saved is not None:
+        tell_resumed(saved, on_event)
     if saved is None or not _finished(saved):
         _train(plan, dataset, run, (given, preprocess, make_net), (on_epoch, on_step))
         saved = checkpoints.newest(run.checkpoints)
@@ -118,14 +128,18 @@ def _train(
     from automl.engines.yolo_trainer import Job, Trainer
 
     images = write_layout(run.engine / "data", Path(dataset.root), dataset.split("train"))
-    with watch() as stop, logged(run.engine / "ultralytics.log"):
-        job = Job(plan, dataset, images, run.checkpoints, *made, *watched, stop)
+    with listening() as stop, logged(run.engine / "ultralytics.log"):
+        job = Job(plan, dataset, images, run.checkpoints, *made, *watched)
         with _refused_settings():
             trainer = Trainer(job)
         try:
             trainer.train()
             shutil.rmtree(images.parent)
-        except torch.OutOfMemoryError as error:
+        except (Stopped, RuntimeError) as error:
+            if stop.asked:  # or the same signal has ended a worker of its loader
+                raise interrupted(stop, trainer.done) from error
+            if not isinstance(error, torch.OutOfMemoryError):
+                raise
             raise NumbersError(
                 f"out of memory on `{plan.device}` with {plan.train.micro_batch} images at once",
                 hint="halve them, for example "

@@ -1,11 +1,9 @@
 """What Ultralytics is told: its environment before the import, its arguments from our plan."""
 
-import atexit
 import importlib
 import json
 import logging
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -38,13 +36,13 @@ NOT_USED = ("backbone_lr", "layer_decay", "clip_norm", "ema", "label_smoothing",
 def load_ultralytics(folder: Path | None) -> str:
     """Imports Ultralytics offline and mute, its settings in `folder` or a passing one; its version.
 
-    It fixes its settings folder at the first import of a process; later calls change nothing.
+    It reads its settings at the first import of a process; later calls change nothing.
     """
     if "ultralytics" in sys.modules:
         return str(sys.modules["ultralytics"].__version__)
     if folder is None:
-        folder = Path(tempfile.mkdtemp(prefix="automl-yolo-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix="automl-yolo-") as passing:
+            return load_ultralytics(Path(passing))
     threads = os.environ.get("OMP_NUM_THREADS")
     os.environ.update(ENVIRONMENT, YOLO_CONFIG_DIR=str(folder.absolute()))
     settings = folder / "Ultralytics" / "settings.json"

@@ -18,12 +18,12 @@ from automl.data.stream import images
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
 from automl.engines.protocol import Epoch, OnEpoch, OnStep
-from automl.engines.signals import Stop
-from automl.engines.stops import interrupted, looks, not_finite
+from automl.engines.stops import looks, not_finite
 from automl.engines.yolo_data import begin_epoch, description
 from automl.engines.yolo_net import detections
 from automl.model.preprocess import Preprocess
 from automl.plan import Plan
+from automl.signals import held
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,6 @@ class Job:
     make_net: Callable[[], nn.Module]
     on_epoch: OnEpoch
     on_step: OnStep
-    stop: Stop
 
 
 class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
@@ -74,11 +73,9 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
         begin_epoch(self.train_loader, self.job.plan.train.seed, self.epoch)
 
     def after_step(self) -> None:
-        """Shows the loss, and stops where it is not a number or where somebody asked to."""
+        """Shows the loss, and stops where it is not a number."""
         self.step_number += 1
         steps = len(self.train_loader)
-        if self.job.stop.asked:
-            raise interrupted(self.job.stop, self.done)
         if not looks(self.device.type, self.step_number, steps):
             return
         if not np.isfinite(float(self.loss.detach())):
@@ -102,7 +99,15 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
         return {}, score
 
     def save_model(self) -> bool:
-        """Keeps the budget, then saves all that the next epoch goes on from."""
+        """Keeps the budget, then saves all that the next epoch goes on from.
+
+        A signal waits for the save; anywhere else in the epoch it breaks the epoch off.
+        """
+        with held():
+            self._save()
+        return True
+
+    def _save(self) -> None:
         self.done = self.epoch + 1
         self.spent += time.monotonic() - self.began
         self._keep_budget()
@@ -122,7 +127,6 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
             "best": self.best_state,
         }
         checkpoints.save(self.job.checkpoints, checkpoints.Checkpoint(self.done, tensors, facts))
-        return True
 
     def resume_training(self, _: None) -> None:
         """Goes on from the newest checkpoint, if there is one."""

@@ -1,5 +1,6 @@
 """A path in a DVC workspace in, what its `.dvc` and `dvc.lock` files say of it out. Reads only."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,16 @@ from typing import Any
 class DvcOut:
     """A tracked path: POSIX from the workspace's top, as is `file`, which holds its digest.
 
-    `owned` says that a stage or an import makes it, so that nobody else may add it.
+    `owned` says that a stage or an import makes it, so that nobody else may add it; `stage` is the
+    name of that stage. `old` says that a DVC before 3 has hashed it, in another way.
     """
 
     path: str
     md5: str
     file: str
     owned: bool = False
+    stage: str = ""
+    old: bool = False
 
 
 def tracked_by(root: Path, path: Path) -> DvcOut | None:
@@ -25,32 +29,59 @@ def tracked_by(root: Path, path: Path) -> DvcOut | None:
         return None
     places = [place for place in (path, *path.parents) if place.is_relative_to(root)]
     for place in places:
-        for out, md5, file, owned in (*_dvc_file(place), *_lock(place)):
-            if path == out or path.is_relative_to(out):
-                return DvcOut(_posix(root, out), md5, _posix(root, file), owned)
+        for out in (*_dvc_file(root, place), *_lock(root, place)):
+            if path.is_relative_to(root / out.path):
+                return out
     return None
 
 
-def _dvc_file(place: Path) -> Iterator[tuple[Path, str, Path, bool]]:
+def tracked_in(root: Path, folder: Path) -> Iterator[DvcOut]:
+    """The tracked paths inside of a folder, as far as two levels down."""
+    for file in (*folder.glob("*.dvc"), *folder.glob("*/*.dvc")):
+        if file.is_file():
+            yield from _dvc_file(root, file.with_suffix(""))
+    for place in (folder, *folder.parents):
+        if place.is_relative_to(root):
+            yield from (o for o in _lock(root, place) if (root / o.path).is_relative_to(folder))
+
+
+def workspace(folder: Path) -> Path | None:
+    """The nearest folder upward that DVC was initialised in."""
+    for place in (folder.resolve(), *folder.resolve().parents):
+        if (place / ".dvc").is_dir():
+            return place
+    return None
+
+
+def _dvc_file(root: Path, place: Path) -> Iterator[DvcOut]:
     """The outputs of the `.dvc` file that lies beside a place and has its name."""
     file = place.with_name(f"{place.name}.dvc")
     if not file.is_file():
         return
     content = _yaml(file)
     owned = "deps" in content or bool(content.get("frozen"))
+    start = file.parent / str(content.get("wdir", "."))
     for out in content.get("outs") or ():
-        start = file.parent / str(content.get("wdir", "."))
-        yield (start / str(out["path"])).resolve(), str(out.get("md5", "")), file, owned
+        yield from _out(root, start, out, file, owned=owned)
 
 
-def _lock(folder: Path) -> Iterator[tuple[Path, str, Path, bool]]:
+def _lock(root: Path, folder: Path) -> Iterator[DvcOut]:
     """The outputs of the stages whose `dvc.lock` lies in a folder."""
     file = folder / "dvc.lock"
     if not file.is_file():
         return
-    for stage in (_yaml(file).get("stages") or {}).values():
+    for name, stage in (_yaml(file).get("stages") or {}).items():
         for out in stage.get("outs") or ():
-            yield (folder / str(out["path"])).resolve(), str(out.get("md5", "")), file, True
+            yield from _out(root, folder, out, file, owned=True, stage=str(name))
+
+
+def _out(
+    root: Path, start: Path, out: dict[str, Any], file: Path, *, owned: bool, stage: str = ""
+) -> Iterator[DvcOut]:
+    path = Path(os.path.normpath(start / str(out["path"])))  # it may be a link into the cache
+    if path.is_relative_to(root):  # or lie outside of the workspace
+        md5, old = str(out.get("md5", "")), out.get("hash") != "md5"
+        yield DvcOut(_posix(root, path), md5, _posix(root, file), owned, stage, old)
 
 
 def _yaml(file: Path) -> dict[str, Any]:

@@ -10,20 +10,21 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from configparser import ConfigParser
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from automl.dataset import Dataset
+from automl.lock import turn
 from automl.recipe import Recipe
-from automl.record.dvc_files import DvcOut, tracked_by
+from automl.record.dvc_config import system_config
+from automl.record.dvc_files import DvcOut, tracked_by, workspace
 from automl.run_dir import RunDir
 
 LINKS = "hardlink,reflink,copy"
 """How DVC is asked to put a tracked file back into its place, best first."""
 
-HEAVY = ("/checkpoints", "/engine", "/predictions")
+HEAVY = ("/checkpoints", "/engine", "/predictions", "/.lock")
 """Folders of a run that Git must not pick up beside the tracked bundle."""
 
 
@@ -70,14 +71,6 @@ def track(run: RunDir, dataset: Dataset, recipe: Recipe) -> DvcRecord | None:
     return _track(root, command, run, dataset)
 
 
-def workspace(folder: Path) -> Path | None:
-    """The nearest folder upward that DVC was initialised in."""
-    for place in (folder.resolve(), *folder.resolve().parents):
-        if (place / ".dvc").is_dir():
-            return place
-    return None
-
-
 def dvc_command() -> str | None:
     """The `dvc` beside this Python, or else that of the PATH."""
     beside = Path(sys.executable).with_name("dvc")
@@ -90,8 +83,9 @@ def _targets(run: RunDir, dataset: Dataset) -> tuple[Path, Path]:
 
 def _track(root: Path, command: str, run: RunDir, dataset: Dataset) -> DvcRecord:
     data, model = _targets(run, dataset)
-    with _environment() as environment:
-        workspace = _Workspace(root, command, environment)
+    # DVC gives up where another one works; two runs of one workspace take turns instead
+    with turn(root / ".dvc" / "tmp" / "automl.lock"), environment() as variables:
+        workspace = _Workspace(root, command, variables)
         notes, refused = workspace.add({"the data": data, "the model": model}, run.root)
         outs = [
             None if path in refused else workspace.settled(path, notes) for path in (data, model)
@@ -132,7 +126,7 @@ class _Workspace:
             for name, path in targets.items():
                 done = self._run("add", "--", str(path))
                 if done.returncode != 0:
-                    notes.append(f"{name} is not tracked as it is: {_reason(done.stderr)}")
+                    notes.append(f"{name} is not tracked as it is: {reason(done.stderr)}")
                     refused.append(wanted[name])
         return notes, refused
 
@@ -191,7 +185,7 @@ class _Workspace:
         )
 
 
-def _reason(stderr: str) -> str:
+def reason(stderr: str) -> str:
     """The first error of DVC's talk, with a cure where Git ignores the place of a `.dvc` file."""
     found = re.search(r"ERROR:\s*(.+)", stderr)
     line = found.group(1).strip() if found else (stderr.strip().splitlines() or ["no reason"])[-1]
@@ -218,14 +212,14 @@ def _ignore_heavy(folder: Path) -> None:
 
 
 @contextmanager
-def _environment() -> Iterator[dict[str, str]]:
+def environment() -> Iterator[dict[str, str]]:
     """DVC's environment, in which links are the default and nothing calls home.
 
     The settings stand in for the system's configuration, the weakest level: whatever the user has
     set for the machine, the account or the repository wins, and no file of theirs is touched.
     """
     with tempfile.TemporaryDirectory() as folder:
-        config = _system_config()
+        config = system_config()
         for section, option, value in (
             ("cache", "type", LINKS),
             ("core", "check_update", "false"),
@@ -238,17 +232,3 @@ def _environment() -> Iterator[dict[str, str]]:
         with (Path(folder) / "config").open("w", encoding="utf-8") as file:
             config.write(file)
         yield {**os.environ, "DVC_SYSTEM_CONFIG_DIR": folder, "DVC_NO_ANALYTICS": "1"}
-
-
-def _system_config() -> ConfigParser:
-    """What the machine's administrator has set for DVC."""
-    config = ConfigParser(interpolation=None, strict=False)
-    folder = os.environ.get("DVC_SYSTEM_CONFIG_DIR")
-    if folder is None:
-        try:
-            from platformdirs import site_config_dir
-        except ImportError:
-            return config
-        folder = site_config_dir("dvc", "iterative")
-    config.read(Path(folder) / "config", encoding="utf-8")
-    return config

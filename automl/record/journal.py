@@ -3,17 +3,21 @@
 import json
 import os
 from datetime import UTC, datetime
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
 from automl.errors import DataError
+from automl.files import cannot_write
 
-EVENTS = ("start", "plan", "resume", "epoch", "trained", "scores", "end")
-"""What a run writes, in this order; `resume` and `epoch` as often as they happen."""
+EVENTS = ("start", "resume", "checkpoint", "memory", "epoch", "tainted", "trained", "scores", "end")
+"""What a run writes. `start` comes with every process that trains, `resume` where it goes on from a
+checkpoint, `checkpoint` where a damaged one was passed over, `memory` where memory ran out, and
+`tainted` where the data was changed meanwhile."""
 
 
 class Journal:
-    """Appends events to one file; a line is on its way to the disk before `write` returns."""
+    """Appends events to one file; a line is on the disk before `write` returns, or not at all."""
 
     def __init__(self, path: Path) -> None:
         """The file is made with the first event."""
@@ -22,13 +26,26 @@ class Journal:
     def write(self, event: str, **fields: Any) -> None:
         """Appends one event with the time of day in UTC."""
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"time": stamp, "event": event, **fields}, ensure_ascii=False)
+        text = json.dumps({"time": stamp, "event": event, **fields}, ensure_ascii=False)
+        line = text.encode() + b"\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
-            if file.tell() and not _ends_with_newline(self.path):
-                file.write(b"\n")  # a line that a crash cut short must not swallow this one
-            file.write(line.encode() + b"\n")
-            file.flush()
+        try:
+            self._append(line)
+        except OSError as error:
+            raise cannot_write("a line of the journal", self.path, error, len(line)) from error
+
+    def _append(self, line: bytes) -> None:
+        """Without a buffer, whose rest would be written when the file is closed."""
+        with self.path.open("ab", buffering=0) as file:
+            size = file.tell()
+            if size and not _ends_with_newline(self.path):
+                line = b"\n" + line  # a line that a crash cut short must not swallow this one
+            try:
+                _write_all(file, line)
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)
+                raise
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -79,6 +96,17 @@ def epochs(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One event per epoch in order; after a resume the later one counts."""
     by_number = {e["epoch"]: e for e in events if e["event"] == "epoch"}
     return [by_number[number] for number in sorted(by_number)]
+
+
+def told_epochs(events: list[dict[str, Any]]) -> set[int]:
+    """The epochs that have a line since a training last began anew."""
+    begun = [i for i, event in enumerate(events) if event["event"] == "start" and event.get("anew")]
+    return {e["epoch"] for e in events[begun[-1] if begun else 0 :] if e["event"] == "epoch"}
+
+
+def _write_all(file: RawIOBase, data: bytes) -> None:
+    while data:
+        data = data[file.write(data) or 0 :]
 
 
 def _event(line: bytes) -> dict[str, Any] | None:

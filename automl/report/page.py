@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from automl.files import write_text
+from automl.record import journal
+from automl.record.taint import tainted
 from automl.report import figures, headline, sections, words
 from automl.report.examples import ends
 from automl.report.material import Material, gather
@@ -52,6 +54,7 @@ def context(material: Material) -> dict[str, Any]:
         "run": material.run.id,
         "task": material.task,
         "headline": headline.headline(material),
+        "tainted": tainted(journal.last_training(material.events)),
         "tiles": headline.tiles(material),
         "facts": headline.facts(material),
         "splits": sections.splits(material),

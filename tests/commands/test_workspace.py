@@ -1,14 +1,11 @@
 """Where a run may write: never into data, never among files of somebody else."""
 
-import subprocess
-import sys
 from pathlib import Path
-from subprocess import PIPE
 
 import pytest
 
 from automl.commands import workspace
-from automl.errors import LockedError, UsageError
+from automl.errors import UsageError
 from automl.run_dir import RunDir
 
 
@@ -75,55 +72,3 @@ def test_planning__keeps_to_the_same_rules(tmp_path, recipe):
     for name in ("set/plan", "."):
         with pytest.raises(UsageError), workspace.planning(Path(name), loaded):
             pass
-
-
-HOLDS = """
-import sys
-from pathlib import Path
-from automl.commands.workspace import alone
-from automl.run_dir import RunDir
-with alone(RunDir(Path(sys.argv[1]))):
-    print("in", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_alone__two_processes_never_write_the_same_run(tmp_path):
-    run = RunDir(tmp_path / "run")
-    run.root.mkdir()
-    command = [sys.executable, "-c", HOLDS, str(run.root)]
-    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "in\n"
-        with pytest.raises(LockedError) as caught, workspace.alone(run):
-            pass
-        assert caught.value.faults[0].hint
-        other.communicate("")
-    for _ in range(2):
-        with workspace.alone(run):
-            pass
-    with workspace.alone(RunDir(tmp_path / "refused")):
-        pass
-    assert run.root.is_dir()
-    assert not (tmp_path / "refused").exists()
-
-
-def test_alone__verbs_that_write_a_run_answer_6(tmp_path, recipe):
-    run = RunDir(tmp_path / "run")
-    run.root.mkdir()
-    for words in (
-        ["run", "r.yaml", "--run-dir", "run"],
-        ["prepare", "r.yaml", "--run-dir", "run"],
-        ["plan", "r.yaml", "--run-dir", "run"],
-    ):
-        with workspace.alone(run):
-            assert automl(*words) == 6
-    run.recipe.write_text("task: detection\ndata: ../set\n")
-    for verb in ("train", "evaluate", "report", "record"):
-        with workspace.alone(run):
-            assert automl(verb, "run") == 6
-
-
-def automl(*words: str) -> int:
-    command = [sys.executable, "-m", "automl", *words]
-    return subprocess.run(command, capture_output=True, check=False).returncode

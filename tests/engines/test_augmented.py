@@ -15,7 +15,6 @@ from automl.data.truth import truth
 from automl.dataset import Dataset
 from automl.engines import native, yolo
 from automl.engines.randomness import epoch_order
-from automl.engines.signals import Stop
 from automl.engines.yolo_layout import write_layout
 from automl.engines.yolo_settings import arguments, load_ultralytics
 from automl.errors import RecipeError
@@ -113,7 +112,7 @@ def first_batch_of_training(plan: Plan, dataset: Dataset, folder: Path) -> list[
     samples = dataset.split("train")
     images = write_layout(folder / "data", Path(dataset.root), samples)
     given = arguments(plan, samples, folder, backbone=0)
-    job = Job(plan, dataset, images, folder, given, None, make_net, None, None, Stop())
+    job = Job(plan, dataset, images, folder, given, None, make_net, None, None)
     with pytest.raises(Seen) as caught:
         Watched(job).train()
     return list(caught.value.args[0].permute(0, 2, 3, 1).numpy())

@@ -3,8 +3,9 @@ import signal
 
 import pytest
 
-from automl.engines.signals import watch
 from automl.engines.stops import interrupted, looks, not_finite
+from automl.errors import Interrupted
+from automl.signals import watch
 
 
 @pytest.mark.parametrize(
@@ -16,9 +17,14 @@ from automl.engines.stops import interrupted, looks, not_finite
     ],
 )
 def test_interrupted__says_what_is_kept(finished, kept):
-    with watch() as stop:
-        os.kill(os.getpid(), signal.SIGUSR1)
-        error = interrupted(stop, finished)
+    def stopped() -> None:
+        with watch() as stop:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            raise interrupted(stop, finished)
+
+    with pytest.raises(Interrupted) as caught:
+        stopped()
+    error = caught.value
     assert (str(error), error.exit_code) == (f"stopped by SIGUSR1; {kept}", 75)
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ from automl.recipe import Recipe
 from automl.record.journal import Journal
 from automl.run_dir import RunDir
 from tests.engines.toy import plan_of, toy_train
+from tests.record.servers import real_server
 
 CLASSES = (Class(3, "cat"), Class(7, "dog"))
 
@@ -182,3 +184,10 @@ def template_repository(tmp_path_factory) -> Path:
     subprocess.run(["git", "add", "--all"], check=True, cwd=folder)
     subprocess.run(["git", *who, "commit", "-qm", "start"], check=True, cwd=folder)
     return folder
+
+
+@pytest.fixture
+def server(template_store, tmp_path) -> Iterator[str]:
+    """A real `mlflow server` on a free port."""
+    with real_server(tmp_path / "server", template_store) as started:
+        yield started.url

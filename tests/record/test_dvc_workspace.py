@@ -222,7 +222,7 @@ def test_track__off(repository, bundled, recipe):
 
 
 def test_environment__nothing_calls_home():
-    with dvc_workspace._environment() as environment:
+    with dvc_workspace.environment() as environment:
         assert environment["DVC_NO_ANALYTICS"] == "1"
         config = (Path(environment["DVC_SYSTEM_CONFIG_DIR"]) / "config").read_text()
     assert "analytics = false" in config

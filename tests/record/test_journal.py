@@ -1,8 +1,9 @@
+import resource
 from datetime import UTC, datetime
 
 import pytest
 
-from automl.errors import DataError
+from automl.errors import DataError, MachineError
 from automl.record import journal
 from automl.record.journal import Journal
 
@@ -65,3 +66,27 @@ def test_epochs__the_later_of_two_alike_counts():
     found = journal.epochs(told)
     assert [event["epoch"] for event in found] == [1, 2, 3]
     assert found[1]["again"]
+
+
+def test_told_epochs__of_the_training_that_last_began_anew():
+    told = events("start", "epoch 1", "epoch 2", "start", "epoch 1", "start", "epoch 2")
+    assert journal.told_epochs(told[:3]) == {1, 2}
+    told[3]["anew"] = True
+    assert journal.told_epochs(told[:4]) == set()
+    assert journal.told_epochs(told) == {1, 2}
+
+
+def test_write__a_line_that_does_not_fit_leaves_nothing_of_it(tmp_path):
+    log = Journal(tmp_path / "journal.jsonl")
+    log.write("start")
+    before = log.path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, limits[1]))
+    try:
+        with pytest.raises(MachineError, match="a line of the journal: File too large"):
+            log.write("epoch", losses={"long": list(range(1000))})
+        assert log.path.read_bytes() == before
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    log.write("end")
+    assert [event["event"] for event in journal.read(log.path)] == ["start", "end"]

@@ -1,0 +1,210 @@
+"""The steps of an epoch: from any step on, stopped at any step, redone where memory runs out."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import nn
+
+from automl.engines import distributed
+from automl.engines.loader import Batch, TrainingSamples, stream
+from automl.engines.numbers import Step, check_input
+from automl.engines.optimiser import average, rate, set_rate
+from automl.engines.progress import Keeper, Progress
+from automl.engines.protocol import Event, OnEvent, OnStep
+from automl.engines.randomness import batches, epoch_order, seed_for, shards
+from automl.engines.stops import (
+    interrupted_at,
+    is_out_of_memory,
+    looks,
+    no_memory,
+    no_memory_together,
+)
+from automl.signals import Stop
+
+Losses = dict[str, torch.Tensor]
+
+
+class HalfUpdated(Exception):
+    """Memory ran out while the weights were moved: some are new, some old."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What stays the same during a training."""
+
+    samples: TrainingSamples
+    learner: nn.Module
+    world: distributed.World
+    stop: Stop
+    keeper: Keeper
+    on_step: OnStep
+    on_event: OnEvent
+
+
+def one_epoch(course: Course, progress: Progress) -> dict[str, float]:
+    """What is left of one pass over the training split; the mean losses of all of it."""
+    train = course.samples.plan.train
+    order = epoch_order(train.seed, progress.epoch, len(course.samples))
+    steps = batches(order, train.batch_size)
+    progress.network.train(frozen=train.backbone_lr == 0)
+    buffers = Buffers(progress.network.net)
+    while progress.at < len(steps):
+        _steps(course, progress, steps, buffers)
+    progress.watch.look_at_weights(progress.epoch + 1, progress.at)
+    leave_if_asked(course, progress, len(steps))
+    return {name: float(value) / len(steps) for name, value in progress.sums.items()}
+
+
+def leave_if_asked(course: Course, progress: Progress, steps: int) -> None:
+    """Saves this very position and stops, in every process at the same step."""
+    signal = distributed.first_said(course.stop.signal)
+    if signal:
+        leave(course, progress, steps, signal)
+
+
+def leave(course: Course, progress: Progress, steps: int, signal: str) -> None:
+    """Saves and stops; nobody leaves before the one that saves has done so."""
+    course.keeper.save(progress)
+    distributed.wait()
+    raise interrupted_at(signal, progress.epoch, progress.at, steps)
+
+
+def _steps(course: Course, progress: Progress, steps: list[np.ndarray], buffers: "Buffers") -> None:
+    """Steps until the end of the epoch, or until fewer images at once must do."""
+    samples, world, train = course.samples, course.world, course.samples.plan.train
+    device = progress.network.device
+    ahead = steps[progress.at :]
+    mine = [shards(batch, progress.micro_batch, world.size)[world.rank] for batch in ahead]
+    loaded = stream(
+        samples, progress.epoch, [p for pieces in mine for p in pieces], pin=device.type == "cuda"
+    )
+    for batch, pieces in zip(ahead, mine, strict=True):
+        leave_if_asked(course, progress, len(steps))
+        if course.keeper.due:
+            course.keeper.save(progress)
+        factor = rate(train, progress.step, len(steps), progress.total * len(steps))
+        progress.lr = set_rate(progress.optimiser, factor)
+        last = looks(device.type, progress.at + 1, len(steps))
+        buffers.keep()
+        parts = _one_step(course, progress, _taken(loaded, len(pieces)), len(batch), last)
+        if parts is None:
+            buffers.put_back()
+            halved(progress, course.on_event)
+            return
+        for name, value in parts.items():
+            progress.sums[name] = progress.sums.get(name, 0) + value
+        progress.at += 1
+        progress.step += 1
+        if last:
+            mean = float(sum(progress.sums.values())) / progress.at
+            course.on_step(progress.epoch + 1, progress.at, len(steps), mean)
+
+
+def _one_step(
+    course: Course, progress: Progress, pieces: list[Batch], count: int, look: bool
+) -> Losses | None:
+    """Moves the weights once, or not at all: None where the images do not fit into the memory."""
+    number = progress.at + 1
+    for piece in pieces:
+        check_input(piece, progress.epoch + 1, number)
+    parts = _spared(course, lambda: _gradients(course, progress, pieces, count))
+    if parts is None:
+        progress.optimiser.zero_grad(set_to_none=True)
+        return None
+    parameters = progress.network.net.parameters()
+    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    paths = [path for piece in pieces for path in piece.paths]
+    progress.watch.note(Step(progress.epoch + 1, number, parts, norm, paths))
+    if look:
+        progress.watch.look()
+    if _spared(course, lambda: _update(course, progress, norm)) is None:
+        raise HalfUpdated
+    return parts
+
+
+def _spared(course: Course, work: Callable[[], Losses]) -> Losses | None:
+    """What the work returns, or None where memory ran out; several processes cannot agree on it."""
+    try:
+        return work()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if course.world.size > 1:
+            raise no_memory_together(course.samples.plan.train.micro_batch) from error
+    return None
+
+
+def _update(course: Course, progress: Progress, norm: torch.Tensor) -> Losses:
+    """Moves the weights along the gradients, and their average after them."""
+    train, net = course.samples.plan.train, progress.network.net
+    if train.clip_norm:
+        nn.utils.clip_grads_with_norm_(net.parameters(), train.clip_norm, norm)
+    progress.optimiser.step()
+    progress.optimiser.zero_grad(set_to_none=True)
+    if progress.averaged is not progress.network:
+        average(progress.averaged.net, net, train.ema, progress.step)
+    return {}
+
+
+def _gradients(course: Course, progress: Progress, pieces: list[Batch], count: int) -> Losses:
+    """Adds up the gradients of the micro-batches; the losses by part."""
+    train, world, device = course.samples.plan.train, course.world, progress.network.device
+    parts: Losses = {}
+    for number, piece in enumerate(pieces):
+        here = number * world.size + world.rank
+        torch.manual_seed(seed_for(train.seed, "step", progress.epoch, progress.step, here))
+        moved = piece.to(device)
+        share = len(moved.images) / count
+        with progress.network.autocast(device):
+            losses = course.learner(moved.images, moved.targets)
+        total = torch.stack(list(losses.values())).sum() * share * world.size
+        total.backward()  # type: ignore[no-untyped-call]
+        for name, value in losses.items():
+            parts[name] = parts.get(name, 0) + value.detach() * share * world.size
+    return parts
+
+
+def _taken(loaded: Iterator[Batch], count: int) -> list[Batch]:
+    return list(islice(loaded, count))
+
+
+def halved(progress: Progress, on_event: OnEvent) -> int:
+    """Half as many images at once, twice as often: the same batch, the same learning rate."""
+    device, before = progress.network.device, progress.micro_batch
+    if before == 1:
+        raise no_memory(str(device))
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    progress.micro_batch = (before + 1) // 2
+    epoch, step = progress.epoch + 1, progress.at + 1
+    text = (
+        f"out of memory with {before} images at once in epoch {epoch}, step {step}: goes on with "
+        f"{progress.micro_batch} at once; batch and learning rate stay"
+    )
+    facts = {"epoch": epoch, "step": step, "micro_batch": progress.micro_batch, "was": before}
+    on_event(Event("memory", text, facts))
+    return progress.micro_batch
+
+
+class Buffers:
+    """The statistics of a net, which its forward passes change, as they were before a step."""
+
+    def __init__(self, net: nn.Module) -> None:
+        """Copies nothing yet that counts."""
+        self.live = list(net.buffers())
+        self.kept = [buffer.clone() for buffer in self.live]
+
+    @torch.no_grad()
+    def keep(self) -> None:
+        """Copies them."""
+        if self.live:
+            torch._foreach_copy_(self.kept, self.live)
+
+    @torch.no_grad()
+    def put_back(self) -> None:
+        """Undoes what forward passes have added since."""
+        if self.live:
+            torch._foreach_copy_(self.live, self.kept)

@@ -1,0 +1,194 @@
+"""A run in, its delivery to MLflow out: done by a child process, which may be ended at any moment.
+
+While the child works the store is asked again and again whether it still answers. One that does
+not costs a run at most `PATIENCE_S`; what is missing there is known from `record.json`.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from automl.errors import AutomlError, DataError, Fault, MachineError
+from automl.files import read_object, write_json
+from automl.recipe import Recipe
+from automl.record.knocking import Knocking
+from automl.record.mlflow_client import Store, quiet, tracking_uri, unreached
+from automl.record.mlflow_store import MlflowRecord
+from automl.record.provenance import without_secrets
+from automl.run_dir import RunDir
+from automl.talk import Talk
+
+if TYPE_CHECKING:
+    from automl.record.dvc_workspace import DvcRecord
+
+PATIENCE_S = 1.5
+"""How long a run waits for a store that owes an answer; together with a start, below 2 s."""
+
+CHILD = "automl.record.mlflow_child"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a store holds of a run now; `sent` of its `points` were not there before."""
+
+    record: MlflowRecord
+    points: int
+    sent: int
+
+
+def record(run: RunDir, recipe: Recipe, dvc: "DvcRecord | None", talk: Talk) -> MlflowRecord | None:
+    """Delivers a run at its end. A store that cannot be reached costs the record, never the run."""
+    tracked = asdict(dvc) if dvc else None
+    if recipe.track.mlflow == "off":
+        write_json(run.record, {"mlflow": None, "dvc": tracked, "delivery": None})
+        return None
+    store = store_of(run, recipe)
+    write_json(run.record, {"mlflow": None, "dvc": tracked, "delivery": _owed(store)})
+    try:
+        return deliver(run, store).record
+    except MachineError as error:
+        for fault in error.faults:
+            talk.say(f"mlflow: {fault.message}; {fault.hint} ({fault.where})")
+        return None
+
+
+def deliver(run: RunDir, store: Store, patience_s: float = PATIENCE_S) -> Delivery:
+    """Has a child deliver the run and notes in `record.json` what came of it."""
+    state = state_of(run)
+    noted = {"mlflow": None, "dvc": None, **read_object(run.record, "record")}
+    try:
+        done = _by_child(run, store, patience_s)
+    except AutomlError as error:
+        noted["delivery"] = {**_owed(store), "why": error.faults[0].message}
+        write_json(run.record, noted)
+        raise
+    noted["mlflow"] = asdict(done.record)
+    noted["delivery"] = {"uri": store.shown, "state": state, "points": done.points, "why": ""}
+    write_json(run.record, noted)
+    return done
+
+
+def owe(run: RunDir, store: Store) -> None:
+    """Notes where a run that begins is to be recorded, in case that it never gets there itself."""
+    if not run.record.is_file():
+        write_json(run.record, {"mlflow": None, "dvc": None, "delivery": _owed(store)})
+
+
+def is_delivered(run: RunDir) -> bool:
+    """Whether the store was given everything that the run's folder holds now."""
+    delivery = read_object(run.record, "record").get("delivery") or {}
+    return bool(delivery.get("state")) and delivery["state"] == state_of(run)
+
+
+def store_of(run: RunDir, recipe: Recipe) -> Store:
+    """Where the run belongs: as the recipe says, or else where it was to go when it ran."""
+    wanted = recipe.track.mlflow
+    meant = (read_object(run.record, "record").get("delivery") or {}).get("uri", "")
+    if wanted == "auto" and "://" in meant and not os.environ.get("MLFLOW_TRACKING_URI"):
+        wanted = meant
+    return Store(tracking_uri(wanted), recipe.track.experiment)
+
+
+def state_of(run: RunDir) -> str:
+    """A digest of what is delivered of a run; another one after any of it has changed."""
+    digest = hashlib.sha256()
+    files = (run.journal, run.plan, run.provenance, run.metrics, run.evaluation, run.report)
+    for path in (*files, run.model / "model.json"):
+        content = path.read_bytes() if path.is_file() else b""
+        digest.update(f"{path.name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _owed(store: Store) -> dict[str, Any]:
+    return {"uri": store.shown, "state": "", "points": 0, "why": "not delivered yet"}
+
+
+def _by_child(run: RunDir, store: Store, patience_s: float) -> Delivery:
+    with Knocking(store.uri, store.experiment) as knocking:
+        if not knocking.first(patience_s):
+            raise unreached(store, knocking.why)
+        with tempfile.TemporaryFile() as log, _started("deliver", run, store, log) as child:
+            while child.poll() is None:
+                if knocking.silent_s > patience_s:
+                    raise unreached(store, knocking.why or f"no answer for {patience_s:g} s")
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(0.05)
+            answer = child.stdout.read() if child.stdout else b""
+            log.seek(0)
+            return _understood(store, answer, log.read())
+
+
+@contextmanager
+def _started(
+    work: str, run: RunDir, store: Store, log: IO[bytes]
+) -> "Iterator[subprocess.Popen[bytes]]":
+    """A child that works on a run; it is ended with the block."""
+    try:
+        child = start(work, run, store, log)
+    except OSError as error:
+        raise unreached(store, f"the delivery could not be started: {error}") from error
+    try:
+        yield child
+    finally:
+        end(child)
+
+
+def end(child: "subprocess.Popen[bytes]") -> None:
+    """Ends a child at once, if it has not ended itself."""
+    if child.poll() is None:
+        child.kill()
+    child.wait()
+    for stream in (child.stdin, child.stdout):
+        if stream:
+            stream.close()
+
+
+def start(
+    work: str, run: RunDir, store: Store, log: "IO[bytes] | int"
+) -> "subprocess.Popen[bytes]":
+    """Starts a child; the address goes by its standard input, for it may hold a password."""
+    quiet()
+    child = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-P", "-m", CHILD, work],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        start_new_session=work == "follow",  # Ctrl-C is for the parent, whose word it then needs
+        env=_environment(),
+    )
+    asked = {"run": str(run.root.absolute()), "uri": store.uri, "experiment": store.experiment}
+    if child.stdin:
+        child.stdin.write(json.dumps(asked).encode() + b"\n")
+        child.stdin.flush()
+    return child
+
+
+def _environment() -> dict[str, str]:
+    """Has the child, which by `-P` finds nothing in the user's folder, run this very program."""
+    code = Path(__file__).parents[2]
+    if code.name in ("site-packages", "dist-packages"):
+        return dict(os.environ)
+    path = os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def _understood(store: Store, answer: bytes, log: bytes) -> Delivery:
+    try:
+        told = json.loads(answer)
+    except ValueError:
+        last = log.decode(errors="replace").strip().splitlines() or ["it ended without a word"]
+        raise unreached(store, f"the delivery broke off: {last[-1]}") from None
+    if "faults" in told:
+        kind = DataError if told["exit_code"] == DataError.exit_code else MachineError
+        faults = [Fault(*map(without_secrets, fault)) for fault in told["faults"]]
+        raise kind(faults[0].message, faults=faults)
+    return Delivery(MlflowRecord(**told["record"]), told["points"], told["sent"])

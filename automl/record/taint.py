@@ -1,0 +1,55 @@
+"""Whether the data of a run was edited while it ran: noticed at its end, kept in the journal."""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from automl.dataset import Dataset, SplitName
+from automl.record import journal
+from automl.record.journal import Journal
+from automl.run_dir import RunDir
+from automl.talk import Talk
+
+if TYPE_CHECKING:
+    from automl.data.recheck import Again
+
+Event = dict[str, Any]
+
+
+def look_again(
+    run: RunDir, dataset: Dataset, talk: Talk, stage: str, split: SplitName | None = None
+) -> "Again":
+    """Reads the data once more; what changed makes the run tainted.
+
+    Inside of a DVC stage other than training nothing is written, for the journal is another
+    stage's output; `dvc repro` finds the edit by itself.
+    """
+    from automl.data.recheck import SHOWN, recheck
+
+    again = recheck(dataset, talk, split)
+    if not again.changed:
+        return again
+    few = list(again.changed[:SHOWN])
+    if stage == "train" or "DVC_STAGE" not in os.environ:
+        Journal(run.journal).write("tainted", stage=stage, changed=len(again.changed), files=few)
+    talk.say(line({"stage": stage, "changed": len(again.changed), "files": few}))
+    return again
+
+
+def said(run: RunDir) -> str:
+    """What is to be said of a run's last training; empty where its data stayed as it was."""
+    return tainted(journal.last_training(journal.read(run.journal)))
+
+
+def tainted(events: Sequence[Event]) -> str:
+    """The same from the events of a training."""
+    found = [event for event in events if event["event"] == "tainted"]
+    return line(max(found, key=lambda event: int(event["changed"]))) if found else ""
+
+
+def line(event: Event) -> str:
+    """What a person is told of a tainted run."""
+    files, number = list(event["files"]), int(event["changed"])
+    shown = ", ".join(files[:3]) + (f" and {number - 3} more" if number > 3 else "")
+    verb = "evaluation" if event["stage"] == "evaluate" else "training"
+    return f"tainted: the data was changed during {verb}: {shown}; run again for a sound result"

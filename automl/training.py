@@ -1,0 +1,76 @@
+"""One training from start to end: what an engine does not know of journal, origin and record."""
+
+import shutil
+import time
+from functools import partial
+
+from automl import restart
+from automl.dataset import Dataset
+from automl.engines import room
+from automl.engines.choose import engine
+from automl.engines.protocol import Epoch, Trained
+from automl.engines.together import announce
+from automl.epoch_log import log_event, score_epoch
+from automl.files import write_text
+from automl.model import bundle
+from automl.origin import originating
+from automl.plan import Plan
+from automl.record.journal import Journal
+from automl.record.mlflow_live import live
+from automl.record.taint import look_again
+from automl.run_dir import RunDir
+from automl.talk import Talk
+
+
+def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk) -> Trained:
+    """Trains, or goes on with, what the plan says; journal and provenance tell how it went."""
+    anew = _forget_others(run, plan)
+    room.check(plan, dataset, run)
+    journal = Journal(run.journal)
+    about = {"recipe": run.recipe.name, "run": run.id, "model": plan.model, "task": plan.task}
+    journal.write("start", **about, anew=anew)
+    restart.keep(run)
+    write_text(run.checkpoints / "plan.txt", plan.digest())  # after the journal says so
+
+    def on_epoch(epoch: Epoch) -> float:
+        origin.look()
+        value = score_epoch(epoch, plan, dataset, run, talk)
+        following.epoch(epoch.number, epoch.total, epoch.seconds)
+        return value
+
+    def on_step(epoch: int, step: int, steps: int, loss: float) -> None:
+        talk.progress(f"epoch {epoch}", step, steps, f"loss {loss:.3f}")
+
+    began = time.monotonic()
+    with originating(run, plan, dataset) as origin, live(run) as following:
+        announce(run, plan)
+        on_event = partial(log_event, run=run, talk=talk)
+        trained = engine(plan.engine).train(plan, dataset, run, on_epoch, on_step, on_event)
+        origin.ended(trained, look_again(run, dataset, talk, "train").dataset)
+    journal.write(
+        "trained",
+        best_epoch=trained.best_epoch,
+        epochs=trained.epochs,
+        stopped_early=trained.stopped_early,
+        seconds=round(time.monotonic() - began, 3),
+        weights_digest=bundle.read(trained.bundle).weights_sha256,
+        **trained.facts,
+    )
+    restart.let_go(run)
+    return trained
+
+
+def _forget_others(run: RunDir, plan: Plan) -> bool:
+    """Removes checkpoints that are not of this plan, or whose journal `dvc repro` has removed.
+
+    True where nothing is left to go on with.
+    """
+    mark = run.checkpoints / "plan.txt"
+    same = mark.is_file() and mark.read_text(encoding="utf-8") == plan.digest()
+    if same:
+        restart.bring_back(run)
+    if same and run.journal.is_file():
+        return False
+    for folder in (run.checkpoints, run.engine):
+        shutil.rmtree(folder, ignore_errors=True)
+    return True

@@ -1,0 +1,113 @@
+"""Data that is edited while a run trains: noticed at its end, said wherever the run is shown."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from automl import pipeline
+from automl.commands.summary import run_facts, run_lines, runs_lines
+from automl.data.recheck import recheck
+from automl.dataset import Dataset
+from automl.record import journal, runs, taint
+from automl.record.mlflow_facts import read_facts
+from automl.report import page
+from automl.talk import Silent
+from tests.toy_run import planned_run
+
+
+class Editor(Silent):
+    """Changes a file as soon as the first step of training is told of."""
+
+    def __init__(self, edit) -> None:
+        self.edit, self.lines = edit, []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def progress(self, label: str, done: int, total: int, note: str = "") -> None:
+        if label.startswith("epoch") and self.edit:
+            edit, self.edit = self.edit, None
+            edit()
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return planned_run(tmp_path, "segmentation", epochs=1)
+
+
+def replaced(path: Path, other: Path) -> None:
+    """An edit that the time of change does not give away."""
+    facts = path.stat()
+    path.write_bytes(other.read_bytes())
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+def test_train__an_edit_is_noticed_and_said_everywhere(run):
+    data = Path(Dataset.read(run.dataset).root)
+
+    def edit() -> None:
+        replaced(data / "000.png", data / "002.png")
+        replaced(data / "mask-001.png", data / "mask-003.png")
+
+    told = Editor(edit)
+    pipeline.train(run, told)
+
+    assert told.edit is None  # it did happen
+    event = next(e for e in journal.read(run.journal) if e["event"] == "tainted")
+    assert (event["changed"], event["files"]) == (2, ["000.png", "mask-001.png"])
+    line = "tainted: the data was changed during training: 000.png, mask-001.png"
+    assert any(text.startswith(line) for text in told.lines)
+    origin = json.loads(run.provenance.read_text())["dataset"]
+    assert origin["after"]["digest"] != origin["digest"]
+    assert taint.said(run).startswith(line)
+    assert runs.summary(run.root).tainted
+    assert "tainted" in runs_lines([runs.summary(run.root)])[1]
+    assert any(line in text for text in run_lines(run_facts(run)))
+    assert read_facts(run).tags["automl.tainted"] == "true"
+    page.write(run)
+    assert "Tainted</b> · the data was changed" in run.report.read_text()
+
+
+def test_train__untouched_data_says_nothing(run):
+    told = Editor(None)
+    pipeline.train(run, told)
+    assert "tainted" not in run.journal.read_text()
+    origin = json.loads(run.provenance.read_text())["dataset"]
+    assert origin["after"]["digest"] == origin["digest"]
+    assert "automl.tainted" not in read_facts(run).tags
+    assert not runs.summary(run.root).tainted
+
+
+def test_evaluate__a_change_of_the_judged_split(run, monkeypatch):
+    pipeline.train(run, Silent())
+    judged = Path(Dataset.read(run.dataset).root) / "020.png"
+    shutil.copy(judged.with_name("021.png"), judged)
+    monkeypatch.setenv("DVC_STAGE", "evaluate")
+    told = Editor(None)
+    pipeline.evaluate(run, told)
+    assert any("changed during evaluation: 020.png" in text for text in told.lines)
+    assert not taint.said(run)  # the journal is another stage's output
+    monkeypatch.delenv("DVC_STAGE")
+    pipeline.evaluate(run, Silent())
+    assert "during evaluation: 020.png" in taint.said(run)
+
+
+def test_recheck__folders_that_changed_places(run):
+    dataset = Dataset.read(run.dataset)
+    root = Path(dataset.root)
+    (root / "000.png").rename(root / "spare")
+    (root / "001.png").rename(root / "000.png")
+    (root / "spare").rename(root / "001.png")
+    again = recheck(dataset, Silent())
+    assert again.changed == ("000.png", "001.png")
+    assert again.dataset.digest != dataset.digest
+    assert recheck(dataset, Silent(), "val").changed == ()
+
+
+def test_line__names_a_few():
+    event = {"stage": "train", "changed": 12, "files": [f"{n}.png" for n in range(10)]}
+    assert "0.png, 1.png, 2.png and 9 more; run again" in taint.line(event)
