@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,12 @@ def all_packages_digest() -> str:
     return hashlib.sha256("\n".join(sorted(installed)).encode()).hexdigest()
 
 
+@cache
 def program_digest(package: Path | None = None) -> str:
-    """SHA-256 over the program's own sources: what ran, whichever way it was installed."""
+    """SHA-256 over the program's own sources: what ran, whichever way it was installed.
+
+    Asked for once in a process: what is edited later is not what runs.
+    """
     folder = package or Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
