@@ -316,3 +316,32 @@ def test_reproduce__by_the_code_of_the_run(tmp_path, monkeypatch):
     gone = automl(place, "reproduce", run.id)
     assert gone.returncode == 2
     assert "is not in this repository" in gone.stderr
+
+
+@pytest.mark.slow
+def test_reproduce__data_that_is_gone_comes_from_dvc(tmp_path, monkeypatch):
+    from automl.recipe import read_recipe
+    from automl.record.dvc_workspace import track
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    git(tmp_path, "init", "-q")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
+    run = finish(planned_run(tmp_path, "segmentation"))
+    tracked = track(run, pipeline.planned(run)[1], read_recipe(run.recipe))
+    assert tracked.data.md5
+    write_json(run.record, {"mlflow": None, "dvc": {"data": vars(tracked.data)}})
+    edited = sorted((tmp_path / "data").glob("mask-*.png"))[0]
+    content = edited.read_bytes()
+    edited.unlink()
+    edited.write_bytes(b"another")
+
+    answer = reproduce(run, again(run), Silent())
+
+    assert answer.verdict.word == "identical"
+    fetched = answer.again.root / "data" / "fetched"
+    assert (fetched / edited.name).read_bytes() == content
+    assert edited.read_bytes() == b"another", "what is there now is not touched"
+    shutil.rmtree(tmp_path / ".dvc" / "cache")
+    with pytest.raises(DataError, match="DVC has no data of digest"):
+        reproduce(run, RunDir(tmp_path / "runs" / "third"), Silent())

@@ -10,7 +10,7 @@ from automl.commands.work import working
 from automl.commands.workspace import find, name, shown
 from automl.errors import GateError, UsageError
 from automl.record.compare import Row
-from automl.record.runs import is_run, new_run, recipe_name
+from automl.record.runs import AGAIN, is_run, new_run, recipe_name
 from automl.run_dir import RunDir, runs_folder
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _folder(run: RunDir, run_dir: Path | None) -> RunDir:
     from automl.reproduce import repeats
 
     if run_dir is None:
-        return new_run(f"{recipe_name(run.id) or run.id}-again", runs_folder())
+        return new_run(f"{recipe_name(run.id) or run.id}{AGAIN}", runs_folder())
     folder = RunDir(run_dir.absolute())
     if repeats(folder, run) and not folder.reproduction.is_file():
         return folder

@@ -16,6 +16,8 @@ State = Literal["prepared", "planned", "training", "trained", "scored", "finishe
 _MARKS = ("journal.jsonl", "plan.yaml", "recipe.yaml", "dataset.json")
 
 _EPOCH = re.compile(rb'\{"time": "([^"]+)", "event": "epoch", "epoch": (\d+),')
+AGAIN = "-again"
+"""Stands after the recipe's name in the id of a reproduction, which is a run of that recipe too."""
 HEAD = 4096
 """Characters of a plan in which its task and its model stand."""
 
@@ -143,7 +145,7 @@ def outline(path: Path) -> list[dict[str, Any]]:
 def recipe_name(run_id: str) -> str:
     """The recipe's name, which an id begins with; empty for a folder that was named by hand."""
     named = re.fullmatch(r"(.+)-\d{8}-\d{6}(-\d+)?", run_id)
-    return named.group(1) if named else ""
+    return named.group(1).removesuffix(AGAIN) if named else ""
 
 
 def promoted(run: RunDir) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ LEFTOVER_S = 3600.0
 MADE_STATES = ("trained", "scored", "finished")
 GONE = ".gone-"
 _LEFTOVER = re.compile(
-    r"\.(epoch-.*\.(partial|gone)|.*\.\d+\.(new|probe)|model\.(new|old)|.*\.partial)"
+    r"\.(epoch-.*\.(partial|gone)|(.*\.)?\d+\.(new|probe)|model\.(new|old)|.*\.partial)"
 )
 
 

@@ -105,7 +105,9 @@ def test_look__a_run_at_work_is_left_alone(folder):
 
 def test_look__what_killed_processes_left(folder):
     run = make(folder, "kept", score=0.5)
-    for name in ("checkpoints/.epoch-0002.partial/x", ".metrics.json.123.new", ".model.old/w"):
+    for name in (
+        "checkpoints/.epoch-0002.partial/x", ".metrics.json.123.new", ".model.old/w", ".12.probe",
+    ):  # fmt: skip
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_text("half")
     (run / ".lock").write_text("")
@@ -115,7 +117,7 @@ def test_look__what_killed_processes_left(folder):
     assert paths(look(folder, Rules())) == [".gone-x"], "what is new may be in use"
     age(folder, 1)
     wanted = [
-        ".gone-x", "empty", "kept/.metrics.json.123.new", "kept/.model.old",
+        ".gone-x", "empty", "kept/.12.probe", "kept/.metrics.json.123.new", "kept/.model.old",
         "kept/checkpoints/.epoch-0002.partial",
     ]  # fmt: skip
     found = look(folder, Rules())
