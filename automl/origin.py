@@ -5,7 +5,7 @@ with what differs from it; nothing that was written is overwritten.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -71,7 +71,8 @@ def originating(run: RunDir, plan: Plan, dataset: Dataset) -> Iterator[Origin]:
     except (AutomlError, KeyboardInterrupt) as error:
         said = provenance.without_secrets(str(error)) or type(error).__name__
         origin.known["stopped"] = {"time": provenance.now(), "reason": said}
-        origin.write()
+        with suppress(OSError):  # the disk may be what stopped it
+            origin.write()
         raise
 
 

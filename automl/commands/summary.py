@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from automl.commands.origin_lines import origin_facts, origin_lines
 from automl.commands.terminal import duration, table
 from automl.commands.workspace import name, shown
 from automl.files import read_object
 from automl.record.runs import RunSummary, summary
+from automl.record.taint import said
 from automl.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ def run_facts(run: RunDir) -> dict[str, Any]:
         "images": read_object(run.profile, "prepare").get("images", {}),
         "scores": _scores(run),
         "intervals": read_object(run.evaluation, "evaluate").get("intervals", {}),
+        "origin": origin_facts(read_object(run.provenance, "train")),
+        "promoted": list(about.promoted),
+        "tainted": said(run),
         "report": str(run.report) if run.report.is_file() else None,
         "bundle": str(run.model) if (run.model / "model.json").is_file() else None,
         "record": read_object(run.record, "record"),
@@ -79,6 +84,9 @@ def run_lines(facts: dict[str, Any]) -> list[str]:
             ("task", facts["task"]),
             ("images", images),
             ("model", facts["model"]),
+            *origin_lines(facts["origin"]),
+            ("alias", ", ".join(facts["promoted"])),
+            ("data", facts["tainted"]),
             ("folder", _short_path(facts["folder"])),
             ("report", _short_path(facts["report"])),
             ("bundle", _short_path(facts["bundle"])),
@@ -119,8 +127,10 @@ def runs_facts(found: Iterable[RunSummary]) -> list[dict[str, Any]]:
     ]
 
 
-def runs_lines(found: Iterable[RunSummary]) -> list[str]:
-    """`automl runs`."""
+def runs_lines(
+    found: Iterable[RunSummary], nothing: str = "no run yet; start with `automl run RECIPE`"
+) -> list[str]:
+    """`automl runs`; `nothing` is said where there is no line."""
     rows = [
         (
             run.id,
@@ -129,11 +139,12 @@ def runs_lines(found: Iterable[RunSummary]) -> list[str]:
             run.task,
             run.model,
             f"{run.metric} {run.score:.4f}" if run.score is not None else "",
+            ", ".join([*(["tainted"] if run.tainted else []), *run.promoted]),
         )
         for run in found
     ]
-    header = ("run", "started", "state", "task", "model", "score")
-    return table(header, rows) if rows else ["no run yet; start with `automl run RECIPE`"]
+    header = ("run", "started", "state", "task", "model", "score", "")
+    return table(header, rows) if rows else [nothing]
 
 
 def _class_lines(per_class: dict[str, dict[str, Any]]) -> list[str]:

@@ -1,34 +1,116 @@
 """The verbs that look after finished runs; `cli.py` has those that make them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from automl.commands.options import AsJson, RunName
+from automl.commands.options import AsJson, RunFolder, RunName, TaskName
 
 verbs = typer.Typer()
 
 
 @verbs.command()
-def runs(json: AsJson = False) -> None:
+def runs(
+    task: Annotated[TaskName | None, typer.Option(help="only those of one task")] = None,
+    model: Annotated[str, typer.Option(metavar="TEXT", help="part of the model's name")] = "",
+    state: Annotated[
+        Literal["prepared", "planned", "training", "trained", "scored", "finished", "damaged"]
+        | None,
+        typer.Option(help="only those that have come so far"),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option(metavar="TEXT", help="part of the recipe's name or the run's id")
+    ] = "",
+    since: Annotated[
+        str, typer.Option(metavar="TIME", help="begun since: 12h, 7d, 2w, 2026-01-31")
+    ] = "",
+    best: Annotated[
+        int, typer.Option(metavar="N", min=0, help="the N best scores of each task")
+    ] = 0,
+    sort: Annotated[
+        Literal["started", "score", "seconds", "id", "model"], typer.Option(help="what comes first")
+    ] = "started",
+    limit: Annotated[int, typer.Option(metavar="N", min=0, help="at most N lines; 0: all")] = 0,
+    json: AsJson = False,
+) -> None:
     """Lists the runs of this workspace, the newest first."""
-    from automl.commands import workspace
-    from automl.commands.summary import runs_facts, runs_lines
+    from automl.commands import run_list
     from automl.commands.terminal import out, out_json
 
-    found = workspace.summaries()
-    out_json(runs_facts(found)) if json else out(*runs_lines(found))
+    wanted = run_list.wanted(
+        task=task, model=model, state=state, recipe=recipe, since=since, best=best, sort=sort,
+        limit=limit,
+    )  # fmt: skip
+    out_json(run_list.facts(wanted)) if json else out(*run_list.lines(wanted))
 
 
 @verbs.command()
 def show(run: RunName = "latest", json: AsJson = False) -> None:
-    """What a run is: data, model, scores, records."""
+    """What a run is: data, model, scores, origin, records."""
     from automl.commands import workspace
     from automl.commands.summary import run_facts, run_lines
     from automl.commands.terminal import out, out_json
 
     facts = run_facts(workspace.find(run))
     out_json(facts) if json else out(*run_lines(facts))
+
+
+@verbs.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="a run")],
+    b: Annotated[str, typer.Argument(metavar="B", help="another run")],
+    json: AsJson = False,
+) -> None:
+    """What differs between two runs, and their scores side by side."""
+    from automl.commands import workspace
+    from automl.commands.comparison import comparison_facts, comparison_lines
+    from automl.commands.terminal import out, out_json
+    from automl.record.compare import compare as compared
+
+    found = compared(workspace.find(a), workspace.find(b))
+    out_json(comparison_facts(found)) if json else out(*comparison_lines(found))
+
+
+@verbs.command()
+def reproduce(
+    run: RunName,
+    run_dir: RunFolder = None,
+    here: Annotated[
+        bool, typer.Option("--here", help="by the program as it is, whatever it was then")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Repeats a run and says: identical, within tolerance, or different because of what."""
+    from automl.commands import reproducing
+    from automl.commands.terminal import out, out_json
+
+    answer = reproducing.again(run, run_dir, here=here)
+    out_json(answer.facts()) if json else out(*reproducing.lines(answer))
+    reproducing.complain(answer)
+
+
+@verbs.command()
+def gc(
+    keep: Annotated[
+        int, typer.Option(metavar="N", min=0, help="leaves the N newest runs alone")
+    ] = 3,
+    older_than: Annotated[
+        str, typer.Option(metavar="TIME", help="age of an unfinished run that goes: 12h, 30d")
+    ] = "30d",
+    tracked: Annotated[
+        bool, typer.Option("--tracked", help="also runs of which DVC tracks something")
+    ] = False,
+    really: Annotated[
+        bool, typer.Option("--really", help="removes; without it nothing is touched")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Lists checkpoints and old unfinished runs that can go; removes them only when told to."""
+    from automl.commands import sweeping
+    from automl.commands.terminal import out, out_json
+
+    answer = sweeping.swept(keep=keep, older_than=older_than, tracked=tracked, really=really)
+    out_json(answer.facts()) if json else out(*answer.lines())
 
 
 @verbs.command()

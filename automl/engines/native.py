@@ -15,7 +15,7 @@ from torch import nn
 from automl.data.stream import images
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
-from automl.engines import distributed
+from automl.engines import distributed, replay
 from automl.engines.answers import predictions
 from automl.engines.loader import TrainingSamples, augmented
 from automl.engines.memory import keep_freed_memory
@@ -60,7 +60,9 @@ def train(
             progress = _progress(plan, dataset, device, keeper, on_event)
             progress.micro_batch = min(progress.micro_batch, fewer)
             learner = _learner(progress.network, plan, dataset, device, world)
-            course = Course(samples, learner, world, stop, keeper, on_step, on_event)
+            course = Course(
+                samples, learner, world, stop, keeper, on_step, on_event, replay.read(run)
+            )
             try:
                 _epochs(course, progress, plan, dataset, on_epoch)
                 break
@@ -150,7 +152,8 @@ def _validate(
         except Left:
             signal = course.stop.signal
         progress.tick()
-        _keep_budget(progress, plan)
+        if not signal:  # this epoch's end comes later
+            _keep_budget(progress, plan, course.replay.total(progress.epoch + 1))
     if signal := distributed.share(signal):
         leave(course, progress, progress.at, signal)
     score, total = distributed.agree([score, float(progress.total)])
@@ -166,9 +169,11 @@ def _until(stop: Stop, found: Iterable[Prediction]) -> Iterator[Prediction]:
         yield prediction
 
 
-def _keep_budget(progress: Progress, plan: Plan) -> None:
-    """Fewer epochs where the time would not be enough."""
-    if plan.budget_s is not None:
+def _keep_budget(progress: Progress, plan: Plan, repeated: int | None) -> None:
+    """Fewer epochs where the time would not be enough; a reproduction takes as many as were."""
+    if repeated is not None:
+        progress.total = repeated
+    elif plan.budget_s is not None:
         done = progress.epoch + 1
         affordable = int((plan.budget_s - progress.seconds) / (progress.seconds / done))
         progress.total = min(progress.total, done + max(0, affordable))

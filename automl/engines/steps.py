@@ -15,6 +15,7 @@ from automl.engines.optimiser import average, rate, set_rate
 from automl.engines.progress import Keeper, Progress
 from automl.engines.protocol import Event, OnEvent, OnStep
 from automl.engines.randomness import batches, epoch_order, seed_for, shards
+from automl.engines.replay import Replay
 from automl.engines.stops import (
     interrupted_at,
     is_out_of_memory,
@@ -42,6 +43,7 @@ class Course:
     keeper: Keeper
     on_step: OnStep
     on_event: OnEvent
+    replay: Replay = Replay()
 
 
 def one_epoch(course: Course, progress: Progress) -> dict[str, float]:
@@ -76,7 +78,9 @@ def _steps(course: Course, progress: Progress, steps: list[np.ndarray], buffers:
     """Steps until the end of the epoch, or until fewer images at once must do."""
     samples, world, train = course.samples, course.world, course.samples.plan.train
     device = progress.network.device
-    ahead = steps[progress.at :]
+    here = (progress.epoch, progress.at)
+    progress.micro_batch = course.replay.micro_batch(here, progress.micro_batch)
+    ahead = steps[progress.at : course.replay.until(here, len(steps))]
     mine = [shards(batch, progress.micro_batch, world.size)[world.rank] for batch in ahead]
     loaded = stream(
         samples, progress.epoch, [p for pieces in mine for p in pieces], pin=device.type == "cuda"

@@ -43,8 +43,21 @@ def determinism(engine: str, device: str) -> dict[str, Any]:
         "warn_only": torch.is_deterministic_algorithms_warn_only_enabled(),
         "cudnn_deterministic": torch.backends.cudnn.deterministic,
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
-        "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
-        "tf32_cudnn": torch.backends.cudnn.allow_tf32,
-        "matmul_precision": torch.get_float32_matmul_precision(),
+        **_tf32(),
         "threads": torch.get_num_threads(),
     }
+
+
+def _tf32() -> dict[str, Any]:
+    """Torch refuses to say so in the old words where somebody set it in the new ones."""
+    try:
+        return {
+            "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
+            "tf32_cudnn": torch.backends.cudnn.allow_tf32,
+            "matmul_precision": torch.get_float32_matmul_precision(),
+        }
+    except RuntimeError:
+        return {
+            "tf32_matmul": torch.backends.cuda.matmul.fp32_precision,
+            "tf32_cudnn": torch.backends.cudnn.conv.fp32_precision,  # type: ignore[attr-defined]
+        }

@@ -19,6 +19,7 @@ from torch import nn
 
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
+from automl.engines import replay
 from automl.engines.protocol import OnEpoch, OnEvent, OnStep, Trained, unheard
 from automl.engines.stops import interrupted, tell_resumed
 from automl.engines.yolo_layout import write_layout
@@ -129,7 +130,7 @@ def _train(
 
     images = write_layout(run.engine / "data", Path(dataset.root), dataset.split("train"))
     with listening() as stop, logged(run.engine / "ultralytics.log"):
-        job = Job(plan, dataset, images, run.checkpoints, *made, *watched)
+        job = Job(plan, dataset, images, run.checkpoints, *made, *watched, replay.read(run))
         with _refused_settings():
             trainer = Trainer(job)
         try:

@@ -18,6 +18,7 @@ from automl.data.stream import images
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
 from automl.engines.protocol import Epoch, OnEpoch, OnStep
+from automl.engines.replay import Replay
 from automl.engines.stops import looks, not_finite
 from automl.engines.yolo_data import begin_epoch, description
 from automl.engines.yolo_net import detections
@@ -39,6 +40,7 @@ class Job:
     make_net: Callable[[], nn.Module]
     on_epoch: OnEpoch
     on_step: OnStep
+    replay: Replay = Replay()
 
 
 class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
@@ -150,12 +152,13 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
 
     def _keep_budget(self) -> None:
         """Fewer epochs, with the schedule drawn together, where the time would not be enough."""
-        budget = self.job.plan.budget_s
+        budget, total = self.job.plan.budget_s, self.job.replay.total(self.done)
         if budget is None:
             return
-        affordable = max(0, int((budget - self.spent) / (self.spent / self.done)))
-        if self.done + affordable < self.epochs:
-            self._plan_epochs(self.done + affordable)
+        if total is None:
+            total = self.done + max(0, int((budget - self.spent) / (self.spent / self.done)))
+        if total < self.epochs:
+            self._plan_epochs(total)
             self.scheduler.last_epoch = self.epoch
         self.stop = self.stop or self.done >= self.epochs
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from automl.record.secrets import line_with_secret, without_secrets
 
-CODE = (".py", ".yaml", ".yml", ".toml", ".cfg", ".jinja", ".html")
+CODE = (".py", ".yaml", ".yml", ".toml", ".cfg", ".j2", ".html", ".css")
 """Untracked files that a run may have used, so that they belong into its patch."""
 LARGEST_FILE = 2**20
 LARGEST_PATCH = 8 * 2**20

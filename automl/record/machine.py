@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ PACKAGES = (
 
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_tile", "fma", "asimd")
 """Abilities of a processor by which libraries choose among kernels that round differently."""
+SOURCES = (".py", ".j2", ".html", ".css", ".json", ".yaml")
+"""Suffixes of the program's own files; an editor may leave others beside them."""
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 
@@ -57,12 +60,16 @@ def all_packages_digest() -> str:
     return hashlib.sha256("\n".join(sorted(installed)).encode()).hexdigest()
 
 
+@cache
 def program_digest(package: Path | None = None) -> str:
-    """SHA-256 over the program's own sources: what ran, whichever way it was installed."""
+    """SHA-256 over the program's own sources: what ran, whichever way it was installed.
+
+    Asked for once in a process: what is edited later is not what runs.
+    """
     folder = package or Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
+        if path.suffix in SOURCES and path.is_file():
             digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

@@ -165,19 +165,58 @@ def provenance(material: Material) -> list[Fact]:
         ("Run", material.run.id),
         ("Started", words.moment(str(known.get("time", "")))),
         ("Git commit", f"{git.get('commit', '')}{dirty}" if git.get("commit") else "none"),
+        ("Uncommitted changes", _patch(git)),
         ("Branch", git.get("branch", "")),
         ("Remote", git.get("remote", "")),
         ("Command", " ".join(map(str, known.get("command") or []))),
         ("Machine", f"{machine.get('cpu', '')}{cores}" if machine else ""),
         ("System", machine.get("os", "")),
-        ("Device", known.get("device") or material.plan.get("device", "")),
+        ("Device", _device(known) or material.plan.get("device", "")),
         ("Threads, seed", _threads(known)),
+        ("Repeatable", _DETERMINISM.get(str((known.get("determinism") or {}).get("level")), "")),
+        ("Went on", _restarts(known)),
+        ("Program", str((known.get("program") or {}).get("digest", ""))),
+        ("Plan digest", known.get("plan_digest", "")),
+        ("All packages", known.get("packages_digest", "")),
         ("Data digest", digest),
         ("Pretrained weights", weights.get("sha256", "")),
         ("Trained weights", trained.get("weights_digest") or _bundle_digest(material)),
         ("Licence of the model", str(material.model.get("licence", ""))),
     ]
     return [(term, str(value)) for term, value in found if value]
+
+
+_DETERMINISM = {
+    "bits": "to the bit, on this machine with these packages and threads",
+    "algorithms": "torch was told to take deterministic algorithms",
+    "seeded": "everything drawn is seeded; rounding may differ",
+}
+
+
+def _device(known: Mapping[str, Any]) -> str:
+    """The device's name with its libraries, as far as they are known."""
+    device, facts = str(known.get("device") or ""), known.get("device_facts") or {}
+    named = [str(facts.get("name") or ""), str(facts.get("kernels") or "")]
+    named += [f"{key} {facts[key]}" for key in ("cuda", "driver") if facts.get(key)]
+    more = ", ".join(part for part in named if part and part != device)
+    return f"{device} ({more})" if more else device
+
+
+def _restarts(known: Mapping[str, Any]) -> str:
+    """How often the training was gone on with, and why last."""
+    restarts = known.get("restarts") or []
+    if not restarts:
+        return ""
+    times = words.plural(len(restarts), "time")
+    return f"{times}, last after epoch {restarts[-1].get('epoch')}: {restarts[-1].get('reason')}"
+
+
+def _patch(git: Mapping[str, Any]) -> str:
+    """Where they are kept, and what is not."""
+    patch = git.get("patch") or {}
+    left = [str(entry.get("path")) for entry in patch.get("left_out") or ()]
+    kept = f"in {patch['file']}, {words.number(patch['bytes'])} bytes" if patch.get("file") else ""
+    return "; ".join(part for part in (kept, f"without {', '.join(left)}" if left else "") if part)
 
 
 def _threads(known: Mapping[str, Any]) -> str:

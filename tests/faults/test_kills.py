@@ -1,6 +1,5 @@
 """SIGKILL at any moment, and the resumed training ends in the bits of an uninterrupted one."""
 
-import os
 import random
 import signal
 import sys
@@ -131,7 +130,7 @@ def killed(job: Job, seconds: float, rng: random.Random, aim: bool) -> bool | No
         time.sleep(rng.uniform(0, 0.03))
     else:
         time.sleep(rng.uniform(0, seconds))
-    os.kill(child.pid or 0, signal.SIGKILL)
+    child.kill()
     child.join()
     code = child.exitcode
     child.close()

@@ -198,7 +198,9 @@ def _write_journal(run: RunDir, dataset: Dataset, draw: np.random.Generator) -> 
         "command": ["automl", "run", "recipe.yaml"],
         "python": "3.11.9", "packages": {"torch": "2.10.0", "timm": "1.0.20", "numpy": "2.4.6"},
         "machine": {"os": "Linux-6.1", "cpu": "An x86 processor", "cores": 2},
-        "device": "cpu", "threads": 2, "seed": 0,
+        "device": "cpu", "threads": 2, "seed": 0, "device_facts": {"kernels": "AVX2"},
+        "determinism": {"level": "bits"}, "plan_digest": "a1" * 32, "packages_digest": "b2" * 32,
+        "restarts": [{"epoch": 9, "reason": "stopped by SIGTERM"}],
     }  # fmt: skip
     write_json(run.provenance, known)
 

@@ -112,6 +112,9 @@ def test_write__says_choices_findings_and_provenance(finished):
     assert "and 2 more in findings.json" in words
     assert "8f8f8f8f" in words
     assert "with uncommitted changes" in words
+    assert "cpu (AVX2)" in words
+    assert "to the bit, on this machine" in words
+    assert "1 time, last after epoch 9: stopped by SIGTERM" in words
     assert "14 of 16, best 9, stopped early, resumed once" in words
 
 
