@@ -59,5 +59,5 @@ def _tf32() -> dict[str, Any]:
     except RuntimeError:
         return {
             "tf32_matmul": torch.backends.cuda.matmul.fp32_precision,
-            "tf32_cudnn": torch.backends.cudnn.conv.fp32_precision,
+            "tf32_cudnn": torch.backends.cudnn.conv.fp32_precision,  # type: ignore[attr-defined]
         }
