@@ -58,10 +58,24 @@ def _data(recipe: "Recipe") -> Iterator[Fault]:
             message = f"no class can have the id {number}"
             hint = f"ids of {recipe.task} are 0 to {largest}"
             yield _fault(recipe, f"data.classes.{number}", message, hint)
+    yield from _patterns(recipe)
     if not recipe.data.path:
         yield _fault(recipe, "data.path", "`data.path` is empty", "name a folder; `.` is this one")
     elif "\0" in recipe.data.path:
         yield _fault(recipe, "data.path", "a NUL character in `data.path`", "take it out")
+
+
+def _patterns(recipe: "Recipe") -> Iterator[Fault]:
+    colours = [tuple(colour) for colour in recipe.data.colours.values()]
+    if len(set(colours)) < len(colours):
+        message = "two classes of `data.colours` have one colour"
+        yield _fault(recipe, "data.colours", message, "give each class its own")
+    try:
+        re.compile(recipe.data.group)
+    except (re.error, RecursionError, OverflowError) as error:
+        message = f"`data.group` is no pattern: {error}"
+        hint = r"a regular expression such as `(patient\d+)_`"
+        yield _fault(recipe, "data.group", message, hint)
 
 
 def clashes(task: Task, train: Any) -> Iterator[Clash]:

@@ -17,6 +17,8 @@ class Settled:
 
     classes: tuple[Class, ...]
     ignore: tuple[int, ...] = ()
+    ignores_background: bool = False
+    """What no shape covers is not to be judged: the recipe ignores the class that is first."""
 
     @property
     def index(self) -> dict[int, int]:
@@ -45,7 +47,7 @@ def settle(reading: Reading, masks: Iterable[MaskFacts], data: Data) -> Settled:
 
     Ids in `data.ignore` are taken off the classes, but 255, its default, gives way to a class.
     """
-    if reading.format != "masks":
+    if all(e.mask is None and e.shapes is None for e in reading.entries):
         return Settled(reading.classes)
     found = {i for mask in masks for i in mask.counts}
     ignore = set(data.ignore)
@@ -55,4 +57,5 @@ def settle(reading: Reading, masks: Iterable[MaskFacts], data: Data) -> Settled:
         classes = (Class(0, names[0]), Class(255, names[1]))
     classes = classes or tuple(Class(i, f"class_{i}") for i in sorted(found - ignore))
     kept = tuple(c for c in classes if c.id == 255 or c.id not in ignore)
-    return Settled(kept, tuple(sorted(ignore - {c.id for c in kept})))
+    hidden = bool(reading.classes) and reading.classes[0] not in kept
+    return Settled(kept, tuple(sorted(ignore - {c.id for c in kept})), hidden)

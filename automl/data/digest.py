@@ -3,17 +3,27 @@
 import hashlib
 import json
 from dataclasses import asdict
+from typing import Any
 
-from automl.dataset import Dataset
+from automl.dataset import Dataset, Sample
+
+_LATER = ("regions", "group", "attributes")
+"""Left out where empty, so that sets without them keep the digest they always had."""
 
 
 def digest_of(dataset: Dataset) -> str:
     """The same for equal content wherever the set lies: `root` and `format` do not count."""
-    content = {
+    content: dict[str, Any] = {
         "task": dataset.task,
         "classes": [asdict(c) for c in dataset.classes],
         "ignore": dataset.ignore,
-        "samples": [asdict(s) for s in dataset.samples],
+        "samples": [_content(s) for s in dataset.samples],
     }
+    later = {"colours": dataset.colours, "multi_label": dataset.multi_label}
+    content |= {name: value for name, value in later.items() if value}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _content(sample: Sample) -> dict[str, Any]:
+    return {name: v for name, v in asdict(sample).items() if v or name not in _LATER}

@@ -10,9 +10,11 @@ from automl.data.checks import check, check_brightness
 from automl.data.classes import Settled, refuse_classes, settle
 from automl.data.digest import digest_of
 from automl.data.files import is_there
+from automl.data.groups import grouped
 from automl.data.profile import profile
-from automl.data.reading import Entry, Reading, fatal, shown, warning
+from automl.data.reading import Asked, Entry, Reading, fatal, shown, warning
 from automl.data.recognise import READERS, recognise
+from automl.data.regions import box_ring, outline
 from automl.data.scan import Scanned, scan
 from automl.data.split import Item, assign
 from automl.dataset import (
@@ -20,10 +22,12 @@ from automl.dataset import (
     Dataset,
     Finding,
     Profile,
+    Region,
     Sample,
     SplitName,
 )
 from automl.errors import DataError
+from automl.prediction import IGNORE
 from automl.recipe import Recipe
 from automl.talk import Talk
 
@@ -49,7 +53,7 @@ class _Draft:
 def prepare(recipe: Recipe, talk: Talk) -> Prepared:
     """Reads, decodes, checks, splits and measures the data; nothing is written anywhere."""
     reading = read(recipe)
-    scanned, findings = scan(reading.entries, reading.root, talk)
+    scanned, findings = scan(reading, talk)
     settled = settle(reading, [s.mask for s in scanned if s.mask], recipe.data)
     drafts = _drafts(scanned, settled, _common_root(reading), findings)
     drafts = _once_each(drafts, findings)
@@ -64,6 +68,8 @@ def prepare(recipe: Recipe, talk: Talk) -> Prepared:
         digest="",
         ignore=settled.ignore,
         brought_splits=tuple(split for split in SPLITS if split in brought),
+        colours=reading.colours,
+        multi_label=any(e.labels is not None for e in reading.entries),
     )
     dataset = replace(dataset, digest=digest_of(dataset))
     findings += [*reading.findings, *_unfilled(reading, brought), *_whole(dataset, drafts)]
@@ -81,15 +87,20 @@ def read(recipe: Recipe) -> Reading:
     elif not is_there(path):
         raise DataError("no such file or folder", where=str(path), hint="correct `data.path`")
     row = READERS[name]
-    if row.task != recipe.task:
+    if recipe.task not in row.tasks:
+        serves = " and ".join(row.tasks)
         raise DataError(
-            f"the format `{name}` serves {row.task}, but the recipe's task is {recipe.task}",
+            f"the format `{name}` serves {serves}, but the recipe's task is {recipe.task}",
             where=str(path),
-            hint=f"set `task: {row.task}`, or another `data.format`",
+            hint=f"set `task: {row.tasks[0]}`, or another `data.format`",
         )
-    reading = row.reader.read(path, recipe.task, recipe.data.classes)
+    data = recipe.data
+    columns = data.columns.model_dump(exclude_none=True)
+    asked = Asked(data.classes, columns, tuple(data.attributes), data.colours)
+    reading = row.reader.read(path, recipe.task, asked)
     refuse_classes(reading)
-    return replace(reading, entries=tuple(_plain(entry) for entry in reading.entries))
+    entries = (_plain(entry) for entry in reading.entries)
+    return replace(reading, entries=grouped(entries, reading.root, data.group))
 
 
 def _plain(entry: Entry) -> Entry:
@@ -119,7 +130,7 @@ def _drafts(
     drafts = []
     for one in scanned:
         placed, faults = place(one, shown(one.entry.path, root))
-        faults += _mask_faults(one, settled, root)
+        faults += [*_mask_faults(one, settled, root), *(one.traced.findings if one.traced else ())]
         findings += faults
         if not any(fault.severity == "fatal" for fault in faults):
             drafts.append(_draft(one, placed, settled, root))
@@ -141,11 +152,28 @@ def _draft(one: Scanned, placed: Placed, settled: Settled, root: Path) -> _Draft
         boxes=tuple(placed.corners[i] for i in known),
         labels=tuple(index[placed.class_ids[i]] for i in known),
         crowd=tuple(placed.crowd[i] for i in known),
+        regions=_regions(one, settled),
+        group=entry.group,
+        attributes=entry.attributes,
     )
+    if entry.labels is not None:
+        sample = replace(sample, labels=tuple(sorted(index[i] for i in entry.labels)))
     present = set(sample.labels) | ({sample.label} if sample.label is not None else set())
     if one.mask:
         present |= {index[i] for i in one.mask.counts if i in index}
-    return _Draft(one, sample, Item(image.digest, frozenset(present), entry.split))
+    return _Draft(one, sample, Item(image.digest, frozenset(present), entry.split, entry.group))
+
+
+def _regions(one: Scanned, settled: Settled) -> tuple[Region, ...]:
+    """With class indices; shapes that are not to be judged stay: they hide others."""
+    if one.traced is None:
+        return ()
+    index, image = settled.index, one.image
+    found = [replace(r, label=index.get(r.label, IGNORE)) for r in one.traced.regions]
+    if settled.ignores_background:
+        corners = box_ring(0, 0, image.width, image.height)
+        found.insert(0, Region(IGNORE, outline=outline([corners])))
+    return tuple(found)
 
 
 def _mask_faults(one: Scanned, settled: Settled, root: Path) -> list[Finding]:
