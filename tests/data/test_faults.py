@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from automl.dataset import Dataset
 from automl.errors import DataError
 from tests.data.toys import (
     HEIGHT,
@@ -398,12 +399,15 @@ def test_two_classes_of_one_name(tmp_path):
     assert only(prepared(tmp_path, "detection"), "duplicate_class").file == "ring"
 
 
-def test_name_that_is_not_utf8(tmp_path):
-    write_folders(tmp_path, toys())
-    odd = os.fsencode(tmp_path / "train/disc") + b"/\xff.png"
-    os.link(tmp_path / "train/disc/00.png", odd)
-    finding = only(prepared(tmp_path, "classification"), "bad_name")
-    assert finding.file == "train/disc/\\udcff.png"
+def test_name_that_is_not_utf8__is_kept_and_written_as_an_escape(tmp_path):
+    write_folders(tmp_path / "set", toys())
+    odd = os.fsencode(tmp_path / "set/train/disc") + b"/\xff.png"
+    os.rename(tmp_path / "set/train/disc/00.png", odd)  # noqa: PTH104  a name of bytes
+    found = prepared(tmp_path / "set", "classification")
+    assert found.findings == ()
+    assert "train/disc/\udcff.png" in {s.path for s in found.dataset.samples}
+    found.dataset.write(tmp_path / "dataset.json")
+    assert Dataset.read(tmp_path / "dataset.json") == found.dataset
 
 
 @pytest.mark.parametrize(

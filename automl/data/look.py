@@ -1,0 +1,80 @@
+"""Pixels to the few numbers by which images are compared: their look, brightness, sharpness."""
+
+import zlib
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from automl.data.turning import upright
+
+GRID = 16
+"""Side of the small grey picture that is kept of every image."""
+
+_CROP = 256
+
+
+@dataclass(frozen=True)
+class Look:
+    """Cheap facts about the pixels of an upright image.
+
+    `key` is equal where all pixels are equal, and seldom elsewhere; `dhash` holds 64 bits: whether
+    the brightness falls from one cell of a 9 x 8 grid to the next; `tiny` is a grey picture of
+    16 x 16, as hex. `sharpness` is the spread of the Laplacian in the middle of the image.
+    """
+
+    key: str
+    dhash: str
+    tiny: str
+    brightness: float
+    contrast: float
+    sharpness: float
+
+
+def look(pixels: np.ndarray, orientation: int) -> Look:
+    """The facts of stored pixels, grey or RGB; grey ones and their copy in RGB look the same."""
+    if orientation != 1:
+        pixels = upright(pixels, orientation)
+    small = _halved(pixels)
+    key = zlib.crc32(_three(small).data)
+    while min(small.shape[:2]) >= 256:
+        small = _halved(small)
+    grey = _grey(small)
+    cells = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA).astype(np.int16)
+    tiny = cv2.resize(grey, (GRID, GRID), interpolation=cv2.INTER_AREA)
+    bits = np.packbits(cells[:, 1:] > cells[:, :-1])
+    mean, spread = cv2.meanStdDev(grey)
+    return Look(
+        key=f"{key:08x}",
+        dhash=bits.tobytes().hex(),
+        tiny=tiny.tobytes().hex(),
+        brightness=round(float(mean[0, 0]), 2),
+        contrast=round(float(spread[0, 0]), 2),
+        sharpness=round(_sharpness(pixels), 2),
+    )
+
+
+def _halved(pixels: np.ndarray) -> np.ndarray:
+    """Means of 2 x 2 pixels, which is quick; a last odd row or column is left out."""
+    height, width = pixels.shape[:2]
+    if min(height, width) < 64:
+        return np.ascontiguousarray(pixels)
+    even = pixels[: height // 2 * 2, : width // 2 * 2]
+    return np.asarray(cv2.resize(even, (width // 2, height // 2), interpolation=cv2.INTER_AREA))
+
+
+def _three(pixels: np.ndarray) -> np.ndarray:
+    return pixels if pixels.ndim == 3 else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB))
+
+
+def _grey(pixels: np.ndarray) -> np.ndarray:
+    if pixels.ndim == 2:
+        return pixels
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY))
+
+
+def _sharpness(pixels: np.ndarray) -> float:
+    top, left = (max(0, (side - _CROP) // 2) for side in pixels.shape[:2])
+    middle = _grey(pixels[top : top + _CROP, left : left + _CROP])
+    _, spread = cv2.meanStdDev(cv2.Laplacian(middle, cv2.CV_16S))
+    return float(spread[0, 0])
