@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from automl.data.archive import opened
 from automl.data.boxes import Placed, place
 from automl.data.checks import check, check_brightness
 from automl.data.classes import Settled, refuse_classes, settle
@@ -80,7 +81,7 @@ def prepare(recipe: Recipe, talk: Talk) -> Prepared:
 
 def read(recipe: Recipe) -> Reading:
     """The set as its own files describe it, in the format that the recipe names or that fits."""
-    path = Path(recipe.data.path).absolute()
+    path = opened(Path(recipe.data.path).absolute())
     name: str = recipe.data.format
     if name == "auto":
         name = recognise(path, recipe.task).format

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from automl.data.archive import opened
 from automl.data.files import is_there
 from automl.data.readers import (
     coco,
@@ -89,6 +90,7 @@ def recognise(path: Path, task: Task | None = None) -> Recognised:
     """The format of the set at `path`; a task given leaves only the formats that serve it."""
     if not is_there(path):
         raise DataError("no such file or folder", where=str(path), hint="correct `data.path`")
+    path = opened(path)
     fit = list(_fitting(path, task))
     if not fit:
         raise _unrecognised(path, task)
