@@ -136,6 +136,8 @@ class Finding:
     file: str
     reason: str
     cure: str
+    waived: str = ""
+    """Why the recipe lets it pass."""
 
 
 @dataclass(frozen=True)

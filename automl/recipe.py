@@ -102,6 +102,15 @@ class Data(Strict):
     )
 
 
+class Checks(Strict):
+    """What the checks of the data may let pass."""
+
+    waive: Annotated[
+        dict[str, str],
+        Field(description="findings to let pass: `{near_duplicate: frames of one video}`"),
+    ] = {}
+
+
 class Track(Strict):
     """Where a run is recorded."""
 
@@ -130,6 +139,7 @@ class Recipe(Strict):
 
     task: Annotated[Task, Field(description="what is learnt")]
     data: Annotated[Data, Field(description="a path, or the mapping below")]
+    checks: Annotated[Checks, Field(description="what the checks of the data let pass")] = Checks()
     model: Annotated[str, Field(description="`auto` or a name from `automl models`")] = "auto"
     weights: Annotated[
         Literal["auto", "pretrained", "none"],

@@ -19,12 +19,14 @@ class Look:
     """Cheap facts about the pixels of an upright image.
 
     `key` is equal where all pixels are equal, and seldom elsewhere; `dhash` holds 64 bits: whether
-    the brightness falls from one cell of a 9 x 8 grid to the next; `tiny` is a grey picture of
-    16 x 16, as hex. `sharpness` is the spread of the Laplacian in the middle of the image.
+    the brightness rises from one cell of a 9 x 8 grid to the next; `mirrored` is that of the mirror
+    image; `tiny` is a grey picture of 16 x 16, as hex; `sharpness` is the spread of the Laplacian
+    in the middle of the image.
     """
 
     key: str
     dhash: str
+    mirrored: str
     tiny: str
     brightness: float
     contrast: float
@@ -42,16 +44,21 @@ def look(pixels: np.ndarray, orientation: int) -> Look:
     grey = _grey(small)
     cells = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA).astype(np.int16)
     tiny = cv2.resize(grey, (GRID, GRID), interpolation=cv2.INTER_AREA)
-    bits = np.packbits(cells[:, 1:] > cells[:, :-1])
     mean, spread = cv2.meanStdDev(grey)
     return Look(
         key=f"{key:08x}",
-        dhash=bits.tobytes().hex(),
+        dhash=_rises(cells),
+        mirrored=_rises(cells[:, ::-1]),
         tiny=tiny.tobytes().hex(),
         brightness=round(float(mean[0, 0]), 2),
         contrast=round(float(spread[0, 0]), 2),
         sharpness=round(_sharpness(pixels), 2),
     )
+
+
+def _rises(cells: np.ndarray) -> str:
+    """By more than one level: in flat parts noise would decide."""
+    return np.packbits(cells[:, 1:] > cells[:, :-1] + 1).tobytes().hex()
 
 
 def _halved(pixels: np.ndarray) -> np.ndarray:

@@ -6,12 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from automl.data.archive import opened
+from automl.data.box_format import check_format
 from automl.data.boxes import Placed, place
-from automl.data.checks import check, check_brightness
+from automl.data.checks import check, check_brightness, waived
 from automl.data.classes import Settled, refuse_classes, settle
+from automl.data.copies import Copies, check_copies, find_copies
 from automl.data.digest import digest_of
 from automl.data.files import is_there
 from automl.data.groups import grouped
+from automl.data.outliers import outliers, shifts
+from automl.data.places import name_twins, once_each
 from automl.data.profile import profile
 from automl.data.reading import Asked, Entry, Reading, fatal, shown, warning
 from automl.data.recognise import READERS, recognise
@@ -54,11 +58,16 @@ class _Draft:
 def prepare(recipe: Recipe, talk: Talk) -> Prepared:
     """Reads, decodes, checks, splits and measures the data; nothing is written anywhere."""
     reading = read(recipe)
+    entries, linked = once_each(reading)
+    reading = replace(reading, entries=entries)
     scanned, findings = scan(reading, talk)
+    findings += linked
     settled = settle(reading, [s.mask for s in scanned if s.mask], recipe.data)
     drafts = _drafts(scanned, settled, _common_root(reading), findings)
     drafts = _once_each(drafts, findings)
-    samples = _split(drafts, recipe)
+    facts = [draft.scanned for draft in drafts]
+    copies = find_copies([f.image for f in facts], [f.entry.path for f in facts])
+    samples = _split(drafts, copies, recipe)
     brought = {d.item.brought for d in drafts}
     dataset = Dataset(
         task=recipe.task,
@@ -74,7 +83,8 @@ def prepare(recipe: Recipe, talk: Talk) -> Prepared:
     )
     dataset = replace(dataset, digest=digest_of(dataset))
     findings += [*reading.findings, *_unfilled(reading, brought), *_whole(dataset, drafts)]
-    facts = [draft.scanned for draft in drafts]
+    findings += [*check_copies(dataset, copies), *check_format(scanned)]
+    findings = waived(findings, recipe.checks.waive)
     pixels = _train_pixels(dataset, drafts)
     return Prepared(dataset, _in_order(findings), profile(dataset, facts, pixels))
 
@@ -189,6 +199,9 @@ def _mask_faults(one: Scanned, settled: Settled, root: Path) -> list[Finding]:
             f"mask is {mask.width}x{mask.height}, its image {image.width}x{image.height}{turned}"
         )
         faults.append(fatal("mask_size_differs", file, reason, "draw the mask on this very image"))
+    if mask.counts and set(mask.counts) <= set(settled.ignore) | {IGNORE} - set(settled.index):
+        reason = "every pixel is to be ignored: nothing is learnt from it"
+        faults.append(warning("mask_all_ignored", file, reason, "annotate it or leave it out"))
     unknown = sorted(set(mask.counts) - set(settled.index) - set(settled.ignore))
     if unknown:
         few = ", ".join(map(str, unknown[:8])) + (" ..." if len(unknown) > 8 else "")
@@ -211,9 +224,11 @@ def _once_each(drafts: list[_Draft], findings: list[Finding]) -> list[_Draft]:
     return [draft for draft in drafts if kept[draft.sample.path] is draft]
 
 
-def _split(drafts: list[_Draft], recipe: Recipe) -> list[Sample]:
+def _split(drafts: list[_Draft], copies: Copies, recipe: Recipe) -> list[Sample]:
     shares = recipe.data.split
-    splits = assign([draft.item for draft in drafts], val=shares.val, test=shares.test)
+    twins = zip(drafts, copies.together(), strict=True)
+    items = [replace(draft.item, twin=twin) for draft, twin in twins]
+    splits = assign(items, val=shares.val, test=shares.test)
     return [replace(d.sample, split=split) for d, split in zip(drafts, splits, strict=True)]
 
 
@@ -234,7 +249,14 @@ def _whole(dataset: Dataset, drafts: list[_Draft]) -> list[Finding]:
     present: dict[SplitName, Counter[int]] = {split: Counter() for split in SPLITS}
     for sample, draft in zip(dataset.samples, drafts, strict=True):
         present[sample.split].update(draft.item.present)
-    return [*check(dataset, present), *check_brightness([d.scanned.image for d in drafts])]
+    images = [d.scanned.image for d in drafts]
+    return [
+        *check(dataset, present),
+        *check_brightness(images),
+        *outliers(dataset, images),
+        *shifts(dataset, images),
+        *name_twins([s.path for s in dataset.samples]),
+    ]
 
 
 def _train_pixels(dataset: Dataset, drafts: list[_Draft]) -> Counter[int]:

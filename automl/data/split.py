@@ -15,13 +15,15 @@ from automl.dataset import Dataset, Sample, SplitName
 class Item:
     """What a split looks at: the image's digest, the classes it shows, the split it came with.
 
-    Items of one `group` are never torn apart by a split that is drawn.
+    Items of one `group`, or of one `twin`, are never torn apart by a split that is drawn.
     """
 
     digest: str
     present: frozenset[int]
     brought: SplitName | None = None
     group: str = ""
+    twin: str = ""
+    """Shared by copies of one image."""
 
 
 def assign(items: Sequence[Item], *, val: float, test: float) -> list[SplitName]:
@@ -72,9 +74,10 @@ def _together(items: Sequence[Item]) -> dict[str, list[int]]:
         return key
 
     for item in items:
-        if item.group:
-            one, other = sorted((find(item.digest), find(f"group {item.group}")))
-            leader[other] = one
+        for key in (item.group and f"group {item.group}", item.twin and f"twin {item.twin}"):
+            if key:
+                one, other = sorted((find(item.digest), find(key)))
+                leader[other] = one
     groups: dict[str, list[int]] = defaultdict(list)
     for i, item in enumerate(items):
         groups[find(item.digest)].append(i)

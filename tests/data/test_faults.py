@@ -124,8 +124,14 @@ def test_box_over_the_border_by_rounding_is_clipped_without_a_word(tmp_path):
     assert sample.boxes == ((0.0, 0.0, WIDTH, HEIGHT),)
 
 
+@pytest.mark.parametrize("size", ["0.0 0.2", "0.2 -0.1"])
+def test_box_without_an_area_is_fatal(tmp_path, size):
+    found = yolo_with(tmp_path, f"0 0.5 0.5 {size}\n1 0.5 0.5 0.4 0.4\n")
+    assert codes(found)
+
+
 def test_degenerate_box_is_left_out_and_counted(tmp_path):
-    found = yolo_with(tmp_path, "0 0.5 0.5 0.0 0.2\n1 0.5 0.5 0.4 0.4\n")
+    found = yolo_with(tmp_path, "0 0.5 0.5 0.02 0.2\n1 0.5 0.5 0.4 0.4\n")
     only(found, "degenerate_box", "warning")
     sample = next(s for s in found.dataset.samples if s.path.endswith("00.png"))
     assert [found.dataset.names[i] for i in sample.labels] == ["ring"]
@@ -195,7 +201,7 @@ def test_class_not_in_train(tmp_path):
         save(toy.pixels[::-1].copy(), tmp_path / "val/ring" / f"{toy.name}.png")
     found = prepared(tmp_path, "classification")
     finding = next(f for f in found.findings if f.code == "class_not_in_train")
-    assert (finding.file, finding.severity) == ("ring", "warning")
+    assert (finding.file, finding.severity) == ("ring", "fatal")
     assert "val" in finding.reason
 
 
@@ -241,7 +247,7 @@ def test_duplicate_across_splits(tmp_path):
     made = toys()
     write_folders(tmp_path, made)
     save(made[0].pixels, tmp_path / "val/disc/copy.png")
-    finding = only(prepared(tmp_path, "classification"), "duplicate_across_splits", "warning")
+    finding = only(prepared(tmp_path, "classification"), "duplicate_across_splits")
     assert finding.file == "val/disc/copy.png"
     assert "train/disc/00.png" in finding.reason
 
