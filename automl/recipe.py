@@ -32,6 +32,7 @@ Format = Literal[
     "cvat",
     "datumaro",
     "openimages",
+    "index",
 ]
 Channel = Annotated[int, Field(ge=0, le=255)]
 

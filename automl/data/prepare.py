@@ -44,6 +44,7 @@ class Prepared:
     dataset: Dataset
     findings: tuple[Finding, ...]
     profile: Profile
+    copies: Copies
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def prepare(recipe: Recipe, talk: Talk) -> Prepared:
     findings += [*check_copies(dataset, copies), *check_format(scanned)]
     findings = waived(findings, recipe.checks.waive)
     pixels = _train_pixels(dataset, drafts)
-    return Prepared(dataset, _in_order(findings), profile(dataset, facts, pixels))
+    measured = profile(dataset, facts, pixels)
+    return Prepared(dataset, _in_order(findings), measured, copies)
 
 
 def read(recipe: Recipe) -> Reading:

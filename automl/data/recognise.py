@@ -12,6 +12,7 @@ from automl.data.readers import (
     cvat,
     datumaro,
     folders,
+    index,
     jsonl,
     labelme,
     masks,
@@ -50,6 +51,7 @@ _ALL: tuple[Task, ...] = ("detection", "segmentation", "classification")
 _OUTLINED: tuple[Task, ...] = ("detection", "segmentation")
 
 READERS: dict[str, Row] = {
+    "index": Row(index, _ALL, "dataset.json as `automl check --fix` writes it"),
     "coco": Row(coco, _ALL, "annotations/*.json with images, annotations, categories"),
     "yolo": Row(yolo, _OUTLINED, "data.yaml with names and train, or images/ and labels/*.txt"),
     "voc": Row(
