@@ -55,7 +55,9 @@ def settle(reading: Reading, masks: Iterable[MaskFacts], data: Data) -> Settled:
     if found == {0, 255} and ignore == {255} and [c.id for c in classes] in ([], [0, 1]):
         names = [c.name for c in classes] or ["background", "foreground"]
         classes = (Class(0, names[0]), Class(255, names[1]))
+    if any(e.shapes is not None for e in reading.entries) and classes[0].id not in found:
+        classes = classes[1:]  # shapes cover every pixel: there is no background
     classes = classes or tuple(Class(i, f"class_{i}") for i in sorted(found - ignore))
     kept = tuple(c for c in classes if c.id == 255 or c.id not in ignore)
-    hidden = bool(reading.classes) and reading.classes[0] not in kept
+    hidden = bool(classes) and classes[0] not in kept
     return Settled(kept, tuple(sorted(ignore - {c.id for c in kept})), hidden)

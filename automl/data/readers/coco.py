@@ -13,7 +13,7 @@ from typing import Any
 from automl.data.documents import holds, load_json
 from automl.data.readers import coco_layout as layout
 from automl.data.readers.datumaro import runs_of
-from automl.data.readers.named import with_background
+from automl.data.readers.named import UNJUDGED_NAMES, with_background
 from automl.data.reading import (
     Asked,
     Box,
@@ -27,7 +27,7 @@ from automl.data.reading import (
     unknown_class,
     unusable,
 )
-from automl.data.regions import box_of
+from automl.data.regions import UNJUDGED, box_of
 from automl.dataset import Class, Finding, SplitName, Task
 
 _BROKEN = (KeyError, TypeError, ValueError, OverflowError, AttributeError, IndexError)
@@ -78,16 +78,26 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
         for one in entry.objects
         if one.class_id not in known
     ]
+    entries = gathered.entries
     if task == "segmentation":
-        classes = with_background(classes)
+        unjudged = {c.id for c in classes if c.name in UNJUDGED_NAMES}
+        entries = [_without(entry, unjudged) for entry in entries]
+        classes = with_background(c for c in classes if c.id not in unjudged)
     return Reading(
         "coco",
         gathered.root,
         classes,
-        tuple(gathered.entries),
+        tuple(entries),
         tuple(gathered.findings),
         frozenset(s for s in by_split if s),
     )
+
+
+def _without(entry: Entry, unjudged: set[int]) -> Entry:
+    """The shapes of these classes mean: do not judge here."""
+    shapes = entry.shapes or ()
+    changed = (replace(s, class_id=UNJUDGED) if s.class_id in unjudged else s for s in shapes)
+    return replace(entry, shapes=tuple(changed))
 
 
 def _classes(path: Path, names: dict[int, str], given: Given) -> tuple[Class, ...]:
