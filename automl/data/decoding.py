@@ -220,7 +220,7 @@ def _orientation(image: Image.Image) -> tuple[int, bool]:
     except Exception:  # a parser of broken bytes raises anything
         return 1, True
     if raw and not len(found):
-        return 1, not 14 <= len(raw) <= EMPTY_EXIF
+        return 1, not 16 <= len(raw) <= EMPTY_EXIF
     valid = isinstance(value, int) and 0 <= value <= 8  # 0: nobody has set it
     return (value or 1, False) if valid else (1, True)
 

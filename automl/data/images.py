@@ -30,8 +30,8 @@ class ImageFacts:
     orientation: int
     channels: int
     bit_depth: int
-    brightest: int = 255
-    """Largest value of a 16-bit image."""
+    brightest: int = 65535
+    """Largest value of a 16-bit image; of the others nothing is known."""
     look: Look | None = None
     notes: tuple[Note, ...] = ()
     """Code and reason of what is odd about the file, though it can be used."""
@@ -75,7 +75,7 @@ def image_facts(path: Path) -> ImageFacts:
         orientation=decoded.orientation,
         channels=to_pixels.channels(image),
         bit_depth=16 if wide or image.mode == "F" else 8,
-        brightest=int(np.asarray(image).max()) if wide else 255,
+        brightest=int(np.asarray(image).max()) if wide else 65535,
         look=look(stored, decoded.orientation),
         notes=(*decoded.notes, *notes),
     )
