@@ -1,5 +1,6 @@
 """Folders to sorted lists of files: links followed without looping, hidden files left out."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -87,6 +88,14 @@ def is_there(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):  # such as a name that is too long, or holds NUL
         return False
+
+
+def impossible(path: Path) -> str:
+    """Why no file can have this name; empty where one can."""
+    if "\0" in str(path):
+        return "no such file"
+    longest = max(len(os.fsencode(part)) for part in (*path.parts, ""))
+    return "File name too long" if longest > 255 or len(os.fsencode(path)) > 4095 else ""
 
 
 def read_text(path: Path) -> str:

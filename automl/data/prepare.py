@@ -12,7 +12,7 @@ from automl.data.checks import check, check_brightness, waived
 from automl.data.classes import Settled, refuse_classes, settle
 from automl.data.copies import Copies, check_copies, find_copies
 from automl.data.digest import digest_of
-from automl.data.files import is_there
+from automl.data.files import impossible, is_there
 from automl.data.groups import grouped
 from automl.data.outliers import outliers, shifts
 from automl.data.places import name_twins, once_each
@@ -112,8 +112,15 @@ def read(recipe: Recipe) -> Reading:
     asked = Asked(data.classes, columns, tuple(data.attributes), data.colours)
     reading = row.reader.read(path, recipe.task, asked)
     refuse_classes(reading)
-    entries = (_plain(entry) for entry in reading.entries)
-    return replace(reading, entries=grouped(entries, reading.root, data.group))
+    cure = "correct the name, or remove it from the list"
+    findings = [
+        fatal("missing_image", shown(entry.path, reading.root), why, cure)
+        for entry in reading.entries
+        if (why := impossible(entry.path))
+    ]
+    entries = (_plain(entry) for entry in reading.entries if not impossible(entry.path))
+    kept = grouped(entries, reading.root, data.group)
+    return replace(reading, entries=kept, findings=(*reading.findings, *findings))
 
 
 def _plain(entry: Entry) -> Entry:

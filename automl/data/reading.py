@@ -138,4 +138,4 @@ def unusable(message: str, path: Path, hint: str) -> DataError:
 
 
 def _natural(name: str) -> tuple[int, int, str]:
-    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
+    return (0, int(name), name) if name.isdecimal() and len(name) < 20 else (1, 0, name)
