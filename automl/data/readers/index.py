@@ -1,6 +1,7 @@
 """Our own index of a set: `dataset.json` as a run or `automl check --fix` writes it."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def read(path: Path, task: Task, _: Asked) -> Reading:
     dataset = Dataset.read(file)
     if dataset.task != task:
         raise unusable(f"an index for {dataset.task}", file, f"set `task: {dataset.task}`")
-    root = file.parent / dataset.root
+    root = Path(os.path.normpath(file.parent.absolute() / dataset.root))
     try:
         entries = tuple(_entry(dataset, sample, root) for sample in dataset.samples)
     except (IndexError, ValueError, TypeError) as error:
@@ -43,7 +44,7 @@ def read(path: Path, task: Task, _: Asked) -> Reading:
     splits = frozenset(sample.split for sample in dataset.samples)
     return Reading(
         "index",
-        file.parent,
+        root,
         dataset.classes,
         entries,
         splits=splits,
