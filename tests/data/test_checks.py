@@ -202,7 +202,9 @@ def test_waive__in_a_recipe(tmp_path, waive, message, hint):
 
 def test_waive__all_but_the_binding_ones(tmp_path):
     every = ", ".join(f"{code.replace('_', '-')}: why" for code in sorted(set(CODES) - BINDING))
-    assert len(load_recipe(recipe(tmp_path, f"{{{every}}}")).checks.waive) == len(set(CODES) - BINDING)
+    assert len(load_recipe(recipe(tmp_path, f"{{{every}}}")).checks.waive) == len(
+        set(CODES) - BINDING
+    )
 
 
 def test_codes__every_finding_of_the_program_has_words():
