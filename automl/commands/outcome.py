@@ -1,6 +1,7 @@
 """Whatever a verb raises in, an exit code and at most a few lines on stderr out."""
 
 import errno
+import io
 import shlex
 import sys
 import traceback
@@ -40,6 +41,8 @@ def exit_code(app: typer.Typer) -> int:
     """Runs the command line; only a bug of our own ends in a crash file."""
     arguments = sys.argv[1:] or ["--help"]
     settle(online="--fetch" in arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(args=arguments, prog_name="automl", standalone_mode=False)
         if code == _INTERRUPTED_BY_TYPER:

@@ -117,6 +117,17 @@ def test_command_line__fifty_faults_and_a_count(tmp_path):
     assert "broken_image (70)" in checked.stdout
 
 
+def test_command_line__a_name_that_is_not_utf8_in_every_output(tmp_path):
+    root = made(tmp_path, next(k for k in KINDS if k.row == 28))
+    odd = os.fsencode(root / "train/disc") + b"/\xff\xfe.png"
+    Path(os.fsdecode(odd)).write_bytes(b"no image")
+    shown = cli("check", "set", cwd=tmp_path)
+    assert shown.returncode == 5
+    assert "train/disc/\\udcff\\udcfe.png: " in shown.stdout
+    told = json.loads(cli("check", "set", "--json", cwd=tmp_path).stdout)
+    assert os.fsencode(told["findings"][0]["file"]) == b"train/disc/\xff\xfe.png"
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="needs to become somebody else")
 def test_row_36__a_file_that_may_not_be_read(tmp_path):
     root = made(tmp_path, next(k for k in KINDS if k.row == 26))
