@@ -90,6 +90,11 @@ def is_there(path: Path) -> bool:
         return False
 
 
+def is_file(path: Path) -> bool:
+    """Whether it is a file; no name that a system refuses is one."""
+    return is_there(path) and path.is_file()
+
+
 def impossible(path: Path) -> str:
     """Why no file can have this name; empty where one can."""
     if "\0" in str(path):

@@ -201,7 +201,7 @@ def _boxes(lines: list[_Line], found: Found) -> None:
     for line in lines:
         first.setdefault(line.image, line)
         own = marks.setdefault(line.image, [])
-        cells = [line.row.get(k, "") for k in (_EDGES if "xmax" in line.row else _SIZED)]
+        cells = [line.row.get(k, "") for k in (_EDGES if _has_edges(line.row) else _SIZED)]
         if not any(cells):
             continue
         try:
@@ -224,9 +224,13 @@ def _label(line: _Line) -> str:
     return name
 
 
+def _has_edges(row: Row) -> bool:
+    return "xmax" in row and "ymax" in row
+
+
 def _corners(row: Row) -> tuple[float, float, float, float]:
     x0, y0 = float(row["xmin"]), float(row["ymin"])
-    if "xmax" in row:
+    if _has_edges(row):
         x1, y1 = float(row["xmax"]), float(row["ymax"])
     else:
         x1, y1 = x0 + float(row["width"]), y0 + float(row["height"])

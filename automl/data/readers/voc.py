@@ -14,6 +14,7 @@ from automl.data.files import (
     first_folder,
     folders,
     images,
+    is_file,
     is_there,
     read_text,
     split_word,
@@ -190,7 +191,7 @@ def _mixed(root: Path) -> list[tuple[Path, SplitName | None]]:
 
 def _parse(xml: Path, pictures: Path, split: SplitName | None, root: Path) -> _Annotated | Finding:
     where = shown(xml, root)
-    if not xml.is_file():
+    if not is_file(xml):
         return fatal(
             "missing_annotation", where, "listed, but there is no such file", "add it or unlist it"
         )

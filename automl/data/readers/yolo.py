@@ -10,6 +10,7 @@ from automl.data.documents import load_yaml
 from automl.data.files import (
     files,
     folders,
+    is_file,
     is_image,
     is_there,
     read_text,
@@ -179,7 +180,7 @@ def _entry(image: Path, split: SplitName | None, gathered: _Gathered) -> Entry:
     outlined = gathered.task == "segmentation"
     boxes: list[Box] = []
     shapes: list[Shape] = []
-    if label.is_file():
+    if is_file(label):
         where = shown(label, gathered.root)
         text = label.read_text(encoding="utf-8", errors="replace")
         for number, line in enumerate(text.splitlines(), 1):
