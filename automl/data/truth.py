@@ -13,6 +13,10 @@ from automl.prediction import IGNORE, Truth
 def truth(dataset: Dataset, sample: Sample) -> Truth:
     """Reads or paints the mask where there is one; the rest is in the sample."""
     match dataset.task:
+        case "classification" if dataset.multi_label:
+            shown = np.zeros(len(dataset.classes), bool)
+            shown[list(sample.labels)] = True
+            return Truth(sample.path, shown=shown)
         case "classification":
             return Truth(sample.path, label=sample.label)
         case "segmentation":
