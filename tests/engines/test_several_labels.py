@@ -30,11 +30,11 @@ def coloured(toy: Toy) -> Toy:
 
 
 def a_run(tmp_path) -> tuple[RunDir, Dataset]:
-    root = drawn.write_many_labels(tmp_path / "set", [coloured(t) for t in toys(60)])
+    root = drawn.write_many_labels(tmp_path / "set", [coloured(t) for t in toys(48)])
     found = prepared(root, "classification")
     run = RunDir(tmp_path / "run")
     run.root.mkdir()
-    plan = toy_plan("classification", found.dataset, epochs=12, lr=1e-2, class_weights="balanced")
+    plan = toy_plan("classification", found.dataset, epochs=8, lr=1e-2, class_weights="balanced")
     plan.write(run.plan)
     found.dataset.write(run.dataset)
     found.profile.write(run.profile)
