@@ -54,10 +54,12 @@ def trace(entry: Entry, image: ImageFacts, background: int, file: str) -> Traced
             found.append((area, region))
     found.sort(key=lambda pair: -pair[0])  # stable: equal areas keep their order
     regions = tuple(region for _, region in found)
-    canvas = np.full(size, background, np.int32)
+    ids = list(dict.fromkeys([background, *(region.label for region in regions)]))
+    places = {class_id: place for place, class_id in enumerate(ids)}
+    canvas = np.zeros(size, np.int32)  # of places: an id that nobody lists may be any number
     for region in regions:
-        _paint(canvas, region, region.label)
-    counts = {i: n for i, n in count_ids(canvas).items() if i != UNJUDGED}
+        _paint(canvas, region, places[region.label])
+    counts = {ids[i]: n for i, n in count_ids(canvas).items() if ids[i] != UNJUDGED}
     return Traced(regions, MaskFacts("", image.width, image.height, counts), tuple(findings))
 
 

@@ -22,7 +22,14 @@ from tests.data.toys import (
     write_yolo,
 )
 
+
+def write_index(root, made):
+    """As `automl check --fix` leaves it: the index alone, of images elsewhere."""
+    prepared(write_coco(root / "set", made), "detection").dataset.write(root / "dataset.json")
+
+
 WRITERS = {
+    "index": write_index,
     "coco": write_coco,
     "yolo": write_yolo,
     "voc": write_voc,

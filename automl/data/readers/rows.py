@@ -29,7 +29,7 @@ def header_of(table: Path) -> list[str]:
 def rows_of(table: Path) -> Iterator[tuple[int, Row]]:
     """Number of the line and its values by column; what is missing is empty."""
     if table.suffix.lower() == ".parquet":
-        for number, row in enumerate(_parquet(table).to_pylist(), 1):
+        for number, row in enumerate(_parquet_rows(table), 1):
             yield number, {str(name): _text(value) for name, value in row.items()}
         return
     text = read_text(table)
@@ -56,6 +56,14 @@ def _text(value: Any) -> str:
 
 def _delimiter(line: str) -> str:
     return max(",;\t", key=line.count)
+
+
+def _parquet_rows(table: Path) -> list[dict[Any, Any]]:
+    try:
+        rows: list[dict[Any, Any]] = _parquet(table).to_pylist()
+    except (ValueError, OverflowError) as error:
+        raise unusable(f"not a Parquet table: {error}", table, "write it again") from None
+    return rows
 
 
 def _parquet(table: Path) -> Any:
