@@ -55,7 +55,7 @@ lock: setup ## resolve requirements.lock anew
 	echo '# Every package of the full environment, exact; `make lock` writes it anew.' > requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 	  --no-emit-index-url --no-header --no-annotate \
-	  --extra yolo --extra weights --extra dev pyproject.toml >> requirements.lock
+	  --extra yolo --extra weights --extra medical --extra dev pyproject.toml >> requirements.lock
 
 clean: ## removes the environment and caches, not data and runs
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

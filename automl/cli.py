@@ -21,6 +21,7 @@ from automl.commands.options import (
     Smoke,
     TaskName,
 )
+from automl.commands.verbs_of_data import verbs as work_on_data
 from automl.commands.verbs_of_runs import verbs as record_of_runs
 
 app = typer.Typer(
@@ -298,6 +299,7 @@ def doctor(json: AsJson = False) -> None:
     out_json(found.facts()) if json else out(*found.lines())
 
 
+app.add_typer(work_on_data)
 app.add_typer(record_of_runs)
 
 

@@ -22,12 +22,26 @@ class Class:
 
 
 @dataclass(frozen=True)
+class Region:
+    """A part of an image that shows one class; `label` is its index, or 255: not to be judged.
+
+    Either `outline`: rings as `x,y x,y x,y;x,y ...` in pixels of the upright image, each filled
+    where a pixel's middle lies inside; or `runs`: COCO's compressed run lengths of the whole image.
+    """
+
+    label: int
+    outline: str = ""
+    runs: str = ""
+
+
+@dataclass(frozen=True)
 class Sample:
     """One image and its annotation; paths are POSIX, relative to `Dataset.root`.
 
     `width` and `height` are those of the upright image; `boxes` are x0, y0, x1, y1 in its pixels,
     clipped to it; `labels` and `label` are class indices; `mask` is the path of an id mask.
-    `digest` and `mask_digest` are SHA-256 of the files' bytes.
+    `digest` and `mask_digest` are SHA-256 of the files' bytes. Without a `mask`, `regions` painted
+    in their order over class 0 are one. In a multi-label set, `labels` are those of the image.
     """
 
     path: str
@@ -41,6 +55,11 @@ class Sample:
     boxes: tuple[tuple[float, float, float, float], ...] = ()
     labels: tuple[int, ...] = ()
     crowd: tuple[bool, ...] = ()
+    regions: tuple[Region, ...] = ()
+    group: str = ""
+    """What must not be torn apart by a split, such as a patient or a video."""
+    attributes: tuple[tuple[str, str], ...] = ()
+    """What else is known of the image, by name, such as the camera."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +76,10 @@ class Dataset:
     """Mask ids that mean "no label", besides 255."""
     brought_splits: tuple[str, ...] = ()
     """Splits that the set itself brought; the others were drawn."""
+    colours: tuple[tuple[int, int, int, int], ...] = ()
+    """Red, green, blue and id, where masks are colours."""
+    multi_label: bool = False
+    """Classification in which an image may show several classes, or none."""
 
     def split(self, name: SplitName) -> list[Sample]:
         """The samples of one split in their fixed order."""
@@ -92,12 +115,15 @@ def _dataset(raw: dict[str, Any]) -> Dataset:
                 "boxes": tuple(tuple(b) for b in s["boxes"]),
                 "labels": tuple(s["labels"]),
                 "crowd": tuple(s["crowd"]),
+                "regions": tuple(Region(**r) for r in s.get("regions", ())),
+                "attributes": tuple((k, v) for k, v in s.get("attributes", ())),
             }
         )
         for s in raw.pop("samples")
     )
     classes = tuple(Class(**c) for c in raw.pop("classes"))
     raw["ignore"], raw["brought_splits"] = tuple(raw["ignore"]), tuple(raw["brought_splits"])
+    raw["colours"] = tuple(tuple(colour) for colour in raw.get("colours", ()))
     return Dataset(**raw, samples=samples, classes=classes)
 
 
@@ -110,6 +136,8 @@ class Finding:
     file: str
     reason: str
     cure: str
+    waived: str = ""
+    """Why the recipe lets it pass."""
 
 
 @dataclass(frozen=True)

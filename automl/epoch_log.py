@@ -21,7 +21,8 @@ def score_epoch(epoch: Epoch, plan: Plan, dataset: Dataset, run: RunDir, talk: T
     metrics = dict(epoch.metrics)
     if epoch.predictions is not None:
         pairs = judged(dataset, "val", epoch.predictions)
-        metrics = score(plan.task, "val", dataset.names, pairs).metrics
+        scores = score(plan.task, "val", dataset.names, pairs)
+        primary, metrics = scores.primary, scores.metrics
     if epoch.number not in journal.told_epochs(journal.read(run.journal)):
         Journal(run.journal).write(
             "epoch",

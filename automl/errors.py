@@ -11,15 +11,27 @@ class Fault:
     message: str
     where: str = ""
     hint: str = ""
+    brief: bool = False
+    """One of many: shown on one line."""
 
     def lines(self) -> list[str]:
         """The fault as it is shown to a person."""
+        if self.brief:
+            return [": ".join(p for p in (one_line(self.where), self.message, self.hint) if p)]
         shown = [f"error: {self.message}"]
         if self.where:
             shown.append(f"  {self.where}")
         if self.hint:
             shown.append(f"hint: {self.hint}")
         return shown
+
+
+def one_line(text: str) -> str:
+    """A name as it can be shown: what is not printable, such as a line break, as an escape."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
+        for c in text
+    )
 
 
 class AutomlError(Exception):

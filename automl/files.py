@@ -17,7 +17,9 @@ _CHUNK = 1 << 20
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 beside the target and renames.
+    r"""Writes UTF-8 beside the target and renames.
+
+    Names of files that are not UTF-8 become escapes such as `\udcff`, which JSON reads back.
 
     A reader never sees half of it, and a file that is a link into a DVC cache is replaced instead
     of being written through.
@@ -25,7 +27,7 @@ def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        fresh.write_text(text, encoding="utf-8")
+        fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)

@@ -18,6 +18,8 @@ class Truth:
 
     path: str
     label: int | None = None
+    shown: np.ndarray | None = None
+    """Which classes the image shows, `bool [K]`, where it may be several."""
     mask: np.ndarray | None = None
     boxes: np.ndarray | None = None
     labels: np.ndarray | None = None
@@ -28,7 +30,8 @@ class Truth:
 class Prediction:
     """A model's answer for one image; only the fields of its task are set.
 
-    `probabilities` is `float32 [K]`; `confidences` is `float32 [N]`, sorted downwards.
+    `probabilities` is `float32 [K]`, which sums up to 1 unless an image may show several classes;
+    `confidences` is `float32 [N]`, sorted downwards.
     """
 
     path: str

@@ -20,7 +20,22 @@ from automl.recipe_faults import rewrite
 from automl.recipe_text import DEEPEST, Node, Origin, dump, parse, read_text
 
 Policy = Literal["auto", "none", "light", "medium", "heavy"]
-Format = Literal["auto", "folders", "csv", "coco", "yolo", "voc", "masks"]
+Format = Literal[
+    "auto",
+    "folders",
+    "csv",
+    "jsonl",
+    "coco",
+    "yolo",
+    "voc",
+    "masks",
+    "labelme",
+    "cvat",
+    "datumaro",
+    "openimages",
+    "index",
+]
+Channel = Annotated[int, Field(ge=0, le=255)]
 
 TrainSettings = create_model(
     "TrainSettings",
@@ -39,6 +54,30 @@ class Split(Strict):
     test: Annotated[Share, Field(description="share of images drawn for the final test")] = 0.0
 
 
+_BOX = "edge or size of a box, one box a line"
+
+
+class Columns(Strict):
+    """What a table calls its columns, where it is none of the usual names."""
+
+    path: Annotated[str | None, Field(description="column of the image, relative to the table")] = (
+        None
+    )
+    label: Annotated[str | None, Field(description="column of the class, one an image or box")] = (
+        None
+    )
+    labels: Annotated[str | None, Field(description="column of several classes: `cat|dog`")] = None
+    mask: Annotated[str | None, Field(description="column of the mask of ids")] = None
+    split: Annotated[str | None, Field(description="column of train, val or test")] = None
+    group: Annotated[str | None, Field(description="column of the patient, the video ...")] = None
+    xmin: Annotated[str | None, Field(description=_BOX)] = None
+    ymin: Annotated[str | None, Field(description=_BOX)] = None
+    xmax: Annotated[str | None, Field(description=_BOX)] = None
+    ymax: Annotated[str | None, Field(description=_BOX)] = None
+    width: Annotated[str | None, Field(description=_BOX)] = None
+    height: Annotated[str | None, Field(description=_BOX)] = None
+
+
 class Data(Strict):
     """Where the data is and how to read it."""
 
@@ -49,9 +88,29 @@ class Data(Strict):
         Field(description="class names in the order of their ids, or a map from id to name"),
     ] = None
     ignore: Annotated[list[int], Field(description="mask ids that mean: no label")] = [255]
+    columns: Annotated[Columns, Field(description="names of a table's columns")] = Columns()
+    attributes: Annotated[
+        list[str], Field(description="further columns of a table to keep with each image")
+    ] = []
+    colours: Annotated[
+        dict[str, Annotated[list[Channel], Field(min_length=3, max_length=3)]],
+        Field(description="masks that are colours: red, green and blue of each class by name"),
+    ] = {}
+    group: Annotated[
+        str, Field(description="pattern in an image's path whose first (...) must not be split")
+    ] = ""
     split: Annotated[Split, Field(description="shares drawn where the set brings no split")] = (
         Split()
     )
+
+
+class Checks(Strict):
+    """What the checks of the data may let pass."""
+
+    waive: Annotated[
+        dict[str, str],
+        Field(description="findings to let pass: `{near_duplicate: frames of one video}`"),
+    ] = {}
 
 
 class Track(Strict):
@@ -82,6 +141,7 @@ class Recipe(Strict):
 
     task: Annotated[Task, Field(description="what is learnt")]
     data: Annotated[Data, Field(description="a path, or the mapping below")]
+    checks: Annotated[Checks, Field(description="what the checks of the data let pass")] = Checks()
     model: Annotated[str, Field(description="`auto` or a name from `automl models`")] = "auto"
     weights: Annotated[
         Literal["auto", "pretrained", "none"],

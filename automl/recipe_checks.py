@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from automl.dataset import Task
 from automl.errors import Fault
+from automl.finding_codes import BINDING, CODES
+from automl.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from automl.recipe import Recipe
@@ -75,10 +77,38 @@ def _data(recipe: "Recipe") -> Iterator[Fault]:
             message = f"no class can have the id {number}"
             hint = f"ids of {recipe.task} are 0 to {largest}"
             yield _fault(recipe, f"data.classes.{number}", message, hint)
+    yield from _patterns(recipe)
+    yield from _waived(recipe)
     if not recipe.data.path:
         yield _fault(recipe, "data.path", "`data.path` is empty", "name a folder; `.` is this one")
     elif "\0" in recipe.data.path:
         yield _fault(recipe, "data.path", "a NUL character in `data.path`", "take it out")
+
+
+def _patterns(recipe: "Recipe") -> Iterator[Fault]:
+    colours = [tuple(colour) for colour in recipe.data.colours.values()]
+    if len(set(colours)) < len(colours):
+        message = "two classes of `data.colours` have one colour"
+        yield _fault(recipe, "data.colours", message, "give each class its own")
+    try:
+        re.compile(recipe.data.group)
+    except (re.error, RecursionError, OverflowError) as error:
+        message = f"`data.group` is no pattern: {error}"
+        hint = r"a regular expression such as `(patient\d+)_`"
+        yield _fault(recipe, "data.group", message, hint)
+
+
+def _waived(recipe: "Recipe") -> Iterator[Fault]:
+    for code, reason in recipe.checks.waive.items():
+        place, known = f"checks.waive.{code}", code.replace("-", "_")
+        if known in BINDING:
+            hint = "mend the data: there would be nothing to train on or to judge by"
+            yield _fault(recipe, place, f"`{code}` cannot be waived", hint)
+        elif known not in CODES:
+            message = f"no finding has the code `{code}`"
+            yield _fault(recipe, place, message, did_you_mean(code, sorted(set(CODES) - BINDING)))
+        elif not reason.strip():
+            yield _fault(recipe, place, f"`{code}` is waived without a reason", "say why")
 
 
 def clashes(task: Task, train: Any) -> Iterator[Clash]:

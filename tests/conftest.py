@@ -4,6 +4,7 @@ import os
 
 for name, value in {
     "OMP_NUM_THREADS": "1",
+    "AUTOML_CACHE": "off",
     "NO_ALBUMENTATIONS_UPDATE": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "1",

@@ -18,11 +18,16 @@ def test_write_text__replaces_a_link_instead_of_writing_through_it(tmp_path: Pat
 
 def test_write_text__leaves_the_old_file_where_it_fails(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
-    write_text(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_text(path, "\ud800")
-    assert path.read_text() == "old"
+    path.mkdir()
+    with pytest.raises(OSError):
+        write_text(path, "new")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_write_text__a_name_that_is_not_utf8_is_escaped(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"path": "\udcff.png"})
+    assert (tmp_path / "a.json").read_bytes() == b'{\n "path": "\\udcff.png"\n}\n'
+    assert read_json(tmp_path / "a.json", "prepare") == {"path": "\udcff.png"}
 
 
 def test_read_json__what_was_written_or_nothing(tmp_path: Path) -> None:

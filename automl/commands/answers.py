@@ -1,6 +1,8 @@
 """Predictions of image files in, JSON lines, a COCO document, mask PNGs and drawings out."""
 
+import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +15,12 @@ from automl.data.images import read_image
 from automl.errors import Fault, UsageError
 from automl.model.bundle import Bundle, read
 from automl.prediction import Prediction
+from automl.scoring.multi_label import THRESHOLD
 
 Format = Literal["jsonl", "coco", "masks"]
 Found = Iterable[tuple[Path, Prediction]]
+_LONGEST = 240
+"""Bytes of a name; a file's may have 255."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ def _listed(named: list[Path], faults: list[Fault]) -> dict[Path, str]:
             faults.append(Fault("no image in this folder", str(root)))
         for path in inside:
             name = path.relative_to(root) if root.is_dir() else Path(path.name)
-            found.setdefault(path, name.as_posix())
+            found.setdefault(path, "/".join(_with_room(part) for part in name.parts))
     taken = dict.fromkeys(found.values(), 0)
     for path, own in found.items():
         taken[own] += 1
@@ -114,12 +119,24 @@ def _listed(named: list[Path], faults: list[Fault]) -> dict[Path, str]:
     return found
 
 
+def _with_room(name: str) -> str:
+    """The name, cut where `-2.png` behind it would make it longer than a file's name may be."""
+    data = os.fsencode(name)
+    if len(data) <= _LONGEST:
+        return name
+    mark = hashlib.sha256(data).hexdigest()[:12]
+    return f"{os.fsdecode(data[: _LONGEST - 16]).encode('utf-8', 'ignore').decode()}~{mark}"
+
+
 def _facts(answers: Answers, path: Path, prediction: Prediction) -> dict[str, Any]:
     """The line of one image."""
     names, ids = answers.bundle.names, [c.id for c in answers.bundle.classes]
     if prediction.probabilities is not None:
         best = int(prediction.probabilities.argmax())
         shares = {n: _short(p) for n, p in zip(names, prediction.probabilities, strict=True)}
+        if answers.bundle.several_labels:
+            given = [name for name, share in shares.items() if share >= THRESHOLD]
+            return {"path": str(path), "classes": given, "probabilities": shares}
         return {
             "path": str(path),
             "class": names[best],

@@ -12,7 +12,15 @@ SLACK = 1.0
 """Pixels that a box may reach over the border without a word: rounding, counting from 1."""
 
 LEAST_SIDE = 1.0
-"""Pixels; a click without a drag leaves a box of no size, or of one pixel in Pascal VOC."""
+"""Pixels; a click without a drag leaves a box of one pixel in Pascal VOC."""
+
+TINY = 3.0
+"""Pixels below which a side is said to be tiny: few nets see anything of it."""
+
+MANY = 1000
+"""Boxes in one image above which it is said."""
+
+_LEFT_OUT = frozenset({"degenerate_box"})
 
 
 @dataclass(frozen=True)
@@ -34,14 +42,31 @@ def place(scanned: Scanned, file: str) -> tuple[Placed, list[Finding]]:
         fault = _fault(corners, image, box.where or file)
         if fault:
             findings.append(fault)
-        if fault is None or fault.code == "box_clipped":
+        if fault is None or (fault.severity == "warning" and fault.code not in _LEFT_OUT):
             kept.append((_clip(corners, image), box))
+    kept = _each_once(kept, findings, file)
+    if len(kept) > MANY:
+        reason = f"{len(kept)} boxes in one image: slow, and more than most nets can tell apart"
+        findings.append(warning("many_boxes", file, reason, "cut the image into tiles"))
     placed = Placed(
         tuple(corners for corners, _ in kept),
         tuple(box.class_id for _, box in kept),
         tuple(box.crowd for _, box in kept),
     )
     return placed, findings
+
+
+def _each_once(
+    kept: list[tuple[Corners, Box]], findings: list[Finding], file: str
+) -> list[tuple[Corners, Box]]:
+    """Boxes of one class at one place count once."""
+    once: dict[tuple[Corners, int, bool], tuple[Corners, Box]] = {}
+    for corners, box in kept:
+        first = once.setdefault((corners, box.class_id, box.crowd), (corners, box))
+        if first[1] is not box:
+            reason = "the same box of the same class is there already, and counts once"
+            findings.append(warning("duplicate_box", box.where or file, reason, "remove it"))
+    return list(once.values())
 
 
 def _in_pixels(corners: Corners, entry: Entry, image: ImageFacts) -> Corners:
@@ -74,6 +99,10 @@ def _fault(corners: Corners, image: ImageFacts, where: str) -> Finding | None:
     size = f"{image.width}x{image.height}"
     if not all(map(math.isfinite, corners)):
         return fatal("malformed_annotation", where, f"box {shown}", "correct the numbers")
+    if x1 <= x0 or y1 <= y0:
+        what = "a negative size" if x1 < x0 or y1 < y0 else "no area"
+        cure = "draw it again or remove it"
+        return fatal("degenerate_box", where, f"box {shown} has {what}", cure)
     if x1 - x0 <= LEAST_SIDE or y1 - y0 <= LEAST_SIDE:
         reason = f"box {shown} is no larger than a pixel across and is left out"
         return warning("degenerate_box", where, reason, "draw it again or remove it")
@@ -84,6 +113,9 @@ def _fault(corners: Corners, image: ImageFacts, where: str) -> Finding | None:
     if over > SLACK:
         reason = f"box {shown} reaches over the border of the image of {size} and is clipped"
         return warning("box_clipped", where, reason, "clip it in the annotation")
+    if min(x1 - x0, y1 - y0) < TINY:
+        reason = f"box {shown} is less than {TINY:g} pixels across"
+        return warning("tiny_box", where, reason, "take larger images, or leave such objects out")
     return None
 
 

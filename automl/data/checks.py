@@ -1,7 +1,8 @@
 """A dataset to findings about the whole; faults of single files are found where they are read."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from automl.data.images import ImageFacts
 from automl.data.reading import fatal, warning
@@ -9,6 +10,14 @@ from automl.dataset import SPLITS, Dataset, Finding, Sample, SplitName
 
 DARK = 65536 // 8
 """A set of 16-bit images that stays below keeps 5 of 8 bits or fewer: 12-bit cameras do."""
+
+ENOUGH = 4
+"""Images of a split per class from which on every class can be expected in it."""
+
+UNBALANCED = 50
+"""Times more often than a class must the commonest be shown before it is said."""
+
+"""Fatal findings that an error lists before it counts the rest."""
 
 
 def check_brightness(facts: Sequence[ImageFacts]) -> list[Finding]:
@@ -27,7 +36,8 @@ def check(dataset: Dataset, shown: dict[SplitName, Counter[int]]) -> list[Findin
         *_few_classes(dataset),
         *_nothing_to_learn(dataset, shown),
         *_missing_classes(dataset, shown),
-        *_duplicates(dataset),
+        *_imbalance(dataset, shown),
+        *_torn_groups(dataset),
     ]
 
 
@@ -88,36 +98,68 @@ def _same_names(dataset: Dataset) -> list[Finding]:
 def _missing_classes(dataset: Dataset, shown: dict[SplitName, Counter[int]]) -> list[Finding]:
     findings = []
     for index, c in enumerate(dataset.classes):
-        if shown["train"][index] or not dataset.counts():
+        if shown["train"][index] or "train" not in dataset.counts():
             continue
         elsewhere = [s for s in SPLITS if s != "train" and shown[s][index]]
         where = f"only in {' and '.join(elsewhere)}" if elsewhere else "nowhere"
         reason = f"class `{c.name}` is {where}, not in `train`: it cannot be learnt"
         cure = "add examples to `train`, or take it off the list of classes"
-        findings.append(warning("class_not_in_train", c.name, reason, cure))
-    return findings
+        told = fatal if elsewhere else warning
+        code = "class_not_in_train" if elsewhere else "class_unused"
+        findings.append(told(code, c.name, reason, cure))
+    return [*findings, *_not_judged(dataset, shown)]
 
 
-def _duplicates(dataset: Dataset) -> list[Finding]:
-    same: dict[str, list[Sample]] = defaultdict(list)
-    for sample in dataset.samples:
-        same[sample.digest].append(sample)
-    findings = []
-    for group in same.values():
-        first = min(group, key=lambda s: SPLITS.index(s.split))
-        for other in group:
-            if other.split != first.split:
-                reason = f"same bytes as `{first.path}` in `{first.split}`: scores flatter"
-                cure = "keep the image in one split"
-                findings.append(warning("duplicate_across_splits", other.path, reason, cure))
-        findings += _conflicts(group, dataset)
-    return findings
-
-
-def _conflicts(group: list[Sample], dataset: Dataset) -> list[Finding]:
-    labels = {s.label for s in group if s.label is not None}
-    if len(labels) < 2:
+def _not_judged(dataset: Dataset, shown: dict[SplitName, Counter[int]]) -> list[Finding]:
+    """Nothing is said about a split that is too small to show every class."""
+    if dataset.counts().get("val", 0) < ENOUGH * len(dataset.classes):
         return []
-    names = " and ".join(sorted(f"`{dataset.classes[i].name}`" for i in labels))
-    reason = f"same bytes as `{group[0].path}`, but the labels differ: {names}"
-    return [warning("conflicting_labels", group[-1].path, reason, "keep the right one")]
+    cure = "add examples to `val`, or let it be drawn"
+    return [
+        warning("class_not_in_val", c.name, f"class `{c.name}` is not in `val`: not judged", cure)
+        for index, c in enumerate(dataset.classes)
+        if shown["train"][index] and not shown["val"][index]
+    ]
+
+
+def _imbalance(dataset: Dataset, shown: dict[SplitName, Counter[int]]) -> list[Finding]:
+    counts = {c.name: shown["train"][i] for i, c in enumerate(dataset.classes)}
+    most = max(counts.values(), default=0)
+    cure = "add examples, or merge it with another class"
+    return [
+        warning(
+            "class_imbalance",
+            name,
+            f"class `{name}` is in {n} images of `train`, the commonest in {most}",
+            cure,
+        )
+        for name, n in counts.items()
+        if 0 < n * UNBALANCED < most
+    ]
+
+
+def _torn_groups(dataset: Dataset) -> list[Finding]:
+    splits: dict[str, dict[str, Sample]] = defaultdict(dict)
+    for sample in dataset.samples:
+        if sample.group:
+            splits[sample.group].setdefault(sample.split, sample)
+    cure = "keep a group in one split, or let the splits be drawn"
+    return [
+        fatal(
+            "group_across_splits",
+            list(firsts.values())[1].path,
+            f"group `{group}` is in {' and '.join(f'`{s}`' for s in firsts)}: scores flatter",
+            cure,
+        )
+        for group, firsts in splits.items()
+        if len(firsts) > 1
+    ]
+
+
+def waived(findings: Iterable[Finding], reasons: Mapping[str, str]) -> list[Finding]:
+    """Findings that the recipe has given a reason for stop nothing any more."""
+    known = {code.replace("-", "_"): reason for code, reason in reasons.items()}
+    return [
+        replace(f, severity="warning", waived=known[f.code]) if f.code in known else f
+        for f in findings
+    ]

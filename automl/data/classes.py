@@ -17,6 +17,8 @@ class Settled:
 
     classes: tuple[Class, ...]
     ignore: tuple[int, ...] = ()
+    ignores_background: bool = False
+    """What no shape covers is not to be judged: the recipe ignores the class that is first."""
 
     @property
     def index(self) -> dict[int, int]:
@@ -45,7 +47,7 @@ def settle(reading: Reading, masks: Iterable[MaskFacts], data: Data) -> Settled:
 
     Ids in `data.ignore` are taken off the classes, but 255, its default, gives way to a class.
     """
-    if reading.format != "masks":
+    if all(e.mask is None and e.shapes is None for e in reading.entries):
         return Settled(reading.classes)
     found = {i for mask in masks for i in mask.counts}
     ignore = set(data.ignore)
@@ -53,6 +55,9 @@ def settle(reading: Reading, masks: Iterable[MaskFacts], data: Data) -> Settled:
     if found == {0, 255} and ignore == {255} and [c.id for c in classes] in ([], [0, 1]):
         names = [c.name for c in classes] or ["background", "foreground"]
         classes = (Class(0, names[0]), Class(255, names[1]))
+    if any(e.shapes is not None for e in reading.entries) and classes[0].id not in found:
+        classes = classes[1:]  # shapes cover every pixel: there is no background
     classes = classes or tuple(Class(i, f"class_{i}") for i in sorted(found - ignore))
     kept = tuple(c for c in classes if c.id == 255 or c.id not in ignore)
-    return Settled(kept, tuple(sorted(ignore - {c.id for c in kept})))
+    hidden = bool(classes) and classes[0] not in kept
+    return Settled(kept, tuple(sorted(ignore - {c.id for c in kept})), hidden)

@@ -1,12 +1,15 @@
 """Folders to sorted lists of files: links followed without looping, hidden files left out."""
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from automl.data.images import SUFFIXES
 from automl.dataset import SplitName
 from automl.errors import DataError, MachineError
+
+_COMMON = (".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".tif", ".tiff")
 
 _SPLIT_WORDS: dict[str, SplitName] = {
     "train": "train",
@@ -66,12 +69,38 @@ def first_folder(root: Path, *names: str) -> Path | None:
     return next((root / name for name in names if (root / name).is_dir()), None)
 
 
+def find_image(bases: Iterable[Path], name: str, *, stem: str = "") -> Path:
+    """The file `name` in the first folder that has it, whole or by its last part; or its place.
+
+    Where no such name is there, `stem` with the ending of any image will do.
+    """
+    plain = Path(name.replace("\\", "/"))
+    found = list(dict.fromkeys(bases))
+    names = [plain, Path(plain.name)]
+    names += [Path(f"{stem}{end}") for end in _COMMON if stem]
+    candidates = [base / one for one in names for base in found]
+    return next((c for c in candidates if is_there(c)), candidates[0])
+
+
 def is_there(path: Path) -> bool:
     """Whether anything has this name; no name that a system refuses."""
     try:
         return path.exists()
-    except OSError:  # such as a name that is too long
+    except (OSError, ValueError):  # such as a name that is too long, or holds NUL
         return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a file; no name that a system refuses is one."""
+    return is_there(path) and path.is_file()
+
+
+def impossible(path: Path) -> str:
+    """Why no file can have this name; empty where one can."""
+    if "\0" in str(path):
+        return "no such file"
+    longest = max(len(os.fsencode(part)) for part in (*path.parts, ""))
+    return "File name too long" if longest > 255 or len(os.fsencode(path)) > 4095 else ""
 
 
 def read_text(path: Path) -> str:
@@ -88,7 +117,7 @@ def _inside(folder: Path) -> list[Path]:
     hidden = (".", "__MACOSX")
     try:
         return [path for path in folder.iterdir() if not path.name.startswith(hidden)]
-    except NotADirectoryError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except PermissionError:
         raise MachineError("folder may not be read", where=str(folder)) from None

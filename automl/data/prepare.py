@@ -5,14 +5,21 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from automl.data.archive import opened
+from automl.data.box_format import check_format
 from automl.data.boxes import Placed, place
-from automl.data.checks import check, check_brightness
+from automl.data.checks import check, check_brightness, waived
 from automl.data.classes import Settled, refuse_classes, settle
+from automl.data.copies import Copies, check_copies, find_copies
 from automl.data.digest import digest_of
-from automl.data.files import is_there
+from automl.data.files import impossible, is_there
+from automl.data.groups import grouped
+from automl.data.outliers import outliers, shifts
+from automl.data.places import name_twins, once_each
 from automl.data.profile import profile
-from automl.data.reading import Entry, Reading, fatal, shown, warning
+from automl.data.reading import Asked, Entry, Reading, fatal, shown, warning
 from automl.data.recognise import READERS, recognise
+from automl.data.regions import box_ring, outline
 from automl.data.scan import Scanned, scan
 from automl.data.split import Item, assign
 from automl.dataset import (
@@ -20,10 +27,12 @@ from automl.dataset import (
     Dataset,
     Finding,
     Profile,
+    Region,
     Sample,
     SplitName,
 )
 from automl.errors import DataError
+from automl.prediction import IGNORE
 from automl.recipe import Recipe
 from automl.talk import Talk
 
@@ -35,6 +44,7 @@ class Prepared:
     dataset: Dataset
     findings: tuple[Finding, ...]
     profile: Profile
+    copies: Copies
 
 
 @dataclass(frozen=True)
@@ -49,11 +59,16 @@ class _Draft:
 def prepare(recipe: Recipe, talk: Talk) -> Prepared:
     """Reads, decodes, checks, splits and measures the data; nothing is written anywhere."""
     reading = read(recipe)
-    scanned, findings = scan(reading.entries, reading.root, talk)
+    entries, linked = once_each(reading)
+    reading = replace(reading, entries=entries)
+    scanned, findings = scan(reading, talk)
+    findings += linked
     settled = settle(reading, [s.mask for s in scanned if s.mask], recipe.data)
     drafts = _drafts(scanned, settled, _common_root(reading), findings)
     drafts = _once_each(drafts, findings)
-    samples = _split(drafts, recipe)
+    facts = [draft.scanned for draft in drafts]
+    copies = find_copies([f.image for f in facts], [f.entry.path for f in facts])
+    samples = _split(drafts, copies, recipe)
     brought = {d.item.brought for d in drafts}
     dataset = Dataset(
         task=recipe.task,
@@ -64,32 +79,48 @@ def prepare(recipe: Recipe, talk: Talk) -> Prepared:
         digest="",
         ignore=settled.ignore,
         brought_splits=tuple(split for split in SPLITS if split in brought),
+        colours=reading.colours,
+        multi_label=any(e.labels is not None for e in reading.entries),
     )
     dataset = replace(dataset, digest=digest_of(dataset))
     findings += [*reading.findings, *_unfilled(reading, brought), *_whole(dataset, drafts)]
-    facts = [draft.scanned for draft in drafts]
+    findings += [*check_copies(dataset, copies), *check_format(scanned)]
+    findings = waived(findings, recipe.checks.waive)
     pixels = _train_pixels(dataset, drafts)
-    return Prepared(dataset, _in_order(findings), profile(dataset, facts, pixels))
+    measured = profile(dataset, facts, pixels)
+    return Prepared(dataset, _in_order(findings), measured, copies)
 
 
 def read(recipe: Recipe) -> Reading:
     """The set as its own files describe it, in the format that the recipe names or that fits."""
-    path = Path(recipe.data.path).absolute()
+    path = opened(Path(recipe.data.path).absolute())
     name: str = recipe.data.format
     if name == "auto":
         name = recognise(path, recipe.task).format
     elif not is_there(path):
         raise DataError("no such file or folder", where=str(path), hint="correct `data.path`")
     row = READERS[name]
-    if row.task != recipe.task:
+    if recipe.task not in row.tasks:
+        serves = " and ".join(row.tasks)
         raise DataError(
-            f"the format `{name}` serves {row.task}, but the recipe's task is {recipe.task}",
+            f"the format `{name}` serves {serves}, but the recipe's task is {recipe.task}",
             where=str(path),
-            hint=f"set `task: {row.task}`, or another `data.format`",
+            hint=f"set `task: {row.tasks[0]}`, or another `data.format`",
         )
-    reading = row.reader.read(path, recipe.task, recipe.data.classes)
+    data = recipe.data
+    columns = data.columns.model_dump(exclude_none=True)
+    asked = Asked(data.classes, columns, tuple(data.attributes), data.colours)
+    reading = row.reader.read(path, recipe.task, asked)
     refuse_classes(reading)
-    return replace(reading, entries=tuple(_plain(entry) for entry in reading.entries))
+    cure = "correct the name, or remove it from the list"
+    findings = [
+        fatal("missing_image", shown(entry.path, reading.root), why, cure)
+        for entry in reading.entries
+        if (why := impossible(entry.path))
+    ]
+    entries = (_plain(entry) for entry in reading.entries if not impossible(entry.path))
+    kept = grouped(entries, reading.root, data.group)
+    return replace(reading, entries=kept, findings=(*reading.findings, *findings))
 
 
 def _plain(entry: Entry) -> Entry:
@@ -119,7 +150,7 @@ def _drafts(
     drafts = []
     for one in scanned:
         placed, faults = place(one, shown(one.entry.path, root))
-        faults += _mask_faults(one, settled, root)
+        faults += [*_mask_faults(one, settled, root), *(one.traced.findings if one.traced else ())]
         findings += faults
         if not any(fault.severity == "fatal" for fault in faults):
             drafts.append(_draft(one, placed, settled, root))
@@ -141,11 +172,28 @@ def _draft(one: Scanned, placed: Placed, settled: Settled, root: Path) -> _Draft
         boxes=tuple(placed.corners[i] for i in known),
         labels=tuple(index[placed.class_ids[i]] for i in known),
         crowd=tuple(placed.crowd[i] for i in known),
+        regions=_regions(one, settled),
+        group=entry.group,
+        attributes=entry.attributes,
     )
+    if entry.labels is not None:
+        sample = replace(sample, labels=tuple(sorted(index[i] for i in entry.labels)))
     present = set(sample.labels) | ({sample.label} if sample.label is not None else set())
     if one.mask:
         present |= {index[i] for i in one.mask.counts if i in index}
-    return _Draft(one, sample, Item(image.digest, frozenset(present), entry.split))
+    return _Draft(one, sample, Item(image.digest, frozenset(present), entry.split, entry.group))
+
+
+def _regions(one: Scanned, settled: Settled) -> tuple[Region, ...]:
+    """With class indices; shapes that are not to be judged stay: they hide others."""
+    if one.traced is None:
+        return ()
+    index, image = settled.index, one.image
+    found = [replace(r, label=index.get(r.label, IGNORE)) for r in one.traced.regions]
+    if settled.ignores_background:
+        corners = box_ring(0, 0, image.width, image.height)
+        found.insert(0, Region(IGNORE, outline=outline([corners])))
+    return tuple(found)
 
 
 def _mask_faults(one: Scanned, settled: Settled, root: Path) -> list[Finding]:
@@ -160,6 +208,9 @@ def _mask_faults(one: Scanned, settled: Settled, root: Path) -> list[Finding]:
             f"mask is {mask.width}x{mask.height}, its image {image.width}x{image.height}{turned}"
         )
         faults.append(fatal("mask_size_differs", file, reason, "draw the mask on this very image"))
+    if mask.counts and set(mask.counts) <= set(settled.ignore) | {IGNORE} - set(settled.index):
+        reason = "every pixel is to be ignored: nothing is learnt from it"
+        faults.append(warning("mask_all_ignored", file, reason, "annotate it or leave it out"))
     unknown = sorted(set(mask.counts) - set(settled.index) - set(settled.ignore))
     if unknown:
         few = ", ".join(map(str, unknown[:8])) + (" ..." if len(unknown) > 8 else "")
@@ -182,9 +233,11 @@ def _once_each(drafts: list[_Draft], findings: list[Finding]) -> list[_Draft]:
     return [draft for draft in drafts if kept[draft.sample.path] is draft]
 
 
-def _split(drafts: list[_Draft], recipe: Recipe) -> list[Sample]:
+def _split(drafts: list[_Draft], copies: Copies, recipe: Recipe) -> list[Sample]:
     shares = recipe.data.split
-    splits = assign([draft.item for draft in drafts], val=shares.val, test=shares.test)
+    twins = zip(drafts, copies.together(), strict=True)
+    items = [replace(draft.item, twin=twin) for draft, twin in twins]
+    splits = assign(items, val=shares.val, test=shares.test)
     return [replace(d.sample, split=split) for d, split in zip(drafts, splits, strict=True)]
 
 
@@ -205,7 +258,14 @@ def _whole(dataset: Dataset, drafts: list[_Draft]) -> list[Finding]:
     present: dict[SplitName, Counter[int]] = {split: Counter() for split in SPLITS}
     for sample, draft in zip(dataset.samples, drafts, strict=True):
         present[sample.split].update(draft.item.present)
-    return [*check(dataset, present), *check_brightness([d.scanned.image for d in drafts])]
+    images = [d.scanned.image for d in drafts]
+    return [
+        *check(dataset, present),
+        *check_brightness(images),
+        *outliers(dataset, images),
+        *shifts(dataset, images),
+        *name_twins([s.path for s in dataset.samples]),
+    ]
 
 
 def _train_pixels(dataset: Dataset, drafts: list[_Draft]) -> Counter[int]:

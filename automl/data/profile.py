@@ -45,7 +45,9 @@ def profile(dataset: Dataset, scanned: Sequence[Scanned], pixels: Counter[int]) 
 def _class_counts(dataset: Dataset, train: list[Sample], pixels: Counter[int]) -> dict[str, int]:
     match dataset.task:
         case "classification":
-            found = Counter(s.label for s in train if s.label is not None)
+            found = Counter(
+                label for s in train for label in (s.labels if s.label is None else (s.label,))
+            )
         case "detection":
             found = Counter(
                 label

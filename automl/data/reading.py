@@ -1,7 +1,7 @@
 """What every reader returns: entries as annotated, not yet decoded, checked or split."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from automl.data.images import Corners
@@ -10,6 +10,38 @@ from automl.errors import DataError
 
 Given = list[str] | dict[int, str] | None
 """`data.classes` of a recipe: names in the order of their ids, or a map from id to name."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a recipe says about how to read its set."""
+
+    classes: Given = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Ours to those of a table: `{label: diagnosis}`."""
+    attributes: tuple[str, ...] = ()
+    """Further columns of a table that are kept with each image."""
+    colours: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Red, green and blue of each class in masks that are colours."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A mask as COCO writes it: run lengths down the columns, as a list or as compressed text."""
+
+    size: tuple[int, int]
+    """Height and width."""
+    counts: Sequence[int] | str
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One region as annotated: rings `x, y, x, y, ...` in the units of its entry, or runs."""
+
+    class_id: int
+    rings: tuple[tuple[float, ...], ...] = ()
+    runs: Runs | None = None
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,6 +65,17 @@ class Entry:
     boxes: tuple[Box, ...] = ()
     relative: bool = False
     declared: tuple[int, int] | None = None
+    shapes: tuple[Shape, ...] | None = None
+    """For segmentation without a mask; what no shape covers is the first class."""
+    labels: tuple[int, ...] | None = None
+    """For classification with several labels."""
+    group: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def objects(self) -> tuple["Box | Shape", ...]:
+        """Boxes and shapes."""
+        return *self.boxes, *(self.shapes or ())
 
 
 @dataclass(frozen=True)
@@ -46,6 +89,8 @@ class Reading:
     findings: tuple[Finding, ...] = ()
     splits: frozenset[SplitName] = frozenset()
     """Splits that the set names, even where they turn out to be empty."""
+    colours: tuple[tuple[int, int, int, int], ...] = ()
+    """Red, green, blue and id of masks that may be colours."""
 
 
 def fatal(code: str, file: str, reason: str, cure: str) -> Finding:
@@ -93,4 +138,4 @@ def unusable(message: str, path: Path, hint: str) -> DataError:
 
 
 def _natural(name: str) -> tuple[int, int, str]:
-    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
+    return (0, int(name), name) if name.isdecimal() and len(name) < 20 else (1, 0, name)

@@ -1,12 +1,27 @@
 """A path to its format and task: each reader is asked in turn whether it knows the layout."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from automl.data.archive import opened
 from automl.data.files import is_there
-from automl.data.readers import coco, folders, masks, table, voc, yolo
-from automl.data.reading import Given, Reading
+from automl.data.readers import (
+    coco,
+    cvat,
+    datumaro,
+    folders,
+    index,
+    jsonl,
+    labelme,
+    masks,
+    openimages,
+    table,
+    voc,
+    yolo,
+)
+from automl.data.reading import Asked, Reading
 from automl.dataset import Task
 from automl.errors import DataError, Fault
 
@@ -14,33 +29,54 @@ from automl.errors import DataError, Fault
 class Reader(Protocol):
     """What a module in `readers` offers."""
 
-    def looks_like(self, path: Path, /) -> str:
-        """Why the set has this format; empty where it has not."""
+    def looks_like(self, path: Path, task: Task, /) -> str:
+        """Why the set has this format and can serve the task; empty where not."""
         ...
 
-    def read(self, path: Path, task: Task, given: Given, /) -> Reading:
+    def read(self, path: Path, task: Task, asked: Asked, /) -> Reading:
         """The set as its files describe it."""
         ...
 
 
 @dataclass(frozen=True)
 class Row:
-    """One format: its reader, the task it serves, and the layout it looks for."""
+    """One format: its reader, the tasks it can serve, best first, and the layout it looks for."""
 
     reader: Reader
-    task: Task
+    tasks: tuple[Task, ...]
     layout: str
 
 
+_ALL: tuple[Task, ...] = ("detection", "segmentation", "classification")
+_OUTLINED: tuple[Task, ...] = ("detection", "segmentation")
+
 READERS: dict[str, Row] = {
-    "coco": Row(coco, "detection", "annotations/*.json with images, annotations, categories"),
-    "yolo": Row(yolo, "detection", "data.yaml with names and train, or images/ and labels/*.txt"),
-    "voc": Row(voc, "detection", "Annotations/*.xml, JPEGImages/, ImageSets/Main/*.txt"),
-    "masks": Row(masks, "segmentation", "images/ and masks/, or train/images and train/masks"),
-    "csv": Row(table, "classification", "a .csv with the columns path, label and perhaps split"),
-    "folders": Row(folders, "classification", "train/CLASS/*.jpg and val/CLASS, or CLASS/*.jpg"),
+    "index": Row(index, _ALL, "dataset.json as `automl check --fix` writes it"),
+    "coco": Row(coco, _ALL, "annotations/*.json with images, annotations, categories"),
+    "yolo": Row(yolo, _OUTLINED, "data.yaml with names and train, or images/ and labels/*.txt"),
+    "voc": Row(
+        voc, _OUTLINED, "Annotations/*.xml or SegmentationClass/*.png, JPEGImages/, ImageSets/"
+    ),
+    "masks": Row(masks, ("segmentation",), "images/ and masks/, or train/images and train/masks"),
+    "labelme": Row(labelme, _ALL, "images with a .json each that has shapes"),
+    "cvat": Row(cvat, _ALL, "annotations.xml: CVAT for images 1.1"),
+    "datumaro": Row(datumaro, _ALL, "annotations/*.json with infos, categories, items"),
+    "openimages": Row(
+        openimages, ("detection",), "*.csv with ImageID, LabelName, XMin, XMax, YMin, YMax"
+    ),
+    "csv": Row(
+        table,
+        ("classification", "detection", "segmentation"),
+        "a .csv, .tsv or .parquet with the columns path and label, or path and xmin ..., or mask",
+    ),
+    "jsonl": Row(
+        jsonl,
+        ("classification", "detection"),
+        "metadata.jsonl with file_name, and label or objects, in each line",
+    ),
+    "folders": Row(folders, ("classification",), "train/CLASS/*.jpg and val/CLASS, or CLASS/*.jpg"),
 }
-"""Asked in this order: the first that knows the layout wins."""
+"""Those whose first task it is are asked first, then the others, in this order."""
 
 
 @dataclass(frozen=True)
@@ -56,29 +92,41 @@ def recognise(path: Path, task: Task | None = None) -> Recognised:
     """The format of the set at `path`; a task given leaves only the formats that serve it."""
     if not is_there(path):
         raise DataError("no such file or folder", where=str(path), hint="correct `data.path`")
-    found = [
-        Recognised(name, row.task, why)
-        for name, row in READERS.items()
-        if (why := row.reader.looks_like(path))
-    ]
-    fit = [r for r in found if task in (None, r.task)]
+    path = opened(path)
+    fit = list(_fitting(path, task))
     if not fit:
-        raise _unrecognised(path, task, found)
-    also = [r.format for r in fit[1:] if r.format != "folders"]  # any tree looks like folders
-    if not also:
+        raise _unrecognised(path, task)
+    others = {r.format: r for r in fit[1:] if r.format not in ("folders", fit[0].format)}
+    if not others:  # any tree looks like folders
         return fit[0]
     first = fit[0]
-    return Recognised(first.format, first.task, f"{first.why} (also looks like {', '.join(also)})")
+    also = ", ".join(others)
+    return Recognised(first.format, first.task, f"{first.why} (also looks like {also})")
 
 
-def _unrecognised(path: Path, task: Task | None, found: list[Recognised]) -> DataError:
+def _fitting(path: Path, task: Task | None) -> Iterator[Recognised]:
+    """What the set can be read as, the likeliest first."""
+    ranked = [
+        (place, name, one)
+        for name, row in READERS.items()
+        for place, one in enumerate(row.tasks)
+        if task in (None, one)
+    ]
+    seen = set()
+    for _, name, one in sorted(ranked, key=lambda r: (r[1] == "folders", r[0])):
+        if name not in seen and (why := READERS[name].reader.looks_like(path, one)):
+            seen.add(name)
+            yield Recognised(name, one, why)
+
+
+def _unrecognised(path: Path, task: Task | None) -> DataError:
     layouts = "\n".join(
-        f"  {name}: {row.layout}" for name, row in READERS.items() if task in (None, row.task)
+        f"  {name}: {row.layout}" for name, row in READERS.items() if task in (None, *row.tasks)
     )
     for_task = f" for {task}" if task else ""
     message = f"no known layout{for_task}; looked for\n{layouts}"
-    if found:
-        other = found[0]
+    other = next(_fitting(path, None), None) if task else None
+    if other:
         hint = f"this is a set for {other.task}: {other.why}; set `task: {other.task}`"
     else:
         hint = "arrange the files in one of these ways, or set `data.path` to the folder that is"

@@ -1,16 +1,30 @@
-"""Entries to facts: every image and mask is read once and decoded in full, in threads."""
+"""Entries to facts: every image and mask is read once and decoded in full, in child processes."""
 
-import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from automl.data.images import ImageFacts, MaskFacts, image_facts, mask_facts
-from automl.data.reading import Entry, fatal, shown
+from automl.data.decoders import Answer, Job, decode_all
+from automl.data.images import ImageFacts, MaskFacts
+from automl.data.reading import Entry, Reading, fatal, shown, warning
+from automl.data.regions import Traced, trace
+from automl.data.scan_cache import ScanCache
 from automl.dataset import Finding
-from automl.errors import DataError
+from automl.errors import Fault, MachineError
 from automl.talk import Talk
+
+MOST_FAULTS = 50
+"""Files that one error names: a missing package concerns all files of a kind."""
+
+_CURES = {
+    "wrong_suffix": "rename it; it is read by its content",
+    "animated": "take the pictures apart, if the others count",
+    "several_pages": "take the pages apart, if the others count",
+    "broken_exif": "write the file anew; whether it stands upright is not known",
+    "transparent": "put it on a background of your choice, if white is not the one",
+    "extreme_shape": "cut it into tiles, or check how it was made",
+    "odd_range": "write all images with values from 0 to 1, 255 or 65535",
+}
 
 
 @dataclass(frozen=True)
@@ -20,57 +34,87 @@ class Scanned:
     entry: Entry
     image: ImageFacts
     mask: MaskFacts | None = None
+    traced: Traced | None = None
 
 
-def scan(entries: Sequence[Entry], root: Path, talk: Talk) -> tuple[list[Scanned], list[Finding]]:
+def scan(reading: Reading, talk: Talk) -> tuple[list[Scanned], list[Finding]]:
     """Decodes all; what cannot be decoded becomes a finding and is left out."""
+    answers = _answers(list(dict.fromkeys(_jobs(reading))), reading.root, talk)
+    _refuse_machine_faults(answers)
     scanned: list[Scanned] = []
     findings: list[Finding] = []
-    workers = min(32, (os.cpu_count() or 1) + 1)  # decoding leaves the interpreter's lock
-    with ThreadPoolExecutor(workers) as pool:
-        results: Iterable[Scanned | Finding] = pool.map(lambda e: _one(e, root), entries)
-        try:
-            for done, result in enumerate(results, 1):
-                if isinstance(result, Finding):
-                    findings.append(result)
-                else:
-                    scanned.append(result)
-                talk.progress("checking images", done, len(entries))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # a stop must not wait for all others
-            raise
+    for entry in reading.entries:
+        result = _one(entry, reading, answers)
+        if isinstance(result, Finding):
+            findings.append(result)
+        else:
+            scanned.append(result)
+    findings += _notes(scanned, reading.root)
     return scanned, findings
 
 
-def _one(entry: Entry, root: Path) -> Scanned | Finding:
-    for path in (entry.path, entry.mask):
-        if path and _unspeakable(path):
-            name = shown(path, root).encode("utf-8", "backslashreplace").decode()
-            return fatal("bad_name", name, "the file's name is not UTF-8", "rename it")
-    try:
-        image = image_facts(entry.path)
-    except DataError as error:
-        return _broken(entry.path, root, error, "image")
+def _jobs(reading: Reading) -> Iterator[Job]:
+    for entry in reading.entries:
+        yield Job(entry.path, "image")
+        if entry.mask is not None:
+            yield Job(entry.mask, "mask", reading.colours)
+
+
+def _answers(jobs: list[Job], root: Path, talk: Talk) -> dict[Job, Answer]:
+    """From an earlier scan, or by decoding."""
+    cache = ScanCache(root)
+    found = {job: known for job in jobs if (known := cache.find(job))}
+    rest = [job for job in jobs if job not in found]
+    for done, (job, answer) in enumerate(decode_all(rest), len(found) + 1):
+        found[job] = answer
+        talk.progress("checking images", done, len(jobs))
+    cache.keep(found)
+    return found
+
+
+def _refuse_machine_faults(answers: dict[Job, Answer]) -> None:
+    faults = [
+        Fault(answer.fault.message, str(job.path), answer.fault.hint)
+        for job, answer in answers.items()
+        if answer.machine and answer.fault
+    ]
+    if faults:
+        shown_ = faults[:MOST_FAULTS]
+        if len(faults) > len(shown_):
+            shown_.append(Fault(f"and {len(faults) - len(shown_)} more files like these"))
+        raise MachineError(f"{len(faults)} images cannot be read here", faults=shown_)
+
+
+def _one(entry: Entry, reading: Reading, answers: dict[Job, Answer]) -> Scanned | Finding:
+    root = reading.root
+    answer = answers[Job(entry.path, "image")]
+    image = answer.facts
+    if not isinstance(image, ImageFacts):
+        return _broken(entry.path, root, answer.fault, "image")
+    if entry.shapes is not None:
+        traced = trace(entry, image, reading.classes[0].id, shown(entry.path, root))
+        return Scanned(entry, image, traced.mask, traced)
     if entry.mask is None:
         return Scanned(entry, image)
-    try:
-        return Scanned(entry, image, mask_facts(entry.mask))
-    except DataError as error:
-        return _broken(entry.mask, root, error, "mask")
+    answer = answers[Job(entry.mask, "mask", reading.colours)]
+    if not isinstance(answer.facts, MaskFacts):
+        return _broken(entry.mask, root, answer.fault, "mask")
+    return Scanned(entry, image, answer.facts)
 
 
-def _unspeakable(path: Path) -> bool:
-    """Such a name could not be written into `dataset.json`."""
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
-def _broken(path: Path, root: Path, error: DataError, kind: str) -> Finding:
-    fault = error.faults[0]
+def _broken(path: Path, root: Path, fault: Fault | None, kind: str) -> Finding:
+    fault = fault or Fault("cannot be decoded")
     missing = fault.message == "no such file"
     cure = fault.hint or ("add the file or remove it from the list" if missing else "check it")
     code = f"{'missing' if missing else 'broken'}_{kind}"
     return fatal(code, shown(path, root), fault.message, cure)
+
+
+def _notes(scanned: Iterable[Scanned], root: Path) -> list[Finding]:
+    """What is odd about files that are used all the same; each file once."""
+    by_file = {one.entry.path: one.image.notes for one in scanned if one.image.notes}
+    return [
+        warning(code, shown(path, root), reason, _CURES.get(code, "check it"))
+        for path, notes in by_file.items()
+        for code, reason in notes
+    ]

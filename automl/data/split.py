@@ -2,9 +2,10 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+
+import numpy as np
 
 from automl.data.digest import digest_of
 from automl.dataset import Dataset, Sample, SplitName
@@ -12,11 +13,17 @@ from automl.dataset import Dataset, Sample, SplitName
 
 @dataclass(frozen=True)
 class Item:
-    """What a split looks at: the image's digest, the classes it shows, the split it came with."""
+    """What a split looks at: the image's digest, the classes it shows, the split it came with.
+
+    Items of one `group`, or of one `twin`, are never torn apart by a split that is drawn.
+    """
 
     digest: str
     present: frozenset[int]
     brought: SplitName | None = None
+    group: str = ""
+    twin: str = ""
+    """Shared by copies of one image."""
 
 
 def assign(items: Sequence[Item], *, val: float, test: float) -> list[SplitName]:
@@ -39,10 +46,8 @@ def assign(items: Sequence[Item], *, val: float, test: float) -> list[SplitName]
 
 
 def _draw(items: Sequence[Item], shares: dict[SplitName, float]) -> list[SplitName]:
-    """Equal files stay together; each stratum gives its share; train keeps one of each stratum."""
-    groups: dict[str, list[int]] = defaultdict(list)
-    for i, item in enumerate(items):
-        groups[item.digest].append(i)
+    """What belongs together stays; each stratum gives its share; train keeps one of each."""
+    groups = _together(items)
     keys = sorted(groups, key=_rank)
     strata = _strata(
         {key: frozenset().union(*(items[i].present for i in groups[key])) for key in keys}
@@ -56,6 +61,27 @@ def _draw(items: Sequence[Item], shares: dict[SplitName, float]) -> list[SplitNa
                 for i in groups[key]:
                     splits[i] = split
     return splits
+
+
+def _together(items: Sequence[Item]) -> dict[str, list[int]]:
+    """Places of items that share their bytes or their group, by the smallest digest of them."""
+    leader: dict[str, str] = {}
+
+    def find(key: str) -> str:
+        while leader.setdefault(key, key) != key:
+            leader[key] = leader[leader[key]]
+            key = leader[key]
+        return key
+
+    for item in items:
+        for key in (item.group and f"group {item.group}", item.twin and f"twin {item.twin}"):
+            if key:
+                one, other = sorted((find(item.digest), find(key)))
+                leader[other] = one
+    groups: dict[str, list[int]] = defaultdict(list)
+    for i, item in enumerate(items):
+        groups[find(item.digest)].append(i)
+    return groups
 
 
 def _quotas(sizes: dict[int, int], share: float, total: int) -> dict[int, int]:
@@ -120,16 +146,15 @@ def _few(dataset: Dataset, samples: list[Sample], size: int) -> list[Sample]:
 
 
 def _present(dataset: Dataset, sample: Sample) -> frozenset[int]:
-    if dataset.task == "classification":
-        return frozenset() if sample.label is None else frozenset({sample.label})
-    if dataset.task == "detection":
-        return frozenset(sample.labels)
-    return present_in_mask(dataset, sample)
+    if dataset.task == "segmentation":
+        return present_in_mask(dataset, sample)
+    return frozenset(sample.labels if sample.label is None else {sample.label})
 
 
 def present_in_mask(dataset: Dataset, sample: Sample) -> frozenset[int]:
     """The class indices that a sample's mask shows."""
-    from automl.data.images import mask_facts
+    from automl.data.truth import truth
 
-    counts: Collection[int] = mask_facts(Path(dataset.root) / (sample.mask or "")).counts
-    return frozenset(i for i, c in enumerate(dataset.classes) if c.id in counts)
+    mask = truth(dataset, sample).mask
+    shown = [] if mask is None else np.unique(mask).tolist()
+    return frozenset(i for i in shown if i < len(dataset.classes))

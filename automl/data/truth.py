@@ -5,18 +5,22 @@ from pathlib import Path
 import numpy as np
 
 from automl.data.images import read_mask
+from automl.data.regions import paint
 from automl.dataset import Class, Dataset, Sample
 from automl.prediction import IGNORE, Truth
 
 
 def truth(dataset: Dataset, sample: Sample) -> Truth:
-    """Reads the mask where there is one; the rest is in the sample."""
+    """Reads or paints the mask where there is one; the rest is in the sample."""
     match dataset.task:
+        case "classification" if dataset.multi_label:
+            shown = np.zeros(len(dataset.classes), bool)
+            shown[list(sample.labels)] = True
+            return Truth(sample.path, shown=shown)
         case "classification":
             return Truth(sample.path, label=sample.label)
         case "segmentation":
-            ids = read_mask(Path(dataset.root) / (sample.mask or ""))
-            return Truth(sample.path, mask=to_indices(ids, dataset.classes))
+            return Truth(sample.path, mask=_mask(dataset, sample))
         case "detection":
             return Truth(
                 sample.path,
@@ -24,6 +28,14 @@ def truth(dataset: Dataset, sample: Sample) -> Truth:
                 labels=np.array(sample.labels, np.int64),
                 crowd=np.array(sample.crowd, bool),
             )
+
+
+def _mask(dataset: Dataset, sample: Sample) -> np.ndarray:
+    """From a file of ids, or painted anew each time: masks of a set may not fit into memory."""
+    if sample.mask is None:
+        return paint(sample)
+    ids = read_mask(Path(dataset.root) / sample.mask, dataset.colours)
+    return to_indices(ids, dataset.classes)
 
 
 def to_indices(ids: np.ndarray, classes: tuple[Class, ...]) -> np.ndarray:

@@ -125,9 +125,12 @@ def augmented(plan: Plan, dataset: Dataset, count: int) -> tuple[list[np.ndarray
 
 def _as_truth(path: str, annotated: dict[str, Any]) -> Truth:
     boxes = annotated.get("bboxes")
+    label = annotated.get("label")
+    several = isinstance(label, np.ndarray)
     return Truth(
         path,
-        label=annotated.get("label"),
+        label=None if several else label,
+        shown=label if several else None,
         mask=annotated.get("mask"),
         boxes=None if boxes is None else np.asarray(boxes, np.float32).reshape(-1, 4),
         labels=None if boxes is None else np.asarray(annotated["labels"], np.int64),

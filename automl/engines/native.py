@@ -197,7 +197,11 @@ def _save_bundle(progress: Progress, plan: Plan, dataset: Dataset, run: RunDir) 
             licence=network.backbone.licence,
             run=run.id,
             dataset_digest=dataset.digest,
-            extra={"precision": network.precision, "batch_size": network.batch_size},
+            extra={
+                "precision": network.precision,
+                "batch_size": network.batch_size,
+                **({"several_labels": True} if dataset.multi_label else {}),
+            },
         ),
         progress.best,
     )

@@ -83,6 +83,7 @@ def build_network(plan: Plan, dataset: Dataset, device: torch.device) -> Network
     net = build(backbone, len(dataset.classes), plan.train.image_size)
     if plan.weights.source != "none":
         load_backbone(net, backbone, plan.weights)
+    _mark(net, several=dataset.multi_label)
     mean, std = normalisation(backbone)
     return Network(
         net=net.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
@@ -104,6 +105,7 @@ def load_network(folder: Path, device: torch.device) -> Network:
         backbone = bundles.row(bundle)
         net = build(backbone, len(bundle.classes), bundle.preprocess.size)
         net.load_state_dict(state)
+    _mark(net, several=bundle.several_labels)
     on_cpu = device.type == "cpu"
     return Network(
         net=net.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
@@ -115,6 +117,13 @@ def load_network(folder: Path, device: torch.device) -> Network:
         device=device,
         stages={},
     )
+
+
+def _mark(net: nn.Module, *, several: bool) -> None:
+    from automl.tasks.classification import SEVERAL
+
+    if several:
+        setattr(net, SEVERAL, True)
 
 
 def loss_settings(plan: Plan, dataset: Dataset, device: torch.device) -> LossSettings:

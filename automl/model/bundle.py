@@ -50,6 +50,11 @@ class Bundle:
         """Class names by index."""
         return [c.name for c in self.classes]
 
+    @property
+    def several_labels(self) -> bool:
+        """Whether an image may show several classes: each has a probability of its own."""
+        return self.extra.get("several_labels") is True
+
 
 def save(folder: Path, bundle: Bundle, state: "dict[str, Tensor]") -> Bundle:
     """Writes the bundle so that `folder` never holds half of one; replaces an older one."""

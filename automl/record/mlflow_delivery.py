@@ -189,6 +189,9 @@ def _understood(store: Store, answer: bytes, log: bytes) -> Delivery:
         raise unreached(store, f"the delivery broke off: {last[-1]}") from None
     if "faults" in told:
         kind = DataError if told["exit_code"] == DataError.exit_code else MachineError
-        faults = [Fault(*map(without_secrets, fault)) for fault in told["faults"]]
+        faults = [
+            Fault(without_secrets(what), without_secrets(where), without_secrets(cure))
+            for what, where, cure in told["faults"]
+        ]
         raise kind(faults[0].message, faults=faults)
     return Delivery(MlflowRecord(**told["record"]), told["points"], told["sent"])

@@ -16,7 +16,8 @@ DIGITS = 5
 def written(found: Iterable[Prediction], folder: Path) -> Iterator[Prediction]:
     """Yields each prediction after it is in `predictions.jsonl` (and `masks/`)."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "predictions.jsonl").open("w", encoding="utf-8") as lines:
+    path = folder / "predictions.jsonl"
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as lines:
         for number, prediction in enumerate(found):
             lines.write(json.dumps(_line(prediction, number, folder), ensure_ascii=False) + "\n")
             yield prediction

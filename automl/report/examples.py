@@ -126,9 +126,10 @@ def _classified(
 
     shares = found.probabilities if found.probabilities is not None else np.zeros(0)
     best = np.argsort(-shares, kind="stable")[:3]
-    guesses = tuple(Guess(names[int(i)], float(shares[i]), int(i) == sample.label) for i in best)
+    right = sample.labels if sample.label is None else (sample.label,)
+    guesses = tuple(Guess(names[int(i)], float(shares[i]), int(i) in right) for i in best)
     plain = draw(image, names, Truth(sample.path), longest=320)
-    known = "" if sample.label is None else names[sample.label]
+    known = ", ".join(names[label] for label in right)
     return Example(sample.path, score, (("image", data_uri(plain)),), known, guesses)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from automl.files import write_text
 from automl.record import journal
 from automl.record.taint import tainted
-from automl.report import figures, headline, sections, words
+from automl.report import figures, headline, pictures, sections, words
 from automl.report.examples import ends
 from automl.report.material import Material, gather
 from automl.run_dir import RunDir
@@ -59,7 +59,8 @@ def context(material: Material) -> dict[str, Any]:
         "facts": headline.facts(material),
         "splits": sections.splits(material),
         "data_facts": sections.data_facts(material),
-        "findings": sections.findings(material),
+        "findings": _findings(material),
+        "suspects": pictures.suspects(material),
         "checked": material.run.findings.is_file(),
         "balance": _balance(material),
         "balance_name": COUNTED.get(material.task, ""),
@@ -79,6 +80,13 @@ def context(material: Material) -> dict[str, Any]:
         "recipe": material.recipe_text.strip(),
         "bundle": bool(material.model),
     }
+
+
+def _findings(material: Material) -> list[dict[str, Any]]:
+    """Kinds of findings with pictures of the images that they name."""
+    groups = sections.findings(material)
+    pictures.beside(material, groups)
+    return groups
 
 
 def _balance(material: Material) -> Any:
@@ -120,7 +128,7 @@ def _series(epochs: list[dict[str, Any]], key: str) -> dict[str, list[float | No
 def _validation(material: Material) -> dict[str, list[float | None]]:
     """The primary metric first, then what is most worth comparing with it."""
     series = _series(material.epochs, "metrics")
-    told = ("accuracy", "macro_f1", "miou", "dice", "map", "map50")
+    told = ("accuracy", "mean_ap", "macro_f1", "miou", "dice", "map", "map50")
     kept = [name for name in told if name in series] or list(series)[:3]
     return {name: series[name] for name in kept}
 

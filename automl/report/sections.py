@@ -71,6 +71,7 @@ def findings(material: Material, shown: int = 5) -> list[dict[str, Any]]:
                 "files": [(f.get("file", ""), f.get("reason", "")) for f in some[:shown]],
                 "more": max(0, len(some) - shown),
                 "cure": some[0].get("cure", ""),
+                "waived": some[0].get("waived", ""),
             }
         )
     return groups

@@ -13,11 +13,14 @@ PRIMARY: dict[Task, str] = {
     "segmentation": "miou",
     "detection": "map",
 }
-"""The metric by which a task's models are compared."""
+"""The metric by which a task's models are compared; `mean_ap` where images show several classes."""
 
 
 SHARES: dict[Task, tuple[str, ...]] = {
-    "classification": ("accuracy", "balanced_accuracy", "macro_f1", "auc"),
+    "classification": (
+        *("accuracy", "balanced_accuracy", "macro_f1", "auc"),
+        *("mean_ap", "micro_f1", "exact_match"),
+    ),
     "segmentation": ("miou", "dice", "pixel_accuracy", "mean_accuracy"),
     "detection": (
         *("map", "map50", "map75", "map_small", "map_medium", "map_large"),
@@ -41,14 +44,15 @@ def score(
     task: Task, split: str, classes: list[str], pairs: Iterable[tuple[Truth, Prediction]]
 ) -> Scores:
     """Scores one split; pairs may be a stream, and their order settles ties in confidence."""
-    tally = _tally(task, classes)
+    tally: Tally | None = None
     images = 0
     for truth, prediction in pairs:
         if truth.path != prediction.path:
             raise AutomlError(f"`{prediction.path}` was judged by the truth of `{truth.path}`")
+        tally = tally or _tally(task, classes, several=truth.shown is not None)
         tally.add(truth, prediction)
         images += 1
-    if not images:
+    if tally is None or not images:
         raise DataError(
             f"split `{split}` has no images to score",
             hint="give the split images, or judge on another one",
@@ -56,8 +60,12 @@ def score(
     return tally.scores(split)
 
 
-def _tally(task: Task, classes: list[str]) -> Tally:
+def _tally(task: Task, classes: list[str], *, several: bool) -> Tally:
     match task:
+        case "classification" if several:
+            from automl.scoring.multi_label import MultiLabelTally
+
+            return MultiLabelTally(classes)
         case "classification":
             from automl.scoring.classification import ClassificationTally
 

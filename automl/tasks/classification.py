@@ -1,7 +1,11 @@
-"""Classification: one class index per image, cross-entropy, softmax."""
+"""Classification: one class index per image, cross-entropy, softmax.
+
+Where an image may show several classes: which of them it shows, binary cross-entropy, sigmoid.
+"""
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -11,15 +15,21 @@ from automl.model.preprocess import Geometry
 from automl.prediction import Prediction, Truth
 from automl.tasks.protocol import LossSettings
 
+SEVERAL = "several_labels"
+"""The net's attribute that says so: it goes where the net goes, into copies too."""
+
 
 def annotation(truth: Truth) -> dict[str, Any]:
     """The label goes through augmentation untouched."""
-    return {"label": truth.label}
+    return {"label": truth.label if truth.shown is None else truth.shown}
 
 
 def collate(annotations: list[dict[str, Any]]) -> torch.Tensor:
-    """`int64 [B]`."""
-    return torch.tensor([a["label"] for a in annotations])
+    """`int64 [B]`, or `float32 [B, K]` for several classes."""
+    labels = [a["label"] for a in annotations]
+    if labels and isinstance(labels[0], np.ndarray):
+        return torch.from_numpy(np.stack(labels)).float()
+    return torch.tensor(labels)
 
 
 def loss(
@@ -27,6 +37,11 @@ def loss(
 ) -> dict[str, torch.Tensor]:
     """Cross-entropy with label smoothing and class weights."""
     logits = net(images).float()
+    if targets.ndim == 2:
+        share = settings.label_smoothing
+        wanted, weights = targets * (1 - share) + share / 2, settings.class_weights
+        value = functional.binary_cross_entropy_with_logits(logits, wanted, weights)
+        return {"binary_cross_entropy": value}
     value = functional.cross_entropy(
         logits, targets, settings.class_weights, label_smoothing=settings.label_smoothing
     )
@@ -34,14 +49,17 @@ def loss(
 
 
 def outputs(net: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """Logits, `[B, K]`."""
+    """Logits `[B, K]`; for several classes `[B, K, 2]`, each against its absence."""
     result: torch.Tensor = net(images)
+    if getattr(net, SEVERAL, False):
+        return torch.stack([result, torch.zeros_like(result)], dim=-1)
     return result
 
 
 def decode(outputs: torch.Tensor, geometries: list[Geometry], paths: list[str]) -> list[Prediction]:
-    """Softmax over the classes."""
-    rows = outputs.float().softmax(dim=1).cpu().numpy()
+    """Softmax over the classes, or over each class and its absence."""
+    shares = outputs.float().softmax(dim=-1)
+    rows = (shares if outputs.ndim == 2 else shares[..., 0]).cpu().numpy()
     return [Prediction(path, probabilities=row) for path, row in zip(paths, rows, strict=True)]
 
 
@@ -49,6 +67,6 @@ def class_frequency(dataset: Dataset) -> list[float]:
     """Training images per class."""
     counts = [0.0] * len(dataset.classes)
     for sample in dataset.split("train"):
-        if sample.label is not None:
-            counts[sample.label] += 1
+        for label in sample.labels if sample.label is None else (sample.label,):
+            counts[label] += 1
     return counts

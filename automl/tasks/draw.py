@@ -253,7 +253,9 @@ def _region_place(
 def _caption(names: list[str], shown: Truth | Prediction) -> list[tuple[int, str, float | None]]:
     """Class, name and probability of each line of the strip."""
     if isinstance(shown, Truth):
-        return [] if shown.label is None else [(shown.label, _name(names, shown.label), None)]
+        several = np.flatnonzero(shown.shown).tolist() if shown.shown is not None else []
+        labels = several if shown.label is None else [shown.label]
+        return [(label, _name(names, label), None) for label in labels]
     if shown.probabilities is None:
         return []
     best = np.argsort(-shown.probabilities, kind="stable")[:3]

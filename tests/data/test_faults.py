@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from automl.dataset import Dataset
 from automl.errors import DataError
 from tests.data.toys import (
     HEIGHT,
@@ -123,8 +124,14 @@ def test_box_over_the_border_by_rounding_is_clipped_without_a_word(tmp_path):
     assert sample.boxes == ((0.0, 0.0, WIDTH, HEIGHT),)
 
 
+@pytest.mark.parametrize("size", ["0.0 0.2", "0.2 -0.1"])
+def test_box_without_an_area_is_fatal(tmp_path, size):
+    found = yolo_with(tmp_path, f"0 0.5 0.5 {size}\n1 0.5 0.5 0.4 0.4\n")
+    assert codes(found)
+
+
 def test_degenerate_box_is_left_out_and_counted(tmp_path):
-    found = yolo_with(tmp_path, "0 0.5 0.5 0.0 0.2\n1 0.5 0.5 0.4 0.4\n")
+    found = yolo_with(tmp_path, "0 0.5 0.5 0.02 0.2\n1 0.5 0.5 0.4 0.4\n")
     only(found, "degenerate_box", "warning")
     sample = next(s for s in found.dataset.samples if s.path.endswith("00.png"))
     assert [found.dataset.names[i] for i in sample.labels] == ["ring"]
@@ -194,7 +201,7 @@ def test_class_not_in_train(tmp_path):
         save(toy.pixels[::-1].copy(), tmp_path / "val/ring" / f"{toy.name}.png")
     found = prepared(tmp_path, "classification")
     finding = next(f for f in found.findings if f.code == "class_not_in_train")
-    assert (finding.file, finding.severity) == ("ring", "warning")
+    assert (finding.file, finding.severity) == ("ring", "fatal")
     assert "val" in finding.reason
 
 
@@ -240,7 +247,7 @@ def test_duplicate_across_splits(tmp_path):
     made = toys()
     write_folders(tmp_path, made)
     save(made[0].pixels, tmp_path / "val/disc/copy.png")
-    finding = only(prepared(tmp_path, "classification"), "duplicate_across_splits", "warning")
+    finding = only(prepared(tmp_path, "classification"), "duplicate_across_splits")
     assert finding.file == "val/disc/copy.png"
     assert "train/disc/00.png" in finding.reason
 
@@ -398,12 +405,15 @@ def test_two_classes_of_one_name(tmp_path):
     assert only(prepared(tmp_path, "detection"), "duplicate_class").file == "ring"
 
 
-def test_name_that_is_not_utf8(tmp_path):
-    write_folders(tmp_path, toys())
-    odd = os.fsencode(tmp_path / "train/disc") + b"/\xff.png"
-    os.link(tmp_path / "train/disc/00.png", odd)
-    finding = only(prepared(tmp_path, "classification"), "bad_name")
-    assert finding.file == "train/disc/\\udcff.png"
+def test_name_that_is_not_utf8__is_kept_and_written_as_an_escape(tmp_path):
+    write_folders(tmp_path / "set", toys())
+    odd = os.fsencode(tmp_path / "set/train/disc") + b"/\xff.png"
+    os.rename(tmp_path / "set/train/disc/00.png", odd)  # noqa: PTH104  a name of bytes
+    found = prepared(tmp_path / "set", "classification")
+    assert found.findings == ()
+    assert "train/disc/\udcff.png" in {s.path for s in found.dataset.samples}
+    found.dataset.write(tmp_path / "dataset.json")
+    assert Dataset.read(tmp_path / "dataset.json") == found.dataset
 
 
 @pytest.mark.parametrize(

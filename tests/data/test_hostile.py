@@ -55,7 +55,7 @@ def coco_with(folder: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
 
 
 COCO = {
-    "category id is infinite": (("categories", 0, "id", float("inf")), "category without id"),
+    "category id is infinite": (("categories", 0, "id", float("inf")), "Infinity is no number"),
     "category id is a fraction": (("categories", 0, "id", 7.5), "category without id"),
     "category id is a boolean": (("categories", 0, "id", True), "category without id"),
     "category id is negative": (("categories", 0, "id", -7), "id -7"),
@@ -64,11 +64,11 @@ COCO = {
     "category name is empty": (("categories", 0, "name", ""), "category without id or name"),
     "category name is a list": (("categories", 0, "name", ["x"]), "category without id or name"),
     "category name is half": (("categories", 0, "name", "\ud800"), "is not UTF-8"),
-    "label is infinite": (("annotations", 0, "category_id", float("inf")), "whole category_id"),
+    "label is infinite": (("annotations", 0, "category_id", float("inf")), "Infinity is no number"),
     "label is a fraction": (("annotations", 0, "category_id", 2.5), "whole category_id"),
     "box beyond floats": (("annotations", 0, "bbox", [0, 0, 10**400, 5]), "bbox [x, y, w, h]"),
     "crowd in words": (("annotations", 0, "iscrowd", "no"), "iscrowd 0 or 1"),
-    "width is infinite": (("images", 0, "width", float("inf")), "image without id or file_name"),
+    "width is infinite": (("images", 0, "width", float("inf")), "Infinity is no number"),
     "file name with NUL": (("images", 0, "file_name", "a\0b.png"), "missing_image"),
     "file name too long": (("images", 0, "file_name", f"{LONG}.png"), "File name too long"),
     "file name of a folder": (("images", 0, "file_name", "."), "not a regular file"),

@@ -1,11 +1,15 @@
 """Decoding: every kind of file ends as upright 8-bit RGB, or as exact ids, or as a clear error."""
 
+import io
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from automl.data.images import image_facts, mask_facts, read_image, read_mask, upright_corners
-from automl.errors import DataError
+from automl.data.images import image_facts, mask_facts, read_image, read_mask
+from automl.data.turning import upright_corners
+from automl.errors import DataError, MachineError
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -110,10 +114,174 @@ def test_read_image__broken_file_is_named(tmp_path, spoil, message):
         image_facts(path)
 
 
-def test_read_image__floating_point_is_refused(tmp_path):
-    Image.fromarray(RNG.random((8, 8)).astype(np.float32)).save(tmp_path / "a.tif")
-    with pytest.raises(DataError, match="floating point"):
+@pytest.mark.parametrize("top", [1.0, 255.0, 65535.0])
+def test_read_image__floating_point_by_its_usual_range(tmp_path, top):
+    values = np.linspace(0, top, 600).astype(np.float32).reshape(20, 30)
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    read = read_image(tmp_path / "a.tif")
+    assert np.abs(read[:, :, 0] - values / top * 255).max() <= 0.51
+    facts = image_facts(tmp_path / "a.tif")
+    assert (facts.bit_depth, facts.channels, facts.notes) == (16, 1, ())
+
+
+def test_read_image__floating_point_of_no_usual_range_is_said(tmp_path):
+    Image.fromarray(np.linspace(-1000, 3000, 256, dtype=np.float32).reshape(16, 16)).save(
+        tmp_path / "a.tif"
+    )
+    read = read_image(tmp_path / "a.tif")
+    assert (read.min(), read.max()) == (0, 255)
+    assert notes(tmp_path / "a.tif") == ["odd_range"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_read_image__floating_point_that_is_no_number(tmp_path, value):
+    values = np.zeros((8, 8), np.float32)
+    values[3, 3] = value
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match="NaN or infinite"):
         image_facts(tmp_path / "a.tif")
+
+
+def notes(path):
+    return [code for code, _ in image_facts(path).notes]
+
+
+def test_read_image__sixteen_bit_ramp_keeps_its_levels(tmp_path):
+    ramp = (np.arange(256, dtype=np.uint16) * 257).reshape(16, 16)
+    for name in ("a.png", "a.tif"):
+        Image.fromarray(ramp).save(tmp_path / name)
+        assert len(np.unique(read_image(tmp_path / name))) == 256
+
+
+def test_notes__several_pictures_in_one_file(tmp_path):
+    frames = [Image.fromarray(np.roll(PIXELS, i, 0)) for i in range(3)]
+    for name, code in {"a.gif": "animated", "a.webp": "animated", "a.tif": "several_pages"}.items():
+        lossless = {"lossless": True} if name.endswith("webp") else {}
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **lossless)
+        assert notes(tmp_path / name) == [code]
+        if name != "a.gif":
+            assert np.array_equal(read_image(tmp_path / name), PIXELS)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.bmp", "a.tif", "a.ppm", "a.jp2", "a.avif"])
+def test_read_image__every_format(tmp_path, name):
+    smooth = np.zeros((20, 30, 3), np.uint8) + np.arange(30, dtype=np.uint8)[:, None] * 4
+    Image.fromarray(smooth).save(tmp_path / name)
+    assert np.abs(read_image(tmp_path / name).astype(int) - smooth).max() <= 16
+    assert notes(tmp_path / name) == []
+
+
+def test_notes__a_name_that_says_another_format(tmp_path):
+    Image.fromarray(PIXELS).save(tmp_path / "a.jpg", format="PNG")
+    assert np.array_equal(read_image(tmp_path / "a.jpg"), PIXELS)
+    assert notes(tmp_path / "a.jpg") == ["wrong_suffix"]
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "palette"])
+def test_notes__transparent_only_where_it_shows(tmp_path, kind):
+    image = Image.fromarray(PIXELS).convert("RGBA" if kind == "palette" else kind)
+    image.save(tmp_path / "opaque.png")
+    assert notes(tmp_path / "opaque.png") == []
+    if kind == "palette":
+        image = Image.fromarray(PIXELS[:, :, 0] // 64).convert("P")
+        image.info["transparency"] = 0
+    else:
+        image.putalpha(Image.linear_gradient("L").resize((30, 20)))
+    image.save(tmp_path / "holes.png")
+    assert notes(tmp_path / "holes.png") == ["transparent"]
+
+
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0garbage that is no TIFF header", b"Exif\0\0II*\0\xff\xff"]
+)
+def test_notes__broken_exif_is_ignored(tmp_path, exif):
+    Image.fromarray(PIXELS).save(tmp_path / "a.jpg", exif=exif)
+    assert read_image(tmp_path / "a.jpg").shape == PIXELS.shape
+    assert notes(tmp_path / "a.jpg") == ["broken_exif"]
+
+
+def test_notes__orientation_that_does_not_exist(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 77
+    Image.fromarray(PIXELS).save(tmp_path / "a.jpg", exif=exif)
+    assert notes(tmp_path / "a.jpg") == ["broken_exif"]
+
+
+def test_sizes__long_is_said_and_tiny_is_refused(tmp_path):
+    Image.new("L", (60_000, 1)).save(tmp_path / "long.png")
+    assert notes(tmp_path / "long.png") == ["extreme_shape"]
+    Image.new("L", (1, 1)).save(tmp_path / "tiny.png")
+    with pytest.raises(DataError, match="below the smallest size"):
+        read_image(tmp_path / "tiny.png")
+
+
+@pytest.mark.parametrize("size", [(30_000, 30_000), (14_000, 14_000), (2**31 - 1, 2**31 - 1)])
+def test_sizes__a_bomb_is_refused_by_its_header(tmp_path, size):
+    data = bytearray(_png(PIXELS))
+    data[16:24] = b"".join(side.to_bytes(4, "big") for side in size)
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(DataError, match="more than can be decoded safely|more pixels than"):
+        read_image(tmp_path / "a.png")
+
+
+def _png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_read_image__png_with_a_wrong_checksum(tmp_path):
+    data = bytearray(_png(PIXELS))
+    data[data.rindex(b"IEND") - 8] ^= 1  # the checksum of the pixels, which Pillow skips
+    (tmp_path / "a.png").write_bytes(data)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), PIXELS)
+    with pytest.raises(DataError, match="checksum of its part `IDAT`"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.99])
+def test_read_image__cut_at_any_length(tmp_path, form, share):
+    path = tmp_path / "a"
+    Image.fromarray(np.repeat(np.repeat(PIXELS, 8, 0), 8, 1)).save(path, form, quality=95)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(DataError, match="broken image"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"  <html lang=en>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "a drawing"),
+        (b"<svg xmlns=", "a drawing"),
+    ],
+)
+def test_read_image__says_what_is_no_image(tmp_path, head, words):
+    (tmp_path / "a.jpg").write_bytes(head + b"x" * 100)
+    with pytest.raises(DataError, match=words):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_read_image__a_format_that_runs_a_program_is_not_tried(tmp_path):
+    text = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
+    (tmp_path / "a.jpg").write_bytes(
+        b"\xc5\xd0\xd3\xc6" + (32).to_bytes(4, "little") + bytes(24) + text
+    )
+    with pytest.raises(DataError, match="not an image"):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_read_image__heic_names_the_package(tmp_path):
+    try:
+        import pillow_heif  # noqa: F401
+    except ImportError:
+        (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+        with pytest.raises(MachineError, match="pillow-heif"):
+            read_image(tmp_path / "a.heic")
 
 
 def test_read_mask__palette_indices_are_exact(tmp_path):

@@ -4,6 +4,13 @@ import pytest
 
 from automl.data.recognise import READERS, recognise
 from automl.errors import DataError
+from tests.data.drawn import (
+    write_cvat,
+    write_datumaro,
+    write_jsonl,
+    write_labelme,
+    write_openimages,
+)
 from tests.data.toys import (
     prepared,
     toys,
@@ -15,13 +22,25 @@ from tests.data.toys import (
     write_yolo,
 )
 
+
+def write_index(root, made):
+    """As `automl check --fix` leaves it: the index alone, of images elsewhere."""
+    prepared(write_coco(root / "set", made), "detection").dataset.write(root / "dataset.json")
+
+
 WRITERS = {
+    "index": write_index,
     "coco": write_coco,
     "yolo": write_yolo,
     "voc": write_voc,
     "masks": write_masks,
     "csv": write_csv,
     "folders": write_folders,
+    "labelme": write_labelme,
+    "cvat": write_cvat,
+    "datumaro": write_datumaro,
+    "openimages": write_openimages,
+    "jsonl": write_jsonl,
 }
 
 
@@ -29,7 +48,7 @@ WRITERS = {
 def test_recognise__every_format(tmp_path, name):
     WRITERS[name](tmp_path, toys())
     found = recognise(tmp_path)
-    assert (found.format, found.task) == (name, READERS[name].task)
+    assert (found.format, found.task) == (name, READERS[name].tasks[0])
     assert "`" in found.why or "folder" in found.why
     assert "also" not in found.why
 

@@ -3,23 +3,8 @@
 import pytest
 
 from automl.data.reading import fatal, warning
-from automl.data.telling import ALIKE_TOLD, WARNINGS_TOLD, faults, refuse_fatal, warnings
+from automl.data.telling import WARNINGS_TOLD, refuse_fatal, warnings
 from automl.errors import DataError
-
-
-def test_faults__one_for_all_files_of_the_same_reason():
-    same = [fatal("mask_colours", f"{i}.png", "mask holds colours", "save ids") for i in range(900)]
-    (fault,) = faults(same)
-    assert (fault.message, fault.hint) == ("mask holds colours", "save ids")
-    assert fault.where == "0.png, 1.png, 2.png and 897 more"
-
-
-def test_faults__many_reasons_of_one_code_leave_room_for_others():
-    broken = [fatal("broken", f"{i}.png", f"{i} bytes lack", "fetch it") for i in range(500)]
-    told = faults([*broken, fatal("no_images", ".", "none usable", "mend others")])
-    assert len(told) == ALIKE_TOLD + 2
-    assert told[ALIKE_TOLD].message == f"{500 - ALIKE_TOLD} more like these"
-    assert told[-1].message == "none usable"
 
 
 def test_refuse_fatal__warnings_stop_nothing():

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -79,7 +80,10 @@ def _a_few(task: Task) -> list[tuple[Truth, Prediction]]:
 
 @pytest.mark.parametrize("task", get_args(Task))
 def test_shares__are_the_metrics_of_which_more_is_better(task):
-    metrics = score(task, "val", list("abcd"), _a_few(task)).metrics
+    metrics = dict(score(task, "val", list("abcd"), _a_few(task)).metrics)
+    if task == "classification":
+        several = [(replace(t, shown=np.arange(4) == t.label), p) for t, p in _a_few(task)]
+        metrics |= score(task, "val", list("abcd"), several).metrics
     assert {name for name in metrics if not name.endswith("_loss")} == set(SHARES[task])
     assert PRIMARY[task] in SHARES[task]
     assert all(0 <= metrics[name] <= 1 for name in SHARES[task])

@@ -1,27 +1,36 @@
-"""COCO detection: JSON files with images, annotations and categories; ids are kept as they are."""
+"""COCO: JSON files with images, annotations and categories; ids are kept as they are.
 
-import json
-from collections import defaultdict
-from dataclasses import dataclass, field
+Boxes for detection, outlines and run lengths for segmentation; annotations without either are
+labels of the image.
+"""
+
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from automl.data.files import files, first_folder, folders, is_there, split_in, split_word
+from automl.data.documents import holds, load_json
+from automl.data.readers import coco_layout as layout
+from automl.data.readers.datumaro import runs_of
+from automl.data.readers.named import UNJUDGED_NAMES, with_background
 from automl.data.reading import (
+    Asked,
     Box,
     Entry,
     Given,
     Reading,
+    Shape,
     classes_by_id,
     fatal,
     shown,
     unknown_class,
     unusable,
 )
+from automl.data.regions import UNJUDGED, box_of
 from automl.dataset import Class, Finding, SplitName, Task
 
-_KEYS = (b'"images"', b'"annotations"', b'"categories"')
-_BROKEN = (KeyError, TypeError, ValueError, OverflowError)
+_BROKEN = (KeyError, TypeError, ValueError, OverflowError, AttributeError, IndexError)
 """What a value raises that is missing, of another type, or infinite."""
 _NEEDS = "annotation needs image_id, whole category_id, bbox [x, y, w, h], and iscrowd 0 or 1"
 
@@ -31,40 +40,64 @@ class _Gathered:
     """What accumulates over the JSON files of a set."""
 
     root: Path
+    task: Task
     names: dict[int, str] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
 
-def looks_like(path: Path) -> str:
-    """Why this is COCO; empty where it is not."""
-    found = _jsons(path)
+_NEEDS_LABEL = "annotation needs image_id and whole category_id"
+_NEEDS_SHAPE = "annotation needs image_id, whole category_id and a segmentation"
+
+
+def looks_like(path: Path, task: Task) -> str:
+    """Why this is COCO; empty where it is not, or where it has nothing for the task."""
+    found = [p for p in layout.jsons(path) if _serves(p, task)]
     root = path if path.is_dir() else path.parent
     names = ", ".join(f"`{shown(p, root)}`" for p in found[:4])
     return f"{names} with images, annotations and categories" if found else ""
 
 
-def read(path: Path, task: Task, given: Given) -> Reading:
+def _serves(source: Path, task: Task) -> bool:
+    if task == "classification":
+        return not holds(source, b'"bbox"') and not holds(source, b'"segmentation"')
+    return task == "detection" or holds(source, b'"segmentation"')
+
+
+def read(path: Path, task: Task, asked: Asked) -> Reading:
     """Reads a single JSON file or one per split."""
-    gathered = _Gathered(path if path.is_dir() else _root_of(path))
-    by_split = _by_split(path)
+    gathered = _Gathered(path if path.is_dir() else layout.root_of(path), task)
+    by_split = layout.by_split(path)
     for split, source in by_split.items():
-        _read_one(source, split, gathered, bases=_bases(source, gathered.root, split))
-    classes = _classes(path, gathered.names, given)
+        _read_one(source, split, gathered, bases=layout.bases(source, gathered.root, split))
+    classes = _classes(path, gathered.names, asked.classes)
+    known = {c.id for c in classes}
     gathered.findings += [
-        unknown_class(f"id {box.class_id}", classes, box.where)
+        unknown_class(f"id {one.class_id}", classes, one.where)
         for entry in gathered.entries
-        for box in entry.boxes
-        if box.class_id not in {c.id for c in classes}
+        for one in entry.objects
+        if one.class_id not in known
     ]
+    entries = gathered.entries
+    if task == "segmentation":
+        unjudged = {c.id for c in classes if c.name in UNJUDGED_NAMES}
+        entries = [_without(entry, unjudged) for entry in entries]
+        classes = with_background(c for c in classes if c.id not in unjudged)
     return Reading(
         "coco",
         gathered.root,
         classes,
-        tuple(gathered.entries),
+        tuple(entries),
         tuple(gathered.findings),
         frozenset(s for s in by_split if s),
     )
+
+
+def _without(entry: Entry, unjudged: set[int]) -> Entry:
+    """The shapes of these classes mean: do not judge here."""
+    shapes = entry.shapes or ()
+    changed = (replace(s, class_id=UNJUDGED) if s.class_id in unjudged else s for s in shapes)
+    return replace(entry, shapes=tuple(changed))
 
 
 def _classes(path: Path, names: dict[int, str], given: Given) -> tuple[Class, ...]:
@@ -89,29 +122,71 @@ def _read_one(
     document = _load(source)
     for category in document["categories"]:
         _category(category, where, gathered)
-    boxes = _boxes_by_image(document["annotations"], where, gathered)
+    found = _by_image(document["annotations"], where, gathered)
+    many = gathered.task == "classification" and any(len(a) > 1 for a in found.values())
+    _twice(document, where, gathered)
     known = set()
     for image in document["images"]:
         try:
             key, name, declared = image["id"], str(image["file_name"]), _size(image)
+            if key in known:
+                continue
             known.add(key)
         except _BROKEN:
             gathered.findings.append(_malformed(where, f"image without id or file_name: {image}"))
             continue
-        found = _find(bases, name)
-        gathered.entries.append(
-            Entry(found, split, boxes=tuple(boxes.get(key, ())), declared=declared)
-        )
+        bare = Entry(layout.find(bases, name), split, declared=declared)
+        entry = _annotated(bare, found.get(key, []), gathered, many=many)
+        gathered.entries += [entry] if entry else []
     gathered.findings += [
         fatal(
             "unknown_image",
             where,
-            f"{len(found)} annotations name image id {key}, which is not listed",
+            f"{len(own)} annotations name image id {key}, which is not listed",
             "list the image or remove its annotations",
         )
-        for key, found in boxes.items()
+        for key, own in found.items()
         if key not in known
     ]
+
+
+def _annotated(entry: Entry, own: list[Any], gathered: _Gathered, *, many: bool) -> Entry | None:
+    if gathered.task == "detection":
+        return replace(entry, boxes=tuple(own))
+    if gathered.task == "segmentation":
+        return replace(entry, shapes=tuple(own))
+    ids = tuple(dict.fromkeys(label for label, _ in own))
+    for label, place in own:
+        if label not in gathered.names:
+            reason = f"category id {label} is not listed"
+            gathered.findings.append(fatal("unknown_class", place, reason, "list the category"))
+    if any(i not in gathered.names for i in ids):
+        return None
+    if many:
+        return replace(entry, labels=ids)
+    if not ids:
+        file, reason = shown(entry.path, gathered.root), "the image has no class"
+        gathered.findings.append(fatal("no_class", file, reason, "give it one or unlist it"))
+        return None
+    return replace(entry, label=ids[0])
+
+
+def _twice(document: dict[str, Any], where: str, gathered: _Gathered) -> None:
+    """Ids that stand for two things: which of them is meant, nobody knows."""
+    for kind, code in (
+        ("images", "duplicate_image_id"),
+        ("annotations", "duplicate_annotation_id"),
+    ):
+        ids = Counter(_key(row) for row in document[kind])
+        for key, n in ids.items():
+            if n > 1 and key is not None:
+                reason = f"{n} {kind} have the id {key}"
+                gathered.findings.append(fatal(code, where, reason, "number them anew"))
+
+
+def _key(row: Any) -> Any:
+    value = row.get("id") if isinstance(row, dict) else None
+    return value if isinstance(value, int | str) else None
 
 
 def _category(category: Any, where: str, gathered: _Gathered) -> None:
@@ -132,24 +207,52 @@ def _category(category: Any, where: str, gathered: _Gathered) -> None:
         )
 
 
-def _boxes_by_image(
-    annotations: list[Any], where: str, gathered: _Gathered
-) -> dict[Any, list[Box]]:
-    boxes: dict[Any, list[Box]] = defaultdict(list)
+def _by_image(annotations: list[Any], where: str, gathered: _Gathered) -> dict[Any, list[Any]]:
+    """What the task looks at: boxes, shapes, or pairs of class id and place."""
+    make, needs = {
+        "detection": (_box, _NEEDS),
+        "segmentation": (_shape, _NEEDS_SHAPE),
+        "classification": (_label, _NEEDS_LABEL),
+    }[gathered.task]
+    found: dict[Any, list[Any]] = defaultdict(list)
     for number, annotation in enumerate(annotations):
         place = f"{where}#annotations[{number}]"
         try:
-            x, y, width, height = (float(v) for v in annotation["bbox"])
-            box = Box(
-                _whole(annotation["category_id"]),
-                (x, y, x + width, y + height),
-                _flag(annotation.get("iscrowd", 0)),
-                place,
-            )
-            boxes[annotation["image_id"]].append(box)
-        except _BROKEN:
-            gathered.findings.append(_malformed(place, _NEEDS))
-    return boxes
+            found[annotation["image_id"]].append(make(annotation, place))
+        except _BROKEN as error:
+            told = f"{needs}; {error}" if isinstance(error, _NoOutlineError) else needs
+            gathered.findings.append(_malformed(place, told))
+    return found
+
+
+def _box(annotation: dict[str, Any], place: str) -> Box:
+    """The box as given, or that of the outline where no box is given."""
+    class_id, crowd = _whole(annotation["category_id"]), _flag(annotation.get("iscrowd", 0))
+    if annotation.get("bbox") is None and annotation.get("segmentation"):
+        return Box(class_id, box_of(_shape(annotation, place)), crowd, place)
+    x, y, width, height = (float(v) for v in annotation["bbox"])
+    return Box(class_id, (x, y, x + width, y + height), crowd, place)
+
+
+class _NoOutlineError(ValueError):
+    """A box alone says nothing of pixels."""
+
+
+def _shape(annotation: dict[str, Any], place: str) -> Shape:
+    class_id, drawn = _whole(annotation["category_id"]), annotation.get("segmentation")
+    if not drawn:
+        raise _NoOutlineError("it is empty: a box alone says nothing of pixels")
+    if isinstance(drawn, dict):
+        return Shape(class_id, runs=runs_of(drawn), where=place)
+    parts = drawn if isinstance(drawn[0], list) else [drawn]
+    rings = tuple(tuple(float(v) for v in part) for part in parts)
+    if not all(math.isfinite(v) for ring in rings for v in ring):
+        raise ValueError
+    return Shape(class_id, rings, where=place)
+
+
+def _label(annotation: dict[str, Any], place: str) -> tuple[int, str]:
+    return _whole(annotation["category_id"]), place
 
 
 def _whole(value: Any) -> int:
@@ -182,71 +285,8 @@ def _size(image: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def _load(source: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(source.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise unusable(f"not valid JSON: {error}", source, "export it again") from None
+    document = load_json(source)
     keys = ("images", "annotations", "categories")
     if not isinstance(document, dict) or any(not isinstance(document.get(k), list) for k in keys):
         raise unusable("no lists `images`, `annotations`, `categories`", source, "export as COCO")
     return document
-
-
-def _jsons(path: Path) -> list[Path]:
-    """Detection files at the top, in `annotations/` or in folders named as a split."""
-    if path.is_file():
-        return [path] if path.suffix.lower() == ".json" and _is_coco(path) else []
-    places = [path, path / "annotations", *(f for f in folders(path) if split_word(f.name))]
-    found = [p for place in places if place.is_dir() for p in files(place, ".json") if _is_coco(p)]
-    instances = [p for p in found if p.name.startswith("instances_")]
-    return instances or found
-
-
-def _is_coco(path: Path) -> bool:
-    data = path.read_bytes()
-    return all(key in data for key in _KEYS)
-
-
-def _by_split(path: Path) -> dict[SplitName | None, Path]:
-    found = _jsons(path) if path.is_dir() else [path]
-    if len(found) == 1 and (path.is_file() or not _split_of(found[0])):
-        return {None: found[0]}
-    by_split: dict[SplitName | None, Path] = {}
-    for source in found:
-        split = _split_of(source)
-        if split is None or split in by_split:
-            names = ", ".join(p.name for p in found)
-            raise unusable(
-                f"cannot tell which split each JSON file is: {names}",
-                path,
-                "name them train, val and test, or name one file as `data.path`",
-            )
-        by_split[split] = source
-    if not by_split:
-        raise unusable("no COCO JSON file", path, "expected annotations/*.json")
-    return by_split
-
-
-def _split_of(source: Path) -> SplitName | None:
-    return split_in(source.stem) or split_word(source.parent.name)
-
-
-def _root_of(source: Path) -> Path:
-    inside = source.parent.name == "annotations" or split_word(source.parent.name)
-    return source.parent.parent if inside else source.parent
-
-
-def _bases(source: Path, root: Path, split: SplitName | None) -> list[Path]:
-    """Folders that may hold the images, best first."""
-    named = [source.stem, source.stem.removeprefix("instances_")]
-    pictures = first_folder(root, "images", "JPEGImages") or root
-    tops = [pictures, root] if pictures != root else [root]
-    same = [f for top in tops for f in folders(top) if split and split_word(f.name) == split]
-    bases = [top / name for top in tops for name in named] + same + tops + [source.parent]
-    return [base for base in dict.fromkeys(bases) if base.is_dir()]
-
-
-def _find(bases: list[Path], name: str) -> Path:
-    plain = name.replace("\\", "/")
-    candidates = [base / plain for base in bases]
-    return next((c for c in candidates if is_there(c)), candidates[0])

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from automl.data.files import folders, holds_images, images, split_word, walk_images
 from automl.data.reading import (
+    Asked,
     Entry,
-    Given,
     Reading,
     classes_by_name,
     shown,
@@ -15,7 +15,7 @@ from automl.data.reading import (
 from automl.dataset import Finding, SplitName, Task
 
 
-def looks_like(path: Path) -> str:
+def looks_like(path: Path, task: Task) -> str:
     """Why this is a set of class folders; empty where it is not."""
     if not path.is_dir():
         return ""
@@ -26,12 +26,12 @@ def looks_like(path: Path) -> str:
     return f"a folder of images per class: {_few(classes)}" if len(classes) >= 2 else ""
 
 
-def read(path: Path, task: Task, given: Given) -> Reading:
+def read(path: Path, task: Task, asked: Asked) -> Reading:
     """Reads the tree; every class folder counts, also an empty one."""
     splits = _split_folders(path)
     tops: dict[Path, SplitName | None] = dict(splits) or {path: None}
     found = [(folder, split) for top, split in tops.items() for folder in folders(top)]
-    classes = classes_by_name((folder.name for folder, _ in found), given)
+    classes = classes_by_name((folder.name for folder, _ in found), asked.classes)
     ids = {c.name: c.id for c in classes}
     entries: list[Entry] = []
     findings = _stray(path, splits)

@@ -1,144 +1,263 @@
-"""CSV tables of images and their classes: columns `path`, `label` and perhaps `split`."""
+"""Tables of images: a class, several classes, a mask or one box a line; CSV, TSV or Parquet."""
 
-import csv
-import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from automl.data.files import files, is_there, read_text, split_in, split_word
+from automl.data.files import files, is_there, split_in, split_word
+from automl.data.readers.masks import listed_names
+from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
+from automl.data.readers.rows import SUFFIXES, Row, attributes_of, header_of, rows_of
 from automl.data.reading import (
+    Asked,
     Entry,
-    Given,
     Reading,
-    classes_by_name,
+    classes_by_id,
     fatal,
     shown,
-    unknown_class,
     unusable,
     warning,
 )
 from automl.dataset import Finding, SplitName, Task
 
+_EDGES = ("xmin", "ymin", "xmax", "ymax")
+_SIZED = ("xmin", "ymin", "width", "height")
 _COLUMNS = {
-    "path": ("path", "file", "filename", "file_name", "image", "image_path"),
-    "label": ("label", "class", "category", "class_name"),
-    "split": ("split", "set", "subset"),
+    "path": (
+        "path",
+        "file",
+        "filename",
+        "file_name",
+        "image",
+        "image_path",
+        "filepath",
+        "image_id",
+    ),
+    "label": ("label", "class", "category", "class_name", "label_name", "target"),
+    "labels": ("labels", "classes", "categories", "tags"),
+    "split": ("split", "set", "subset", "partition"),
+    "mask": ("mask", "mask_path", "mask_file", "segmentation"),
+    "group": ("group", "group_id", "patient", "patient_id", "video", "video_id", "slide"),
+    "xmin": ("xmin", "x_min", "x0", "x1", "left", "x"),
+    "ymin": ("ymin", "y_min", "y0", "y1", "top", "y"),
+    "xmax": ("xmax", "x_max", "x1", "x2", "right"),
+    "ymax": ("ymax", "y_max", "y1", "y2", "bottom"),
+    "width": ("box_width", "w", "width"),
+    "height": ("box_height", "h", "height"),
+}
+"""Ours to theirs, the likeliest first; `data.columns` of the recipe names any other."""
+_NEEDS: dict[Task, str] = {
+    "classification": "`path` and `label` or `labels`",
+    "detection": "`path`, `label`, `xmin`, `ymin`, and `xmax`, `ymax` or `width`, `height`",
+    "segmentation": "`path` and `mask`",
 }
 
 
 @dataclass(frozen=True)
-class _Row:
+class _Line:
+    """A row with our names of its columns, and where it stands."""
+
     image: Path
-    label: str
-    split: str
+    row: Row
     where: str
+    split: SplitName | None
+    table: Path
+    attributes: tuple[tuple[str, str], ...]
 
 
-def looks_like(path: Path) -> str:
-    """Why this is a table of labels; empty where it is not."""
-    tables = _tables(path)
+def looks_like(path: Path, task: Task) -> str:
+    """Why this is a table that serves the task; empty where it is not."""
+    tables = [t for t in _tables(path, Asked()) if _serves(t, task, Asked())]
     names = ", ".join(f"`{t.name}`" for t in tables)
-    return f"{names} with the columns path and label" if tables else ""
+    return f"{names} with the columns {_NEEDS[task].replace('`', '')}" if tables else ""
 
 
-def read(path: Path, task: Task, given: Given) -> Reading:
+def read(path: Path, task: Task, asked: Asked) -> Reading:
     """Reads one table, or one per split where a folder holds several."""
-    tables = _tables(path)
-    root = path if path.is_dir() else path.parent
+    found = Found("csv", path if path.is_dir() else path.parent)
+    tables = [t for t in _tables(path, asked) if _serves(t, task, asked)]
     if not tables:
-        raise unusable("no CSV file with the columns `path` and `label`", path, "add that header")
+        hint = "add that header, or name the columns in `data.columns`"
+        raise unusable(f"no table with the columns {_NEEDS[task]}", path, hint)
     if len(tables) > 1 and not all(split_in(t.stem) for t in tables):
         names = ", ".join(t.name for t in tables)
         raise unusable(f"several tables: {names}", path, "name one of them as `data.path`")
-    rows = [row for table in tables for row in _rows(table, root, alone=len(tables) == 1)]
-    classes = classes_by_name((row.label for row in rows if row.label), given)
-    ids = {c.name: c.id for c in classes}
-    entries: dict[Path, Entry] = {}
-    findings: list[Finding] = []
-    for row in rows:
-        fault = _fault(row, ids, entries, root)
+    lines = [
+        line for table in tables for line in _lines(table, asked, found, alone=len(tables) == 1)
+    ]
+    found.splits = frozenset(line.split for line in lines if line.split)
+    if task == "segmentation":
+        return _masks(lines, found, asked)
+    if task == "detection":
+        _boxes(lines, found)
+    else:
+        _classes(lines, found, many=any("labels" in _columns(t, asked) for t in tables))
+    return assemble(found, task, asked)
+
+
+def _tables(path: Path, asked: Asked) -> list[Path]:
+    tables = [t for s in SUFFIXES for t in files(path, s)] if path.is_dir() else [path]
+    return [
+        t
+        for t in tables
+        if t.suffix.lower() in SUFFIXES and t.is_file() and "path" in _columns(t, asked)
+    ]
+
+
+def _serves(table: Path, task: Task, asked: Asked) -> bool:
+    columns = set(_columns(table, asked))
+    if task == "detection":
+        return "label" in columns and (columns >= set(_EDGES) or columns >= set(_SIZED))
+    return bool(columns & ({"label", "labels"} if task == "classification" else {"mask"}))
+
+
+def _columns(table: Path, asked: Asked) -> dict[str, str]:
+    """Our names of the columns to theirs; one column serves once."""
+    plain = {name.strip().lower(): name for name in reversed(header_of(table))}
+    found: dict[str, str] = {}
+    for ours, names in _COLUMNS.items():
+        given = asked.columns.get(ours)
+        wanted = (given.strip().lower(),) if given else names
+        free = (plain[n] for n in wanted if n in plain and plain[n] not in found.values())
+        theirs = next(free, None)
+        if theirs is not None:
+            found[ours] = theirs
+    return found
+
+
+def _lines(table: Path, asked: Asked, found: Found, *, alone: bool) -> Iterator[_Line]:
+    columns = _columns(table, asked)
+    of_file: SplitName | None = None if alone else split_in(table.stem)
+    for number, row in rows_of(table):
+        where = f"{shown(table, found.root)}:{number}"
+        ours = {name: row.get(theirs, "") for name, theirs in columns.items()}
+        if not ours["path"]:
+            continue
+        said = ours.get("split", "")
+        if said and not split_word(said):
+            cure = "use train, val, test or leave it"
+            found.findings.append(fatal("unknown_split", where, f"split `{said}`", cure))
+            continue
+        split = split_word(said) or of_file
+        image = _file(table.parent, ours["path"], "images")
+        yield _Line(image, ours, where, split, table, attributes_of(row, asked))
+
+
+def _file(folder: Path, name: str, inside: str) -> Path:
+    """Beside the table, or in a folder `images` (`masks`) beside it."""
+    plain = folder / name.replace("\\", "/")
+    below = folder / inside / name
+    return below if not is_there(plain) and is_there(below) else plain
+
+
+def _classes(lines: list[_Line], found: Found, *, many: bool) -> None:
+    found.many = many
+    known: dict[Path, list[str]] = {}
+    for line in lines:
+        text = line.row.get("labels", "") if many else line.row.get("label", "")
+        names = (
+            [n.strip() for n in text.replace(";", "|").split("|") if n.strip()] if many else [text]
+        )
+        fault = _fault(line, names, known, found.root)
         if fault:
-            findings.append(fault)
-        elif row.label not in ids:
-            findings.append(unknown_class(row.label, classes, row.where))
-        else:
-            entries[row.image] = Entry(row.image, split_word(row.split), label=ids[row.label])
-    splits = frozenset(s for row in rows if (s := split_word(row.split)))
-    return Reading("csv", root, classes, tuple(entries.values()), tuple(findings), splits)
+            found.findings.append(fault)
+            continue
+        known[line.image] = names
+        marks = tuple(Mark(name, where=line.where) for name in names)
+        found.pictures.append(_picture(line, marks))
 
 
 def _fault(
-    row: _Row, ids: dict[str, int], entries: dict[Path, Entry], root: Path
+    line: _Line, names: list[str], known: dict[Path, list[str]], root: Path
 ) -> Finding | None:
-    if not row.label:
-        return fatal("no_class", row.where, "the label is empty", "fill it in or remove the line")
-    if row.split and not split_word(row.split):
-        return fatal(
-            "unknown_split", row.where, f"split `{row.split}`", "use train, val, test or leave it"
-        )
-    known = entries.get(row.image)
-    if known and known.label != ids.get(row.label):
-        reason = f"`{shown(row.image, root)}` has another label further up"
-        return fatal("conflicting_labels", row.where, reason, "keep one line per image")
-    if known:
-        reason = f"`{shown(row.image, root)}` is listed twice"
-        return warning("listed_twice", row.where, reason, "keep one line per image")
-    return None
+    if names == [""]:
+        return fatal("no_class", line.where, "the label is empty", "fill it in or remove the line")
+    before = known.get(line.image)
+    if before is None:
+        return None
+    if sorted(before) != sorted(names):
+        reason = f"`{shown(line.image, root)}` has another label further up"
+        return fatal("conflicting_labels", line.where, reason, "keep one line per image")
+    reason = f"`{shown(line.image, root)}` is listed twice"
+    return warning("listed_twice", line.where, reason, "keep one line per image")
 
 
-def _tables(path: Path) -> list[Path]:
-    tables = files(path, ".csv") if path.is_dir() else [path]
-    return [t for t in tables if t.suffix.lower() == ".csv" and t.is_file() and _header(t)]
+def _picture(line: _Line, marks: tuple[Mark, ...], *, relative: bool = False) -> Picture:
+    return Picture(
+        line.image,
+        line.split,
+        marks,
+        relative=relative,
+        group=line.row.get("group", ""),
+        attributes=line.attributes,
+    )
 
 
-def _header(table: Path) -> dict[str, str]:
-    """Our names of the columns to theirs; empty where path or label is missing."""
-    with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        line = file.readline().strip()
-    columns = next(csv.reader([line], delimiter=_delimiter(line)), [])
-    plain = {c.strip().lower(): c for c in columns}
-    found = {
-        ours: plain[name]
-        for ours, names in _COLUMNS.items()
-        for name in reversed(names)
-        if name in plain
-    }
-    return found if {"path", "label"} <= set(found) else {}
-
-
-def _delimiter(line: str) -> str:
-    return max(",;\t", key=line.count)
-
-
-def _rows(table: Path, root: Path, *, alone: bool) -> Iterator[_Row]:
-    header = _header(table)
-    split: SplitName | None = None if alone else split_in(table.stem)
-    text = read_text(table)
-    delimiter = _delimiter(text.partition("\n")[0])
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    for row in _whole_rows(reader, table):
-        name = (row[header["path"]] or "").strip()
-        if not name:
+def _boxes(lines: list[_Line], found: Found) -> None:
+    """One box a line; a line without one lists an image that shows nothing."""
+    marks: dict[Path, list[Mark]] = {}
+    first: dict[Path, _Line] = {}
+    for line in lines:
+        first.setdefault(line.image, line)
+        own = marks.setdefault(line.image, [])
+        cells = [line.row.get(k, "") for k in (_EDGES if _has_edges(line.row) else _SIZED)]
+        if not any(cells):
             continue
-        own = (row.get(header.get("split", "")) or "").strip()
-        label = (row[header["label"]] or "").strip()
-        where = f"{shown(table, root)}:{reader.line_num}"
-        yield _Row(_image(table.parent, name), label, own or split or "", where)
+        try:
+            own.append(Mark(_label(line), _corners(line.row), where=line.where))
+        except ValueError:
+            shown_ = ", ".join(cell for cell in cells if cell)
+            reason = f"a box needs a label and four numbers, not: {shown_}"
+            found.findings.append(malformed(line.where, reason, "correct the line"))
+    every = [v for own in marks.values() for m in own for v in m.corners or ()]
+    # shares of the image: boxes in pixels would all be smaller than one pixel
+    relative = bool(every) and max(every) <= 1.0
+    for image, own in marks.items():
+        found.pictures.append(_picture(first[image], tuple(own), relative=relative))
 
 
-def _whole_rows(reader: "csv.DictReader[str]", table: Path) -> Iterator[dict[str | Any, str | Any]]:
-    try:
-        yield from reader
-    except csv.Error as error:
-        raise unusable(
-            f"not a table: {error}", Path(f"{table}:{reader.line_num}"), "close open quotes"
-        ) from None
+def _label(line: _Line) -> str:
+    name = line.row.get("label", "")
+    if not name:
+        raise ValueError
+    return name
 
 
-def _image(folder: Path, name: str) -> Path:
-    """Beside the table, or in a folder `images` beside it."""
-    plain = folder / name.replace("\\", "/")
-    inside = folder / "images" / name
-    return inside if not is_there(plain) and is_there(inside) else plain
+def _has_edges(row: Row) -> bool:
+    return "xmax" in row and "ymax" in row
+
+
+def _corners(row: Row) -> tuple[float, float, float, float]:
+    x0, y0 = float(row["xmin"]), float(row["ymin"])
+    if _has_edges(row):
+        x1, y1 = float(row["xmax"]), float(row["ymax"])
+    else:
+        x1, y1 = x0 + float(row["width"]), y0 + float(row["height"])
+    if not all(map(math.isfinite, (x0, y0, x1, y1))):
+        raise ValueError
+    return x0, y0, x1, y1
+
+
+def _masks(lines: list[_Line], found: Found, asked: Asked) -> Reading:
+    entries: dict[Path, Entry] = {}
+    for line in lines:
+        if not line.row["mask"]:
+            reason = "the image has no mask"
+            cure = "name its mask or remove the line"
+            found.findings.append(fatal("missing_annotation", line.where, reason, cure))
+        elif line.image in entries:
+            reason = f"`{shown(line.image, found.root)}` is listed twice"
+            found.findings.append(warning("listed_twice", line.where, reason, "list it once"))
+        else:
+            entries[line.image] = Entry(
+                line.image,
+                line.split,
+                mask=_file(line.table.parent, line.row["mask"], "masks"),
+                group=line.row.get("group", ""),
+                attributes=line.attributes,
+            )
+    names, colours = listed_names(found.root, asked)
+    classes = classes_by_id(names, asked.classes) if names or asked.classes else ()
+    every, findings = tuple(entries.values()), tuple(found.findings)
+    return Reading("csv", found.root, classes, every, findings, found.splits, colours)

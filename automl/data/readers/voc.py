@@ -1,25 +1,32 @@
-"""Pascal VOC: one XML file per image; boxes count pixels from 1 and include the last one."""
+"""Pascal VOC: one XML file per image, boxes count pixels from 1 and include the last one.
+
+For segmentation the masks in `SegmentationClass`: palette ids as they are, 255 is no class.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
+from automl.data.documents import parse_xml
 from automl.data.files import (
     files,
     first_folder,
     folders,
     images,
+    is_file,
     is_there,
     read_text,
     split_word,
 )
 from automl.data.images import Corners
+from automl.data.readers.masks import listed_names
 from automl.data.reading import (
+    Asked,
     Box,
     Entry,
-    Given,
     Reading,
+    classes_by_id,
     classes_by_name,
     fatal,
     shown,
@@ -47,11 +54,22 @@ class _Annotated:
     declared: tuple[int, int] | None
 
 
-def looks_like(path: Path) -> str:
-    """Why this is Pascal VOC; empty where it is not."""
+_NAMES = (
+    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat"),
+    *("chair", "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant"),
+    *("sheep", "sofa", "train", "tvmonitor"),
+)
+"""Of the challenge itself, by the ids of its masks."""
+
+
+def looks_like(path: Path, task: Task) -> str:
+    """Why this is Pascal VOC; empty where it is not, or where it has no masks to segment by."""
     if not path.is_dir():
         return ""
     root = _root(path)
+    if task == "segmentation":
+        masks = root / "SegmentationClass"
+        return "`JPEGImages` and `SegmentationClass`" if masks.is_dir() and images(masks) else ""
     if (root / "Annotations").is_dir() and files(root / "Annotations", ".xml"):
         lists = " and `ImageSets/Main`" if (root / "ImageSets" / "Main").is_dir() else ""
         return f"`Annotations` with XML files{lists}"
@@ -59,9 +77,11 @@ def looks_like(path: Path) -> str:
     return "images with an XML file each" if mixed else ""
 
 
-def read(path: Path, task: Task, given: Given) -> Reading:
+def read(path: Path, task: Task, asked: Asked) -> Reading:
     """Reads the lists of `ImageSets/Main` where there are any, otherwise every XML file."""
     root = _root(path)
+    if task == "segmentation":
+        return _read_masks(path, root, asked)
     findings: list[Finding] = []
     annotated: list[_Annotated] = []
     splits: set[SplitName] = set()
@@ -75,7 +95,7 @@ def read(path: Path, task: Task, given: Given) -> Reading:
     if not annotated and not findings:
         raise unusable("no XML files", path, "expected Annotations/*.xml beside JPEGImages/")
     names = (o.name for a in annotated for o in a.objects)
-    classes = classes_by_name(names, given)
+    classes = classes_by_name(names, asked.classes)
     ids = {c.name: c.id for c in classes}
     findings += [
         unknown_class(o.name, classes, o.where)
@@ -85,6 +105,30 @@ def read(path: Path, task: Task, given: Given) -> Reading:
     ]
     entries = tuple(_entry(a, ids) for a in annotated)
     return Reading("voc", path, classes, entries, tuple(findings), frozenset(splits))
+
+
+def _read_masks(path: Path, root: Path, asked: Asked) -> Reading:
+    """Pairs by name, as `ImageSets/Segmentation` lists them, otherwise all masks."""
+    masks = {mask.stem: mask for mask in images(root / "SegmentationClass")}
+    pictures = first_folder(root, "JPEGImages", "images", "Images") or root
+    own = {image.stem: image for image in images(pictures)}
+    lists = _lists(root / "ImageSets" / "Segmentation")
+    listed = [(name, split) for source, split in lists for name in read_text(source).split()]
+    entries: list[Entry] = []
+    findings: list[Finding] = []
+    for name, split in listed or [(name, None) for name in masks]:
+        if name not in masks:
+            reason, cure = "listed, but it has no mask", "add the mask or unlist it"
+            findings.append(fatal("missing_annotation", name, reason, cure))
+            continue
+        image = own.get(name, pictures / f"{name}.jpg")
+        entries.append(Entry(image, split, mask=masks[name]))
+    names, colours = listed_names(root, asked)
+    if not names and root.name.startswith("VOC2"):
+        names = dict(enumerate(_NAMES))
+    classes = classes_by_id(names, asked.classes) if names or asked.classes else ()
+    splits = frozenset(split for _, split in listed if split)
+    return Reading("voc", path, classes, tuple(entries), tuple(findings), splits, colours)
 
 
 def _entry(annotated: _Annotated, ids: dict[str, int]) -> Entry:
@@ -147,27 +191,24 @@ def _mixed(root: Path) -> list[tuple[Path, SplitName | None]]:
 
 def _parse(xml: Path, pictures: Path, split: SplitName | None, root: Path) -> _Annotated | Finding:
     where = shown(xml, root)
-    if not xml.is_file():
+    if not is_file(xml):
         return fatal(
             "missing_annotation", where, "listed, but there is no such file", "add it or unlist it"
         )
-    data = xml.read_bytes()
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        return _malformed(where, "holds entity declarations")
     try:
-        tree = ElementTree.fromstring(data)
+        tree = parse_xml(xml.read_bytes())
         if tree.tag != "annotation":
             return _malformed(where, f"begins with `{tree.tag}` instead of `annotation`")
         objects = tuple(_object(o, where) for o in tree.iter("object"))
         width = int(float(tree.findtext("size/width") or 0))
         height = int(float(tree.findtext("size/height") or 0))
-    except (ElementTree.ParseError, ValueError, OverflowError, LookupError) as error:
+    except (ValueError, OverflowError) as error:
         return _malformed(where, str(error))
     image = _image(pictures, tree.findtext("filename") or "", xml.stem)
     return _Annotated(image, split, objects, (width, height) if width and height else None)
 
 
-def _object(element: ElementTree.Element, where: str) -> _Object:
+def _object(element: Element, where: str) -> _Object:
     name = (element.findtext("name") or "").strip()
     sides = [element.findtext(f"bndbox/{k}") for k in ("xmin", "ymin", "xmax", "ymax")]
     if not name or None in sides:

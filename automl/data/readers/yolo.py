@@ -1,34 +1,42 @@
-"""YOLO: `data.yaml` and text files of relative boxes. A key `download` is never looked at."""
+"""YOLO: `data.yaml` and text files of relative boxes or outlines. `download` is never followed."""
 
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from automl.data.documents import load_yaml
 from automl.data.files import (
     files,
     folders,
+    is_file,
     is_image,
     is_there,
     read_text,
     split_word,
     walk_images,
 )
+from automl.data.readers.named import with_background
 from automl.data.reading import (
+    Asked,
     Box,
     Entry,
     Given,
     Reading,
+    Shape,
     classes_by_id,
     fatal,
     shown,
     unknown_class,
     unusable,
+    warning,
 )
 from automl.dataset import Class, Finding, SplitName, Task
 
 MOST_NAMELESS = 9999
 """Largest class id of a set that names no classes: Objects365 has 365, LVIS 1203."""
+_LOOKED_AT = 50
 _LIST_NAMES = "correct it, or list the names in data.yaml"
 _KEYS: dict[str, SplitName] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 
@@ -38,13 +46,16 @@ class _Gathered:
     """What accumulates over the images of a set."""
 
     root: Path
+    task: Task
     entries: list[Entry] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
 
-def looks_like(path: Path) -> str:
-    """Why this is YOLO; empty where it is not."""
+def looks_like(path: Path, task: Task) -> str:
+    """Why this is YOLO; empty where it is not, or where it has no outlines to segment by."""
     description = _description(path)
+    if task == "segmentation" and not _has_outlines(path):
+        return ""
     if description and _describes(_load(description)):
         return f"`{description.name}` with names and splits"
     if not path.is_dir():
@@ -55,10 +66,23 @@ def looks_like(path: Path) -> str:
     return "`images` beside `labels` with text files" if has_text and _images(path) else ""
 
 
-def read(path: Path, task: Task, given: Given) -> Reading:
+def _has_outlines(path: Path) -> bool:
+    """Whether one of the first files with labels has a line of more than one box."""
+    root = path if path.is_dir() else path.parent
+    tops = [root, *folders(root)]
+    places = [top / "labels" for top in tops if (top / "labels").is_dir()]
+    found = (p for place in places for f in (place, *folders(place)) for p in files(f, ".txt"))
+    for source in islice(found, _LOOKED_AT):
+        with source.open(encoding="utf-8", errors="replace") as lines:
+            if any(len(line.split()) > 6 for line in lines):
+                return True
+    return False
+
+
+def read(path: Path, task: Task, asked: Asked) -> Reading:
     """Reads by `data.yaml` where there is one, otherwise by the tree."""
     description = _description(path)
-    gathered = _Gathered(path if path.is_dir() else path.parent)
+    gathered = _Gathered(path if path.is_dir() else path.parent, task)
     document = _load(description) if description else {}
     sources = _sources(document, description) if description else _tree(path)
     for split, pictures in sources:
@@ -66,14 +90,18 @@ def read(path: Path, task: Task, given: Given) -> Reading:
             gathered.entries.append(_entry(image, split, gathered))
     if not gathered.entries:
         raise unusable("no images found", path, "check `path`, `train` and `val` of data.yaml")
-    classes = _classes(document, gathered, given)
+    if description and "download" in document:
+        gathered.findings.append(_not_followed(shown(description, gathered.root)))
+    classes = _classes(document, gathered, asked.classes)
     known = {c.id for c in classes}
     gathered.findings += [
-        unknown_class(f"id {box.class_id}", classes, box.where)
+        unknown_class(f"id {one.class_id}", classes, one.where)
         for entry in gathered.entries
-        for box in entry.boxes
-        if box.class_id not in known
+        for one in entry.objects
+        if one.class_id not in known
     ]
+    if task == "segmentation":
+        classes = with_background(classes)
     splits = frozenset(split for split, _ in sources if split)
     entries, findings = tuple(gathered.entries), tuple(gathered.findings)
     return Reading("yolo", gathered.root, classes, entries, findings, splits)
@@ -98,12 +126,7 @@ def _describes(document: dict[str, Any]) -> bool:
 
 
 def _load(description: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        document = yaml.safe_load(read_text(description))
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise unusable(f"not valid YAML: {error}", description, "correct it") from None
+    document = load_yaml(description, read_text(description))
     return document if isinstance(document, dict) else {}
 
 
@@ -159,20 +182,25 @@ def _tree(path: Path) -> list[tuple[SplitName | None, list[Path]]]:
 def _entry(image: Path, split: SplitName | None, gathered: _Gathered) -> Entry:
     """No text file means: nothing to be found in this image."""
     label = label_file(image)
+    outlined = gathered.task == "segmentation"
     boxes: list[Box] = []
-    if label.is_file():
+    shapes: list[Shape] = []
+    if is_file(label):
         where = shown(label, gathered.root)
         text = label.read_text(encoding="utf-8", errors="replace")
         for number, line in enumerate(text.splitlines(), 1):
             if line.strip():
-                found = _box(line, f"{where}:{number}")
+                found = _object(line, f"{where}:{number}", outlined=outlined)
                 if isinstance(found, Box):
                     boxes.append(found)
+                elif isinstance(found, Shape):
+                    shapes.append(found)
                 else:
                     gathered.findings.append(found)
     elif is_there(label):
         gathered.findings.append(_malformed(shown(label, gathered.root), "no regular file"))
-    return Entry(image, split, boxes=tuple(boxes), relative=True)
+    drawn = tuple(shapes) if outlined else None
+    return Entry(image, split, boxes=tuple(boxes), shapes=drawn, relative=True)
 
 
 def label_file(image: Path) -> Path:
@@ -184,23 +212,33 @@ def label_file(image: Path) -> Path:
     return image.with_suffix(".txt")
 
 
-def _box(line: str, where: str) -> Box | Finding:
-    """`class x y width height`, or `class x y x y x y …`, an outline whose box is taken."""
+def _object(line: str, where: str, *, outlined: bool) -> Box | Shape | Finding:
+    """`class x y width height`, or an outline `class x y x y x y …`."""
     try:
         number, *values = (float(v) for v in line.split())
     except ValueError:
         return _malformed(where, "not numbers")
     if not number.is_integer() or number < 0:
         return _malformed(where, f"class `{line.split()[0]}` is not a whole number")
+    if len(values) == 4 and outlined:
+        reason = "a box alone says nothing of pixels"
+        return fatal("malformed_annotation", where, reason, "expected `class x y x y x y ...`")
     if len(values) == 4:
         x, y, width, height = values
         corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    elif len(values) >= 6 and len(values) % 2 == 0 and outlined:
+        return Shape(int(number), (tuple(values),), where=where)
     elif len(values) >= 6 and len(values) % 2 == 0:
         xs, ys = values[0::2], values[1::2]
         corners = (min(xs), min(ys), max(xs), max(ys))
     else:
         return _malformed(where, f"{len(values) + 1} numbers")
     return Box(int(number), corners, where=where)
+
+
+def _not_followed(file: str) -> Finding:
+    reason = "the key `download` names code or a page of others and is not followed"
+    return warning("download_not_followed", file, reason, "fetch the data yourself; remove the key")
 
 
 def _malformed(where: str, reason: str) -> Finding:
@@ -219,9 +257,10 @@ def _classes(document: dict[str, Any], gathered: _Gathered, given: Given) -> tup
     if listed:
         lines = read_text(listed).splitlines()
         return classes_by_id(dict(enumerate(n.strip() for n in lines if n.strip())), given)
-    ids = {box.class_id for entry in gathered.entries for box in entry.boxes}
+    every = [one for entry in gathered.entries for one in entry.objects]
+    ids = {one.class_id for one in every}
     if max(ids, default=0) > MOST_NAMELESS:
-        where = next(b.where for e in gathered.entries for b in e.boxes if b.class_id == max(ids))
+        where = next(one.where for one in every if one.class_id == max(ids))
         raise unusable(f"class id {max(ids)}, and no file that names it", Path(where), _LIST_NAMES)
     return classes_by_id({i: f"class_{i}" for i in range(max(ids, default=-1) + 1)}, given)
 

@@ -1,0 +1,82 @@
+"""A data set or a recipe to all that is wrong with it, and to a clean index of it."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from automl.data.files import is_there
+from automl.data.mend import Change, mended, refuse_target, write_index
+from automl.data.prepare import Prepared, prepare
+from automl.data.reading import fatal
+from automl.data.recognise import recognise
+from automl.dataset import Dataset, Finding, Task
+from automl.errors import DataError, UsageError
+from automl.recipe import Data, Recipe, load_recipe
+from automl.talk import Talk
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found; `dataset` is None where the set cannot be read as a whole."""
+
+    dataset: Dataset | None
+    findings: tuple[Finding, ...]
+    changes: tuple[Change, ...] = field(default=())
+    index: Path | None = None
+
+    @property
+    def fatal(self) -> int:
+        """How many findings would stop a run."""
+        return sum(f.severity == "fatal" for f in self.findings)
+
+
+def check(
+    source: Path, talk: Talk, *, task: Task | None = None, fix: Path | None = None
+) -> Checked:
+    """Checks a set or a recipe's set; with `fix`, also the clean index that it writes there."""
+    try:
+        recipe = recipe_of(source, task)
+        if fix is not None:
+            refuse_target(fix, Path(recipe.data.path))
+        found = prepare(recipe, talk)
+    except DataError as error:
+        if not is_there(source):
+            raise
+        return Checked(None, tuple(_unreadable(error, source)))
+    if fix is None:
+        return Checked(found.dataset, found.findings)
+    return _fixed(found, recipe, fix, talk)
+
+
+def _fixed(found: Prepared, recipe: Recipe, fix: Path, talk: Talk) -> Checked:
+    """The findings are those that are left in the index."""
+    clean, changes = mended(found.dataset, found.findings, found.copies)
+    index = write_index(clean, changes, fix)
+    data = recipe.data.model_copy(update={"path": str(index.absolute()), "format": "index"})
+    left = prepare(recipe.model_copy(update={"data": data}), talk)
+    return Checked(replace(clean, digest=left.dataset.digest), left.findings, tuple(changes), index)
+
+
+def recipe_of(source: Path, task: Task | None = None) -> Recipe:
+    """A recipe as it is, or one made up for a set."""
+    if source.suffix.lower() in (".yaml", ".yml") and source.is_file() and _is_recipe(source):
+        recipe = load_recipe(source)
+        if task not in (None, recipe.task):
+            message = f"the recipe is for {recipe.task}"
+            raise UsageError(message, where=str(source), hint="leave out `--task`")
+        return recipe
+    found = recognise(source, task)
+    data = {"path": str(source.absolute()), "format": found.format}
+    return Recipe(task=found.task, data=Data.model_validate(data))
+
+
+def _is_recipe(path: Path) -> bool:
+    """A YOLO description is YAML as well, but names no task at its top."""
+    lines = path.read_bytes()[: 1 << 16].splitlines()
+    return any(line.startswith(b"task:") for line in lines)
+
+
+def _unreadable(error: DataError, source: Path) -> list[Finding]:
+    return [
+        fatal("unreadable", f.where or str(source), f.message, f.hint or "mend it")
+        for f in error.faults
+    ]

@@ -1,0 +1,137 @@
+"""A decoded picture to pixels: 8-bit grey or RGB for images, exact ids for masks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from automl.data.decoding import Note
+from automl.errors import DataError
+
+BACKGROUND = "white"
+"""What shows through where a picture is transparent."""
+
+LOSSY = frozenset({"JPEG", "MPO"})
+"""Containers that blur the ids of a mask; WebP and AVIF may be exact, so they are let through."""
+
+SIXTEEN_BIT = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
+_ALPHA = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
+_GREY = SIXTEEN_BIT | {"1", "L", "LA", "F"}
+_USUAL_RANGES = (1.0, 255.0, 65535.0)
+
+Colours = Sequence[tuple[int, int, int, int]]
+"""Red, green, blue and the id that they stand for."""
+
+
+def rgb(image: Image.Image, path: Path) -> np.ndarray:
+    """`uint8 [H, W, 3]`, writable, as stored."""
+    found = grey_or_rgb(image, path)[0]
+    if found.ndim == 2:
+        return np.repeat(found[:, :, None], 3, axis=2)
+    return found if found.flags.writeable else found.copy()
+
+
+def grey_or_rgb(image: Image.Image, path: Path) -> tuple[np.ndarray, tuple[Note, ...]]:
+    """`uint8 [H, W]` or `[H, W, 3]` as stored, and what had to be decided for it."""
+    try:
+        if image.mode in SIXTEEN_BIT:
+            return _from_sixteen_bit(image, path), ()
+        if image.mode == "F":
+            return _from_float(image, path)
+        notes: tuple[Note, ...] = ()
+        if image.mode in _ALPHA or "transparency" in image.info:
+            layer = image.convert("RGBA")
+            if layer.getchannel("A").getextrema()[0] < 255:  # type: ignore[operator]
+                reason = f"is transparent in places, which become {BACKGROUND}"
+                notes = (("transparent", reason),)
+            image = Image.alpha_composite(Image.new("RGBA", layer.size, BACKGROUND), layer)
+        if image.mode == "1":
+            image = image.convert("L")
+        return np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB")), notes
+    except (ValueError, OSError) as error:
+        message = f"pixels of the kind {image.mode} cannot be converted: {error}"
+        raise DataError(message, where=str(path), hint="convert it to 8 or 16 bit RGB") from None
+
+
+def channels(image: Image.Image) -> int:
+    """1 for grey, otherwise 3."""
+    return 1 if image.mode in _GREY else 3
+
+
+def _from_sixteen_bit(image: Image.Image, path: Path) -> np.ndarray:
+    """The full range 0..65535 becomes 0..255, the same for every image of a set."""
+    wide = np.asarray(image)
+    if wide.min() < 0 or wide.max() > 65535:
+        raise DataError(
+            "pixels are wider than 16 bit", where=str(path), hint="convert it to 8 or 16 bit"
+        )
+    grey: np.ndarray = ((wide.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return grey
+
+
+def _from_float(image: Image.Image, path: Path) -> tuple[np.ndarray, tuple[Note, ...]]:
+    """From 0 to 1, 255 or 65535, whichever holds all; else from the file's own least to most."""
+    values = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        hint = "write numbers into these pixels"
+        raise DataError("pixels that are NaN or infinite", where=str(path), hint=hint)
+    notes: tuple[Note, ...] = ()
+    top = next((top for top in _USUAL_RANGES if high <= top), None)
+    if low < 0 or top is None:
+        reason = f"its values {low:g} to {high:g} are no usual range, and become 0 to 255"
+        notes = (("odd_range", reason),)
+    else:
+        low, high = 0.0, top
+    scaled = (values - low) * (255 / max(high - low, 1e-12))
+    return np.clip(scaled + 0.5, 0, 255).astype(np.uint8), notes
+
+
+def ids(image: Image.Image, path: Path, colours: Colours = ()) -> np.ndarray:
+    """A mask's ids as integers `[H, W]`, as stored; palette indices are kept exactly."""
+    if image.format in LOSSY:
+        raise DataError(
+            "mask is a JPEG, which blurs ids", where=str(path), hint="save masks as PNG"
+        )
+    if image.mode == "1":
+        return np.array(image).astype(np.uint8)
+    if image.mode in ("L", "P"):
+        return np.array(image)
+    if image.mode in SIXTEEN_BIT:
+        found = np.array(image).astype(np.int32)
+        if found.min() >= 0 and found.max() < 2**16:
+            return found
+        shown = f"{found.min()} to {found.max()}"
+        raise DataError(
+            f"mask holds values from {shown}; class ids are 0 to 65535",
+            where=str(path),
+            hint="save masks whose values are the ids",
+        )
+    if colours and image.mode in ("RGB", "RGBA"):
+        return _ids_of_colours(np.array(image)[:, :, :3], path, colours)
+    raise DataError(
+        f"mask holds colours ({image.mode}), not class ids",
+        where=str(path),
+        hint="list them in `data.colours`, or save masks with one channel whose values are the ids",
+    )
+
+
+def _ids_of_colours(pixels: np.ndarray, path: Path, colours: Colours) -> np.ndarray:
+    keys = np.array([red << 16 | green << 8 | blue for red, green, blue, _ in colours])
+    ids = np.array([row[3] for row in colours], np.int32)
+    order = np.argsort(keys, kind="stable")
+    wide = pixels.astype(np.int32)
+    packed = wide[:, :, 0] << 16 | wide[:, :, 1] << 8 | wide[:, :, 2]
+    place = np.searchsorted(keys[order], packed).clip(max=len(keys) - 1)
+    unknown = np.unique(packed[keys[order][place] != packed])
+    if unknown.size:
+        few = ", ".join(f"[{c >> 16}, {c >> 8 & 255}, {c & 255}]" for c in unknown[:4].tolist())
+        more = f" and {unknown.size - 4} more" if unknown.size > 4 else ""
+        raise DataError(
+            f"colours that are no class: {few}{more}",
+            where=str(path),
+            hint="add them to the table of colours; smoothed edges mean that the mask was resized",
+        )
+    found: np.ndarray = ids[order][place]
+    return found

@@ -1,0 +1,72 @@
+"""Where a COCO set keeps its JSON files and its images."""
+
+from pathlib import Path
+
+from automl.data.documents import holds
+from automl.data.files import files, first_folder, folders, is_there, split_in, split_word
+from automl.data.reading import unusable
+from automl.dataset import SplitName
+
+_KEYS = (b'"images"', b'"annotations"', b'"categories"')
+
+
+def jsons(path: Path) -> list[Path]:
+    """COCO files at the top, in `annotations/` or in folders named as a split."""
+    if path.is_file():
+        return [path] if path.suffix.lower() == ".json" and _is_coco(path) else []
+    places = [path, path / "annotations", *(f for f in folders(path) if split_word(f.name))]
+    found = [p for place in places if place.is_dir() for p in files(place, ".json") if _is_coco(p)]
+    instances = [p for p in found if p.name.startswith("instances_")]
+    return instances or found
+
+
+def _is_coco(path: Path) -> bool:
+    return holds(path, *_KEYS)
+
+
+def by_split(path: Path) -> dict[SplitName | None, Path]:
+    """The file of each split; None for a single one whose images are divided by us."""
+    found = jsons(path) if path.is_dir() else [path]
+    if len(found) == 1 and (path.is_file() or not _split_of(found[0])):
+        return {None: found[0]}
+    sources: dict[SplitName | None, Path] = {}
+    for source in found:
+        split = _split_of(source)
+        if split is None or split in sources:
+            names = ", ".join(p.name for p in found)
+            raise unusable(
+                f"cannot tell which split each JSON file is: {names}",
+                path,
+                "name them train, val and test, or name one file as `data.path`",
+            )
+        sources[split] = source
+    if not sources:
+        raise unusable("no COCO JSON file", path, "expected annotations/*.json")
+    return sources
+
+
+def _split_of(source: Path) -> SplitName | None:
+    return split_in(source.stem) or split_word(source.parent.name)
+
+
+def root_of(source: Path) -> Path:
+    """The set's folder, from one of its files."""
+    inside = source.parent.name == "annotations" or split_word(source.parent.name)
+    return source.parent.parent if inside else source.parent
+
+
+def bases(source: Path, root: Path, split: SplitName | None) -> list[Path]:
+    """Folders that may hold the images, best first."""
+    named = [source.stem, source.stem.removeprefix("instances_")]
+    pictures = first_folder(root, "images", "JPEGImages") or root
+    tops = [pictures, root] if pictures != root else [root]
+    same = [f for top in tops for f in folders(top) if split and split_word(f.name) == split]
+    bases = [top / name for top in tops for name in named] + same + tops + [source.parent]
+    return [base for base in dict.fromkeys(bases) if base.is_dir()]
+
+
+def find(bases: list[Path], name: str) -> Path:
+    """The first of the places where an image may be that has it; otherwise the first of them."""
+    plain = name.replace("\\", "/")
+    candidates = [base / plain for base in bases]
+    return next((c for c in candidates if is_there(c)), candidates[0])

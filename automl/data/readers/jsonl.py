@@ -1,0 +1,135 @@
+"""`metadata.jsonl` beside images: one JSON object a line with file_name, and label or objects."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from automl.data.documents import parse_json
+from automl.data.files import files, find_image, folders, split_in, split_word
+from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
+from automl.data.readers.rows import attributes_of
+from automl.data.reading import Asked, Reading, shown, unusable
+from automl.dataset import Task
+from automl.errors import DataError
+
+_NAMES = ("file_name", "path", "image", "filename")
+_LABELS = ("labels", "label")
+_CATEGORIES = ("categories", "category", "labels", "label")
+_BROKEN = (KeyError, TypeError, ValueError, OverflowError)
+
+
+def looks_like(path: Path, task: Task) -> str:
+    """Why this is a set of JSON lines; empty where it is not, or has nothing for the task."""
+    found = [p for p in _sources(path) if _serves(p, task)]
+    root = path if path.is_dir() else path.parent
+    return f"`{shown(found[0], root)}` with a JSON object a line" if found else ""
+
+
+def read(path: Path, task: Task, asked: Asked) -> Reading:
+    """Reads every `metadata.jsonl`; the folder that holds it may be a split."""
+    root = path if path.is_dir() else path.parent
+    sources = _sources(path)
+    if not sources:
+        raise unusable("no JSON lines", path, "expected metadata.jsonl with file_name and label")
+    found = Found("jsonl", root)
+    for source in sources:
+        _read_one(source, found, asked, alone=len(sources) == 1)
+    found.splits = frozenset(p.split for p in found.pictures if p.split)
+    return assemble(found, task, asked)
+
+
+def _sources(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path] if path.suffix.lower() in (".jsonl", ".ndjson") else []
+    below = [f for f in folders(path) if split_word(f.name)]
+    found = [p for folder in (path, *below) for p in files(folder, ".jsonl")]
+    named = [p for p in found if p.name == "metadata.jsonl"]
+    return named or [p for p in found if _first(p)]
+
+
+def _first(source: Path) -> dict[str, Any]:
+    """The first line, where it is an object that names a file."""
+    try:
+        with source.open("rb") as file:
+            value = parse_json(file.readline(1 << 20), source)
+    except (DataError, OSError):
+        return {}
+    return value if isinstance(value, dict) and any(n in value for n in _NAMES) else {}
+
+
+def _serves(source: Path, task: Task) -> bool:
+    first = _first(source)
+    keys = ("objects",) if task == "detection" else _LABELS
+    return any(key in first for key in keys)
+
+
+def _lines(source: Path) -> Iterator[tuple[int, bytes]]:
+    with source.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield number, line
+
+
+def _read_one(source: Path, found: Found, asked: Asked, *, alone: bool) -> None:
+    where = shown(source, found.root)
+    of_file = split_word(source.parent.name) or (None if alone else split_in(source.stem))
+    for number, line in _lines(source):
+        place = f"{where}:{number}"
+        try:
+            row = parse_json(line, source)
+            name = next(row[n] for n in _NAMES if n in row)
+            if not isinstance(name, str) or not name:
+                raise ValueError("file_name is no name")
+            marks = [*_tags(row, asked, place, found), *_objects(row, asked, place)]
+        except DataError as error:
+            found.findings.append(malformed(place, error.faults[0].message))
+            continue
+        except (*_BROKEN, StopIteration) as error:
+            found.findings.append(malformed(place, f"a line needs file_name: {error}"))
+            continue
+        split = split_word(str(row.get("split") or "")) or of_file
+        image = find_image([source.parent, source.parent / "images", found.root], name)
+        group = str(row.get(asked.columns.get("group", "group")) or "")
+        attributes = attributes_of(row, asked)
+        found.pictures.append(
+            Picture(image, split, tuple(marks), group=group, attributes=attributes)
+        )
+
+
+def _tags(row: dict[str, Any], asked: Asked, where: str, found: Found) -> list[Mark]:
+    key = asked.columns.get("labels") or asked.columns.get("label")
+    key = key or next((k for k in _LABELS if k in row), "label")
+    value = row.get(key)
+    if isinstance(value, list):
+        found.many = True
+        return [Mark(_name(v, asked), where=where) for v in value]
+    return [] if value is None or value == "" else [Mark(_name(value, asked), where=where)]
+
+
+def _objects(row: dict[str, Any], asked: Asked, where: str) -> list[Mark]:
+    """`{bbox: [[x, y, width, height]], categories: [0]}`."""
+    objects = row.get("objects")
+    if objects is None:
+        return []
+    boxes = objects["bbox"]
+    kinds = next(objects[k] for k in _CATEGORIES if k in objects)
+    marks = []
+    for i, (box, kind) in enumerate(zip(boxes, kinds, strict=True)):
+        x, y, width, height = (float(v) for v in box)
+        if not all(map(math.isfinite, (x, y, width, height))):
+            raise ValueError("a box with numbers that are none")
+        corners = (x, y, x + width, y + height)
+        marks.append(Mark(_name(kind, asked), corners, where=f"{where}#objects[{i}]"))
+    return marks
+
+
+def _name(value: Any, asked: Asked) -> str:
+    """A name; a number is a place in the recipe's list of classes where there is one."""
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise ValueError(f"`{value}` is no class")
+    given = asked.classes
+    if isinstance(value, int) and given:
+        names = dict(enumerate(given)) if isinstance(given, list) else given
+        return names.get(value, str(value))
+    return str(value)
