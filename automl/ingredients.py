@@ -54,7 +54,9 @@ class _Missing:
         if not self.faults:
             return
         kind = MachineError if set(self.codes) == {MachineError.exit_code} else DataError
-        raise kind(f"{len(self.faults)} things are missing", faults=self.faults)
+        few = self.faults[0].message
+        many = f"{len(self.faults)} things are missing"
+        raise kind(few if len(self.faults) == 1 else many, faults=self.faults)
 
 
 @contextmanager
