@@ -80,6 +80,7 @@ def run(
 
 def prepare(recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool = False) -> Dataset:
     """Data on disk -> `dataset.json`, `findings.json`, `profile.json`; fatal findings stop here."""
+    from automl.data.decoders import end_workers
     from automl.data.prepare import prepare as read_data
     from automl.data.split import shrink
     from automl.data.telling import refuse_fatal, warnings
@@ -92,6 +93,7 @@ def prepare(recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool = False) -> 
         talk.say(notice(recipe.track.mlflow))
     dvc_cache.check(Path(recipe.data.path), talk)
     read = read_data(recipe, talk)
+    end_workers()  # training needs their memory
     write_json(run.findings, [asdict(f) for f in read.findings])
     refuse_fatal(read.findings)
     dataset = shrink(read.dataset, **SMOKE_IMAGES) if smoke else read.dataset

@@ -80,7 +80,7 @@ def reproduce(
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Repeats a run and says: identical, within tolerance, or different because of what."""
+    """Repeats a run; says whether it came out the same, or else why."""
     from automl.commands import reproducing
     from automl.commands.terminal import out, out_json
 
@@ -105,7 +105,7 @@ def gc(
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Lists checkpoints and old unfinished runs that can go; removes them only when told to."""
+    """Lists what can go; removes it only when told to."""
     from automl.commands import sweeping
     from automl.commands.terminal import out, out_json
 
@@ -120,7 +120,7 @@ def sync(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Delivers to MLflow what an outage or a stop kept back; twice is as good as once."""
+    """Delivers to MLflow what an outage or a stop kept back."""
     from automl.commands import registry
     from automl.commands.terminal import out, out_json
 

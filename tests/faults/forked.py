@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from multiprocessing import get_context, set_start_method
@@ -116,7 +116,7 @@ def _go(
     os.chdir(folder)
     for name in ("AUTOML_RUNS", "MLFLOW_TRACKING_URI"):
         os.environ.pop(name, None)
-    os.environ.update(env)
+    os.environ.update({"AUTOML_CACHE": "off"} | env)  # every run decodes its images
     stream = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number in (1, 2):
         os.dup2(stream, number)
@@ -147,10 +147,9 @@ def _planted(fault: Fault, mark: Path):
         if left:
             return
         os.close(os.open(mark, os.O_CREAT | os.O_WRONLY))
-        if fault.group:
-            os.killpg(me, fault.signal)
-        else:
-            os.kill(me, fault.signal)
+        send = os.killpg if fault.group else os.kill
+        with suppress(KeyboardInterrupt) if fault.stuck else nullcontext():
+            send(me, fault.signal)
         if fault.stuck:
             with suppress(KeyboardInterrupt):
                 hashlib.pbkdf2_hmac("sha256", b"", b"", 500_000_000)

@@ -118,8 +118,9 @@ def test_kill__at_every_call_of_a_save_and_each_resumed(
 
 def killed(job: Job, seconds: float, rng: random.Random, aim: bool) -> bool | None:
     """Kills a training; whether it was inside of a save, or None where it had ended before."""
-    saving, saves = forkserver.Value("i", 0), forkserver.Value("i", 0)
-    started = forkserver.Value("d", 0.0)
+    # without locks: a child that is killed while it holds one would never give it back
+    saving, saves = forkserver.RawValue("i", 0), forkserver.RawValue("i", 0)
+    started = forkserver.RawValue("d", 0.0)
     child = process(watched, job, saving, saves, started)
     while not started.value:
         time.sleep(0.001)

@@ -13,7 +13,7 @@ from tests.faults.forked import Ended, Fault, Moment, automl, done
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 PHASES = {
-    "scan": Moment("data/scan.py:_one", "*data/*", count=5),
+    "scan": Moment("data/files.py", "*data/*", event="os.listdir", count=5),
     "plan": Moment("pipeline.py:plan", "*/profile.json"),
     "build": Moment("engines/network.py:build_network", event="*"),
     "first batch": Moment("engines/loader.py", "*data/*"),
