@@ -133,15 +133,19 @@ def _go(
 
 
 def _planted(fault: Fault, mark: Path):
-    left, me, main_thread = fault.moment.count, os.getpid(), sys._getframe
+    left, me = fault.moment.count, os.getpid()
+    looking = False  # at the frames, which are events themselves
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal left
-        if not left or not fnmatch(event, fault.moment.event):
+        nonlocal left, looking
+        if not left or looking or not fnmatch(event, fault.moment.event):
             return
         if arguments and not fnmatch(str(arguments[0]), fault.moment.path):
             return
-        if not _inside(main_thread(), fault.moment.within):
+        looking = True
+        inside = _inside(sys._getframe(), fault.moment.within)
+        looking = False
+        if not inside:
             return
         left -= 1
         if left:

@@ -100,7 +100,7 @@ def test_data_home_and_temporary_folder__may_all_be_read_only(workspace):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["native", "yolo"])
-@pytest.mark.parametrize("home", ["none", "nowhere", "sealed"])
+@pytest.mark.parametrize("home", ["none", "sealed/nowhere", "sealed"])
 def test_home__is_not_needed(workspace, engine, home):
     if engine == "yolo":
         pytest.importorskip("ultralytics")
@@ -117,7 +117,6 @@ def test_home__is_not_needed(workspace, engine, home):
         ended = verb(workspace, "run", "r.yaml", "--device", "cpu", without=without, **where)
     assert ended.returncode == 0, ended.stderr
     assert "Traceback" not in ended.stderr
-    assert not (workspace / "nowhere").exists()
 
 
 @pytest.mark.parametrize("arguments", [("run", "--resume", "mine"), ("train", "mine")])

@@ -30,8 +30,8 @@ PHASES = {
 YOLO = {
     "layout": Moment("engines/yolo_layout.py", count=5),
     "build": Moment("engines/yolo_net.py:build_net", event="*"),
-    "first batch": Moment("data/base.py:load_image", event="*"),
-    "mid-epoch": Moment("engines/yolo_trainer.py:after_step", event="*", count=3),
+    "first batch": Moment("data/base.py:load_image"),
+    "mid-epoch": Moment("data/base.py:load_image", count=8),
     "validation": Moment("epoch_log.py", "*data/*", count=2),
     "save": Moment("engines/checkpoint.py:save"),
     "last rename of a save": Moment("engines/checkpoint.py:save", event="os.rename", count=2),
