@@ -16,7 +16,7 @@ from automl import pipeline
 from automl.dataset import Profile
 from automl.engines import replay
 from automl.errors import AutomlError, Interrupted, MachineError
-from automl.files import write_json
+from automl.files import read_object, write_json
 from automl.ingredients import Ingredients, gathered
 from automl.record import journal
 from automl.record.compare import Row, differing
@@ -96,8 +96,6 @@ def reproduce(run: RunDir, again: RunDir, talk: Talk, *, here: bool = False) -> 
 
 def repeats(folder: RunDir, run: RunDir) -> bool:
     """Whether a folder holds a begun reproduction of this very run."""
-    from automl.files import read_object
-
     return read_object(folder.replay, "reproduce").get("folder") == str(run.root)
 
 
@@ -110,7 +108,8 @@ def _lay_out(found: Ingredients, again: RunDir) -> None:
     run = found.run
     again.root.mkdir(parents=True, exist_ok=True)
     write_recipe(read_recipe(run.recipe), again.recipe)
-    found.dataset.write(again.dataset)
+    # as it was recorded: the code of then need not know what a dataset holds today
+    write_json(again.dataset, {**read_object(run.dataset, "prepare"), "root": found.dataset.root})
     for old, new in (
         (run.findings, again.findings), (run.profile, again.profile), (run.plan, again.plan)
     ):  # fmt: skip
@@ -169,8 +168,6 @@ def _in_worktree(code: Path, again: RunDir) -> None:
 
 def _close(again: RunDir) -> None:
     """The journal of a whole run ends with its scores."""
-    from automl.files import read_object
-
     scores = read_object(again.metrics, "evaluate")
     heads = ("task", "split", "images", "primary")
     metrics = {key: value for key, value in scores.items() if key not in heads}

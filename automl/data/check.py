@@ -3,14 +3,14 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from automl.data.asked import recipe_of
 from automl.data.files import is_there
 from automl.data.mend import Change, mended, refuse_target, write_index
 from automl.data.prepare import Prepared, prepare
 from automl.data.reading import fatal
-from automl.data.recognise import recognise
 from automl.dataset import Dataset, Finding, Task
-from automl.errors import DataError, UsageError
-from automl.recipe import Data, Recipe, load_recipe
+from automl.errors import DataError
+from automl.recipe import Recipe
 from automl.talk import Talk
 
 
@@ -54,25 +54,6 @@ def _fixed(found: Prepared, recipe: Recipe, fix: Path, talk: Talk) -> Checked:
     data = recipe.data.model_copy(update={"path": str(index.absolute()), "format": "index"})
     left = prepare(recipe.model_copy(update={"data": data}), talk)
     return Checked(replace(clean, digest=left.dataset.digest), left.findings, tuple(changes), index)
-
-
-def recipe_of(source: Path, task: Task | None = None) -> Recipe:
-    """A recipe as it is, or one made up for a set."""
-    if source.suffix.lower() in (".yaml", ".yml") and source.is_file() and _is_recipe(source):
-        recipe = load_recipe(source)
-        if task not in (None, recipe.task):
-            message = f"the recipe is for {recipe.task}"
-            raise UsageError(message, where=str(source), hint="leave out `--task`")
-        return recipe
-    found = recognise(source, task)
-    data = {"path": str(source.absolute()), "format": found.format}
-    return Recipe(task=found.task, data=Data.model_validate(data))
-
-
-def _is_recipe(path: Path) -> bool:
-    """A YOLO description is YAML as well, but names no task at its top."""
-    lines = path.read_bytes()[: 1 << 16].splitlines()
-    return any(line.startswith(b"task:") for line in lines)
 
 
 def _unreadable(error: DataError, source: Path) -> list[Finding]:

@@ -4,14 +4,13 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
+from automl.data.asked import recipe_of
 from automl.data.prepare import prepare
-from automl.data.recognise import recognise
 from automl.data.telling import refuse_fatal
 from automl.data.writers import coco, folders, masks, table, voc, yolo
 from automl.data.writers.target import Target, is_inside
 from automl.dataset import Dataset, Finding, Task
 from automl.errors import MachineError, UsageError
-from automl.recipe import Data, Recipe, load_recipe
 from automl.talk import Talk
 
 
@@ -39,7 +38,7 @@ def convert(
     data: Path, out: Path, to: str, talk: Talk, *, task: Task | None = None, link: bool = False
 ) -> tuple[Dataset, list[str], tuple[Finding, ...]]:
     """Reads `data`, a set or a recipe, and writes `out`; gives what `to` could not hold."""
-    recipe = _recipe(data, task)
+    recipe = recipe_of(data, task)
     _refuse_target(out, Path(recipe.data.path))
     found = prepare(recipe, talk)
     refuse_fatal(found.findings)
@@ -54,24 +53,6 @@ def convert(
     if drawn:
         notes.append(f"the set brings no split for all images: {', '.join(drawn)} drawn by content")
     return dataset, notes, found.findings
-
-
-def _recipe(data: Path, task: Task | None) -> Recipe:
-    """A recipe as it is, or one made up for a set."""
-    if data.is_file() and data.suffix.lower() in (".yaml", ".yml") and _is_recipe(data):
-        recipe = load_recipe(data)
-        if task not in (None, recipe.task):
-            message = f"the recipe is for {recipe.task}"
-            raise UsageError(message, where=str(data), hint="leave out `--task`")
-        return recipe
-    found = recognise(data, task)
-    where = {"path": str(data.absolute()), "format": found.format}
-    return Recipe(task=found.task, data=Data.model_validate(where))
-
-
-def _is_recipe(path: Path) -> bool:
-    lines = path.read_bytes()[: 1 << 16].splitlines()
-    return any(line.startswith(b"task:") for line in lines)
 
 
 def _refuse_target(out: Path, source: Path) -> None:
