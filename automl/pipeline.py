@@ -83,7 +83,7 @@ def prepare(recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool = False) -> 
     from automl.data.decoders import end_workers
     from automl.data.prepare import prepare as read_data
     from automl.data.split import shrink
-    from automl.data.telling import refuse_fatal, warnings
+    from automl.data.telling import counted, refuse_fatal, warnings
     from automl.recipe import write_recipe
     from automl.record import dvc_cache
 
@@ -100,9 +100,10 @@ def prepare(recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool = False) -> 
     dataset.write(run.dataset)
     replace(read.profile, images=dataset.counts()).write(run.profile)
     counts = ", ".join(f"{n} {split}" for split, n in dataset.counts().items())
-    many = len(read.findings)
-    warned = f"; {many} finding{'s' if many > 1 else ''}:" if many else ""
-    talk.say(f"data: {dataset.format}, {counts} images, {len(dataset.classes)} classes{warned}")
+    talk.say(
+        f"data: {dataset.format}, {counts} images, {len(dataset.classes)} classes"
+        f"{counted(read.findings)}"
+    )
     for line in warnings(read.findings):
         talk.say(line)
     return dataset

@@ -22,11 +22,20 @@ def refuse_fatal(findings: Iterable[Finding]) -> None:
         raise DataError(f"{len(fatal)} fatal findings in the data", faults=shown)
 
 
+def counted(findings: Sequence[Finding]) -> str:
+    """What is added to the line about the data; those that the recipe gives a reason for apart."""
+    waived = sum(bool(f.waived) for f in findings)
+    many = len(findings) - waived
+    told = f"; {many} finding{'s' if many > 1 else ''}" if many else ""
+    told += f"; {waived} waived" if waived else ""
+    return f"{told}:" if many else told
+
+
 def warnings(findings: Iterable[Finding]) -> list[str]:
-    """A line for each kind of warning, with its first file."""
+    """A line for each kind of warning that nobody gave a reason for, with its first file."""
     by_code: dict[str, list[Finding]] = defaultdict(list)
     for f in findings:
-        if f.severity == "warning":
+        if f.severity == "warning" and not f.waived:
             by_code[f.code].append(f)
     lines = [_line(alike) for alike in by_code.values()]
     more = len(lines) - WARNINGS_TOLD

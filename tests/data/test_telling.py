@@ -1,9 +1,11 @@
 """What a person is told of thousands of findings: little, and nothing is lost."""
 
+from dataclasses import replace
+
 import pytest
 
 from automl.data.reading import fatal, warning
-from automl.data.telling import WARNINGS_TOLD, refuse_fatal, warnings
+from automl.data.telling import WARNINGS_TOLD, counted, refuse_fatal, warnings
 from automl.errors import DataError
 
 
@@ -23,3 +25,13 @@ def test_warnings__a_line_for_each_kind():
     many = [warning(f"c{i}", "a", "odd", "look") for i in range(WARNINGS_TOLD + 2)]
     assert warnings(many)[-1] == "  and 2 more kinds of finding"
     assert warnings([fatal("f", "a", "broken", "fetch it")]) == []
+
+
+def test_counted__waived_ones_apart_and_not_told():
+    open_, known = warning("dark", "a", "too dark", "look"), warning("same", "b", "same", "look")
+    known = replace(known, waived="frames of one video")
+    assert counted([]) == ""
+    assert counted([open_]) == "; 1 finding:"
+    assert counted([open_, open_, known]) == "; 2 findings; 1 waived:"
+    assert counted([known]) == "; 1 waived"
+    assert warnings([known]) == []
