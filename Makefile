@@ -7,7 +7,7 @@ PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n 2
 DIGITS := data/digits-classification data/digits-detection data/digits-segmentation
 RECIPE ?= recipes/digits-classification.yaml
 
-.PHONY: help run test test-slow test-faults check docs smoke setup lock clean
+.PHONY: help run test test-slow test-faults test-fuzz check docs smoke setup lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -23,7 +23,10 @@ test-slow: setup ## minutes long, or with data beside the checkout
 	$(ONE_THREAD) $(BIN)/python -m pytest -m slow
 
 test-faults: setup ## every planted fault: kills, signals, full disks, NaN, dead servers
-	$(PYTEST) --dist loadfile -m 'slow or not slow' tests/faults tests/engines/test_resume.py
+	$(PYTEST) --dist loadfile -m 'slow or not slow' -k 'not thousand' tests/faults tests/engines/test_resume.py
+
+test-fuzz: setup ## thousands of broken annotation files and images, also with a fresh seed
+	$(PYTEST) -m slow -k thousand tests/faults
 
 check: setup ## style, types, tests
 	$(BIN)/ruff check .

@@ -264,7 +264,9 @@ def test_fuzz__a_few_hundred(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("seed", [7, secrets.randbelow(10**9)])
+@pytest.mark.parametrize("seed", [7, None])
 def test_fuzz__ten_thousand(tmp_path, seed):
-    """5,000 with a fixed seed and 5,000 with a fresh one, which a failure names."""
+    """5,000 with a fixed seed and 5,000 with a fresh one, which a failure shows."""
+    seed = secrets.randbelow(10**9) if seed is None else seed
+    print(f"seed {seed}")  # noqa: T201
     check(run(tmp_path / "sets", seed, 5000), 5000)
