@@ -164,12 +164,26 @@ def watch() -> Iterator[Stop]:
         yield stop
 
 
+@contextmanager
+def starting_workers() -> Iterator[None]:
+    """Worker processes that start in here hear no SIGTERM until they call `serve_parent`.
+
+    Before that their library's own handler would end them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def serve_parent() -> None:
     """For a worker process, after its library has set handlers of its own: the parent decides.
 
     A signal to the whole group would otherwise end the workers before the parent can save.
     """
     signal.signal(signal.SIGTERM, _soon)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
 
 def check() -> None:

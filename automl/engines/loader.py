@@ -16,7 +16,7 @@ from automl.engines.randomness import epoch_order, seed_for
 from automl.engines.transforms import augmenter
 from automl.plan import Plan
 from automl.prediction import Truth
-from automl.signals import serve_parent
+from automl.signals import serve_parent, starting_workers
 from automl.tasks.protocol import module
 
 
@@ -91,7 +91,8 @@ def stream(
         worker_init_fn=_quiet_worker if workers else None,
         generator=torch.Generator().manual_seed(0),
     )
-    return iter(loader)
+    with starting_workers():
+        return iter(loader)
 
 
 def _quiet_worker(_: int) -> None:

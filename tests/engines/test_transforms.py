@@ -1,7 +1,10 @@
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+from torch.utils.data._utils import signal_handling
 
 from automl.data.images import read_image
 from automl.data.truth import truth
@@ -81,6 +84,27 @@ def test_stream__batches_hold_uint8_images_in_channels_last_memory(tmp_path: Pat
     assert batch.images.stride()[1] == 1
     assert batch.paths == ["002.png", "000.png"]
     assert [len(t["boxes"]) for t in batch.targets] == [1, 1]
+
+
+def test_stream__a_signal_to_workers_that_are_just_starting_does_not_end_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the library has set its own handlers, and before ours are there."""
+    set_handlers = signal_handling._set_worker_signal_handlers
+    sent = tmp_path / "sent"
+
+    def and_then_the_signal() -> None:
+        set_handlers()
+        sent.touch()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(signal_handling, "_set_worker_signal_handlers", and_then_the_signal)
+    dataset = draw_set("classification", tmp_path / "toy")
+    samples = TrainingSamples(toy_plan("classification", dataset, workers=1), dataset)
+    batches = list(stream(samples, 0, [np.array([2, 0]), np.array([1])], pin=False))
+    assert sent.exists()
+    assert [len(batch.paths) for batch in batches] == [2, 1]
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_augmented__draws_as_many_as_asked(tmp_path: Path) -> None:
