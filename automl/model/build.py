@@ -181,6 +181,13 @@ def _heads(net: Any, backbone: Backbone) -> tuple[str, ...]:
     return tuple(f"{name}." for name in names)
 
 
+def classifier(net: nn.Module, backbone: Backbone) -> str | None:
+    """The name of a classifier's last layer; None where that is not one linear layer."""
+    heads = _heads(net, backbone)
+    name = heads[0].removesuffix(".") if len(heads) == 1 else ""
+    return name if name and isinstance(net.get_submodule(name), nn.Linear) else None
+
+
 def stages(net: nn.Module, backbone: Backbone) -> dict[str, int]:
     """Stage of every parameter: 0 what is new, 1 the deepest fifth of the backbone, up to 5."""
     heads, prefix = _heads(net, backbone), _prefix(net, backbone)

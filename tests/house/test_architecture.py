@@ -35,6 +35,8 @@ HEAVY = {
     "dvc",
     "matplotlib",
     "mlflow",
+    "onnx",
+    "onnxruntime",
     "pandas",
     "segmentation_models_pytorch",
     "sklearn",

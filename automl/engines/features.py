@@ -1,0 +1,189 @@
+"""What a frozen backbone sees in each image: a vector, computed once and kept.
+
+The same bits come out whether they were kept or are computed: all that they depend on is in the
+key, and batches are cut the same way each time.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from automl.data.images import read_image
+from automl.dataset import Dataset, Sample, SplitName
+from automl.engines import kept
+from automl.engines.onnx_net import Forward, converted
+from automl.model.build import build, classifier, load_backbone, normalisation
+from automl.model.preprocess import Fit, Preprocess
+from automl.planning.backbones import Backbone
+from automl.weights import Weights
+
+VERSION = 1
+"""Raise it whenever an image may give other features."""
+
+BATCH = 16
+Runner = Literal["torch", "onnx"]
+
+
+@dataclass(frozen=True)
+class How:
+    """The rest of what may be asked for; `most` images, evenly spread over the split."""
+
+    fit: Fit = "crop"
+    runner: Runner = "onnx"
+    threads: int = 1
+    most: int | None = None
+
+
+@dataclass
+class Frozen:
+    """A backbone without its last layer, in evaluation mode; `name` tells it from all others."""
+
+    name: str
+    body: Callable[[], nn.Module]
+    """Builds it: only where features are not kept."""
+    preprocess: Preprocess
+    runner: Runner
+    threads: int
+    device: torch.device = torch.device("cpu")
+    used: str = ""
+    """What computed the features at last: `torch`, `onnx`, or `kept`."""
+
+
+def features(
+    backbone: Backbone,
+    weights: Weights,
+    dataset: Dataset,
+    split: SplitName,
+    image_size: tuple[int, int],
+    how: How | None = None,
+) -> tuple[np.ndarray, list[str]]:
+    """Features float32 [N, D] of a split by a pretrained classifier's backbone, and image paths.
+
+    `backbone` is a classification row, `weights` those that `model.weights.at_hand` gives;
+    `image_size` is (height, width). Features are kept in the user's cache: asking twice costs a read. ONNX Runtime computes them
+    on the CPU where it agrees with torch. ValueError where the classifier's last layer is not
+    linear.
+    """
+    how, (mean, std) = how or How(), normalisation(backbone)
+
+    def body() -> nn.Module:
+        net = build(backbone, len(dataset.classes), image_size)
+        load_backbone(net, backbone, weights)
+        return beheaded(net, backbone)
+
+    from automl.model.weights import file_of, sha256
+
+    digest = weights.sha256 or sha256(file_of(backbone, weights))
+    preprocess = Preprocess(image_size, how.fit, mean, std)
+    name = f"{backbone.architecture} {digest}"
+    frozen = Frozen(name, body, preprocess, how.runner, how.threads)
+    samples = spread(dataset.split(split), how.most)
+    return of_images(frozen, dataset, samples), [sample.path for sample in samples]
+
+
+def spread(samples: list[Sample], most: int | None) -> list[Sample]:
+    """At most so many, evenly spread."""
+    if most is None or len(samples) <= most:
+        return samples
+    return [samples[i * len(samples) // most] for i in range(most)]
+
+
+def of_images(frozen: Frozen, dataset: Dataset, samples: list[Sample]) -> np.ndarray:
+    """Features float32 [N, D] of these images."""
+    key = _key(frozen, samples)
+    found = _read(kept.find(key), len(samples))
+    if found is not None:
+        frozen.used = "kept"
+        return found
+    computed = _computed(frozen, dataset, samples)
+    kept.keep(key, computed.tobytes())
+    return computed
+
+
+def beheaded(net: nn.Module, backbone: Backbone) -> nn.Module:
+    """A copy without the last layer; ValueError where that is not one linear layer."""
+    name = classifier(net, backbone)
+    if name is None:
+        raise ValueError(f"the last layer of `{backbone.name}` is not one linear layer")
+    copy = deepcopy(net).eval()
+    parent, _, last = name.rpartition(".")
+    setattr(copy.get_submodule(parent), last, nn.Identity())
+    return copy
+
+
+def _key(frozen: Frozen, samples: list[Sample]) -> str:
+    """Everything that decides about the bits."""
+    images = hashlib.sha256("\n".join(sample.digest for sample in samples).encode()).hexdigest()
+    machine: list[Any] = [frozen.device.type, torch.backends.cpu.get_cpu_capability()]
+    about: dict[str, Any] = {
+        "version": VERSION,
+        "libraries": [torch.__version__, cv2.__version__, np.__version__, *_onnx(frozen)],
+        "machine": machine,
+        "frozen": frozen.name,
+        "runner": [frozen.runner, frozen.threads],
+        "preprocess": frozen.preprocess.to_dict(),
+        "images": images,
+    }
+    return json.dumps(about, sort_keys=True)
+
+
+def _onnx(frozen: Frozen) -> list[str]:
+    """The release of ONNX Runtime where it is asked for; empty where it is not installed."""
+    try:
+        return [version("onnxruntime")] if frozen.runner == "onnx" else []
+    except PackageNotFoundError:
+        return []
+
+
+def _read(data: bytearray | None, count: int) -> np.ndarray | None:
+    if data is None or not count or len(data) % (4 * count):
+        return None
+    return np.frombuffer(data, np.float32).reshape(count, -1)
+
+
+def _computed(frozen: Frozen, dataset: Dataset, samples: list[Sample]) -> np.ndarray:
+    forward = _forward(frozen)
+    rows = [forward(batch) for batch in _batches(frozen.preprocess, dataset, samples)]
+    return np.concatenate(rows)
+
+
+def _batches(
+    preprocess: Preprocess, dataset: Dataset, samples: list[Sample]
+) -> Iterator[np.ndarray]:
+    """Normalised images float32 [B, 3, H, W], as the model sees them at prediction."""
+    mean = np.array(preprocess.mean, np.float32).reshape(1, 3, 1, 1) * 255
+    std = np.array(preprocess.std, np.float32).reshape(1, 3, 1, 1) * 255
+    paths = iter(Path(dataset.root) / sample.path for sample in samples)
+    while chunk := [preprocess.apply(read_image(path))[0] for path in islice(paths, BATCH)]:
+        yield (np.stack(chunk).transpose(0, 3, 1, 2).astype(np.float32) - mean) / std
+
+
+def _forward(frozen: Frozen) -> Forward:
+    """By ONNX Runtime where that is asked for and agrees, else by torch."""
+    body = frozen.body()
+    if frozen.runner == "onnx" and frozen.device.type == "cpu":
+        found = converted(body.float(), frozen.preprocess.size, frozen.threads, frozen.name)
+        if found is not None:
+            frozen.used = "onnx"
+            return found
+    frozen.used = "torch"
+    body.to(frozen.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(images: np.ndarray) -> np.ndarray:
+        given = torch.from_numpy(images).to(frozen.device, memory_format=torch.channels_last)
+        with torch.inference_mode():
+            result: torch.Tensor = body(given)
+        return result.float().cpu().numpy()
+
+    return forward

@@ -1,0 +1,88 @@
+"""A torch net as a function of ONNX Runtime, which is faster on a CPU; or the net as it was."""
+
+import json
+import warnings
+from collections.abc import Callable
+from io import BytesIO
+
+import numpy as np
+import torch
+from torch import nn
+
+from automl.engines import kept
+
+TOLERANCE = 1e-3
+"""Largest difference from torch, as a share of the largest number that torch gives."""
+
+Forward = Callable[[np.ndarray], np.ndarray]
+"""Normalised images float32 [B, 3, H, W] in, features float32 [B, D] out."""
+
+
+def converted(net: nn.Module, size: tuple[int, int], threads: int, key: str) -> Forward | None:
+    """The net run by ONNX Runtime; None where it cannot be had or does not agree with torch.
+
+    `key` names the net and its weights: the converted net is kept under it.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+    except ImportError:
+        return None
+    key = json.dumps(["onnx", key, size, torch.__version__, onnxruntime.__version__])
+    generator = torch.Generator().manual_seed(0)
+    trial = torch.randn(2, 3, *size, generator=generator)
+    found = kept.find(key)
+    try:
+        model = bytes(found) if found is not None else _exported(net, trial)
+        forward = _session(model, threads)
+        agrees = _agrees(net, forward, trial)
+    except Exception:  # each of both libraries has errors of its own; torch does the work then
+        return None
+    if not agrees:
+        return None
+    if found is None:
+        kept.keep(key, model)
+    return forward
+
+
+def _exported(net: nn.Module, trial: torch.Tensor) -> bytes:
+    """By the exporter that traces: it takes a tenth of the other's time and one package less."""
+    file = BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            net,
+            (trial,),
+            file,  # type: ignore[arg-type]
+            dynamo=False,
+            input_names=["images"],
+            output_names=["features"],
+            dynamic_axes={"images": {0: "batch"}, "features": {0: "batch"}},
+        )
+    return file.getvalue()
+
+
+def _session(model: bytes, threads: int) -> Forward:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    # Threads that spin while they wait take the cores from whatever else runs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    def forward(images: np.ndarray) -> np.ndarray:
+        return np.asarray(session.run(None, {"images": images})[0], np.float32)
+
+    return forward
+
+
+def _agrees(net: nn.Module, forward: Forward, trial: torch.Tensor) -> bool:
+    """Whether both give the same features for images that nobody chose."""
+    with torch.inference_mode():
+        wanted = net(trial).float().numpy()
+    given = forward(trial.numpy())
+    if given.shape != wanted.shape or not np.isfinite(given).all():
+        return False
+    return bool(np.abs(given - wanted).max() <= TOLERANCE * np.abs(wanted).max())

@@ -1,0 +1,122 @@
+"""Features of a frozen backbone: what the whole net sees, the same bits kept or computed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from automl.engines import kept
+from automl.engines.features import How, beheaded, features, spread
+from automl.engines.onnx_net import converted
+from automl.model.build import build, classifier
+from automl.model.weights import at_hand
+from automl.planning.backbones import find
+from tests.engines.toy import SIDE, draw_set
+
+ROW = find("test_resnet", "classification")
+SIZE = (SIDE, SIDE)
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """A set, and weights of a tiny net in a store."""
+    monkeypatch.setenv("AUTOML_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("AUTOML_CACHE", str(tmp_path / "cache"))
+    torch.manual_seed(0)
+    (tmp_path / "weights").mkdir()
+    save_file(build(ROW, 1000, SIZE).state_dict(), tmp_path / "weights" / "test_resnet.safetensors")
+    weights = at_hand(ROW)
+    assert weights is not None
+    return draw_set("classification", tmp_path / "set", train=20, val=6), weights
+
+
+def entries(tmp_path):
+    return sorted(p for p in (tmp_path / "cache").rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("runner", ["torch", "onnx"])
+def test_features__same_bits_with_and_without_cache(toy, tmp_path, monkeypatch, runner):
+    dataset, weights = toy
+    first, paths = features(ROW, weights, dataset, "train", SIZE, How(runner=runner))
+    assert first.shape == (20, first.shape[1])
+    assert first.dtype == np.float32
+    assert paths == [s.path for s in dataset.split("train")]
+    kept_files = entries(tmp_path)
+    assert len(kept_files) == (2 if runner == "onnx" else 1)
+    again, _ = features(ROW, weights, dataset, "train", SIZE, How(runner=runner))
+    assert np.array_equal(first, again)
+    for path in kept_files:  # damage is as good as nothing kept
+        raw = bytearray(path.read_bytes())
+        raw[len(raw) // 2] ^= 1
+        path.write_bytes(raw)
+    mended, _ = features(ROW, weights, dataset, "train", SIZE, How(runner=runner))
+    assert np.array_equal(first, mended)
+    monkeypatch.setenv("AUTOML_CACHE", "off")
+    without, _ = features(ROW, weights, dataset, "train", SIZE, How(runner=runner))
+    assert np.array_equal(first, without)
+
+
+def test_features__onnx_runtime_and_torch_agree(toy):
+    dataset, weights = toy
+    by_torch, _ = features(ROW, weights, dataset, "val", SIZE, How(runner="torch"))
+    by_onnx, _ = features(ROW, weights, dataset, "val", SIZE, How(runner="onnx"))
+    np.testing.assert_allclose(by_onnx, by_torch, rtol=1e-3, atol=1e-4)
+
+
+def test_features__another_image_another_entry(toy, tmp_path):
+    dataset, weights = toy
+    first, _ = features(ROW, weights, dataset, "val", SIZE, How(runner="torch"))
+    samples = tuple(replace(s, digest="other") if s.split == "val" else s for s in dataset.samples)
+    features(ROW, weights, replace(dataset, samples=samples), "val", SIZE, How(runner="torch"))
+    features(ROW, weights, dataset, "val", (32, 32), How(runner="torch"))
+    few, paths = features(ROW, weights, dataset, "val", SIZE, How(runner="torch", most=2))
+    assert len(entries(tmp_path)) == 4
+    assert len(few) == len(paths) == 2
+    np.testing.assert_allclose(few[0], first[0], rtol=1e-4, atol=1e-5)
+
+
+def test_spread__is_even_and_keeps_order():
+    samples = list(range(10))
+    assert spread(samples, 4) == [0, 2, 5, 7]
+    assert spread(samples, 10) == samples
+    assert spread(samples, None) == samples
+
+
+def test_beheaded__leaves_the_net_as_it_is():
+    torch.manual_seed(0)
+    net = build(ROW, 5, SIZE).eval()
+    body = beheaded(net, ROW)
+    images = torch.randn(2, 3, *SIZE)
+    name = classifier(net, ROW)
+    with torch.inference_mode():
+        logits = net.get_submodule(name)(body(images))
+        assert torch.allclose(logits, net(images), atol=1e-6)
+
+
+def test_converted__a_net_that_disagrees_is_refused():
+    class Fickle(torch.nn.Module):
+        """Gives something else each time, and so never what was written down."""
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.mean((2, 3)) + torch.rand(3)
+
+    assert converted(Fickle(), (8, 8), 1, "fickle") is None
+
+
+def test_kept__is_bounded_and_forgets_the_oldest(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTOML_CACHE", str(tmp_path))
+    monkeypatch.setattr(kept, "LARGEST", 300)
+    for number in range(4):
+        kept.keep(str(number), bytes([number]) * 100)
+    assert sum(kept.find(str(n)) is not None for n in range(4)) == 2
+    kept.keep("large", b"x" * 400)
+    assert kept.find("large") is None
+
+
+def test_kept__a_folder_that_cannot_be_written_is_no_matter(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("AUTOML_CACHE", str(tmp_path / "file"))
+    kept.keep("a", b"b")
+    assert kept.find("a") is None
