@@ -56,7 +56,7 @@ def run(
     set_: Sets = None,
     params: Params = None,
     budget: Annotated[
-        str | None, typer.Option(metavar="TIME", help="longest training time: 90s, 10m, 2h")
+        str | None, typer.Option(metavar="TIME", help="longest time of the whole run: 90s, 10m, 2h")
     ] = None,
     smoke: Smoke = False,
     device: Device = None,
@@ -68,6 +68,7 @@ def run(
 ) -> None:
     """The whole line: prepare, plan, train, evaluate, report, record."""
     from automl import pipeline
+    from automl.clock import process_age
     from automl.commands import workspace
     from automl.commands.summary import finished_lines, run_facts
     from automl.commands.terminal import out, out_json, talk
@@ -77,7 +78,9 @@ def run(
     loaded, folder = workspace.begin(recipe, sets, params, resume=resume, run_dir=run_dir)
     with working(folder, lambda: workspace.resuming(folder, smoke=smoke, device=device)):
         workspace.keep(loaded, folder)
-        finished = pipeline.run(loaded, folder, talk(), device=device, smoke=smoke)
+        finished = pipeline.run(
+            loaded, folder, talk(), device=device, smoke=smoke, age=process_age()
+        )
     if finished.scores is None:
         return
     facts = run_facts(folder)
@@ -124,7 +127,7 @@ def plan(
     """Shows every choice with its reason; trains nothing."""
     from automl import pipeline
     from automl.commands import workspace
-    from automl.commands.summary import plan_lines
+    from automl.commands.summary import plan_lines, plan_notes
     from automl.commands.terminal import out, out_json, talk
 
     loaded = workspace.load(recipe, set_ or [], params)
@@ -134,7 +137,9 @@ def plan(
         made = pipeline.plan(loaded, folder, talk(), device=device, smoke=smoke)
         if show_augmented:
             talk().say(f"drawn: {pipeline.show_augmented(folder, show_augmented, augmented)}")
-    out_json(made.model_dump(mode="json")) if json else out(*plan_lines(made))
+    out_json(made.model_dump(mode="json")) if json else out(
+        *plan_lines(made), "", *plan_notes(made)
+    )
 
 
 @app.command()

@@ -44,4 +44,5 @@ def score_epoch(epoch: Epoch, plan: Plan, dataset: Dataset, run: RunDir, talk: T
 def log_event(event: Event, run: RunDir, talk: Talk) -> None:
     """Writes the journal, tells the person."""
     Journal(run.journal).write(event.kind, **event.facts)
-    talk.say(event.text)
+    if event.text:
+        talk.say(event.text)

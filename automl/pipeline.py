@@ -4,13 +4,13 @@ Each stage reads the files of the stage before from the run folder and leaves it
 that a person, `dvc repro` and `run` take the same path. This module alone knows all layers.
 """
 
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from automl.clock import Clock, timed
 from automl.credentials import notice
 from automl.dataset import Dataset, Profile
 from automl.errors import DataError
@@ -54,32 +54,50 @@ class Finished:
 
 
 def run(
-    recipe: Recipe, run: RunDir, talk: Talk, *, device: str | None = None, smoke: bool = False
+    recipe: Recipe,
+    run: RunDir,
+    talk: Talk,
+    *,
+    device: str | None = None,
+    smoke: bool = False,
+    age: float = 0.0,
 ) -> Finished:
-    """The whole line in one process. A folder that holds a started run is gone on with."""
+    """The whole line in one process. A folder that holds a started run is gone on with.
+
+    `age`: seconds since the command began, which count where a time is promised.
+    """
     from automl.engines.together import help_training, leads
+    from automl.planning.habits import learn
 
     if not leads():
         help_training()
         return Finished(run, None, None, None)
-    began = time.monotonic()
+    clock = Clock(run.times, age=age)
     if not run.plan.is_file():
         from automl.planning.hardware import there
 
         there(device)  # before the data is read, which may take long
-        prepare(recipe, run, talk, smoke=smoke)
-        plan(recipe, run, talk, device=device, smoke=smoke)
-    train(run, talk)
-    scores = evaluate(run, talk)
+        prepare(recipe, run, talk, smoke=smoke, clock=clock)
+        plan(recipe, run, talk, device=device, smoke=smoke, clock=clock)
+    train(run, talk, clock)
+    scores = evaluate(run, talk, clock)
     _journal(run).write("scores", split=scores.split, metrics=scores.metrics)
-    report(run, talk)
-    _journal(run).write("end", seconds=round(time.monotonic() - began, 3))
-    recorded = record(run, talk)
+    report(run, talk, clock)
+    _journal(run).write("end", seconds=round(clock.spent, 3))
+    recorded = record(run, talk, clock)
+    learn(recipe, clock)
     return Finished(run, scores, run.report, recorded)
 
 
-def prepare(recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool = False) -> Dataset:
+def prepare(
+    recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool = False, clock: Clock | None = None
+) -> Dataset:
     """Data on disk -> `dataset.json`, `findings.json`, `profile.json`; fatal findings stop here."""
+    with timed(run.times, "prepare", clock):
+        return _prepare(recipe, run, talk, smoke=smoke)
+
+
+def _prepare(recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool) -> Dataset:
     from automl.data.decoders import end_workers
     from automl.data.prepare import prepare as read_data
     from automl.data.split import shrink
@@ -110,11 +128,25 @@ def prepare(recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool = False) -> 
 
 
 def plan(
-    recipe: Recipe, run: RunDir, talk: Talk, *, device: str | None = None, smoke: bool = False
+    recipe: Recipe,
+    run: RunDir,
+    talk: Talk,
+    *,
+    device: str | None = None,
+    smoke: bool = False,
+    clock: Clock | None = None,
 ) -> Plan:
     """Profile + recipe + hardware -> `plan.yaml`, in which nothing is open any more."""
+    with timed(run.times, "plan", clock) as running:
+        return _plan(recipe, run, talk, device, smoke=smoke, clock=running)
+
+
+def _plan(
+    recipe: Recipe, run: RunDir, talk: Talk, device: str | None, *, smoke: bool, clock: Clock
+) -> Plan:
     from automl.engines.transforms import try_out
     from automl.model.weights import at_hand, hub
+    from automl.planning.habits import around
     from automl.planning.hardware import probe
     from automl.planning.rules import make_plan
     from automl.recipe import write_recipe
@@ -124,7 +156,8 @@ def plan(
 
     dataset = prepared(run, recipe.task)
     profile = Profile.read(needed(run.profile, "prepare"))
-    made = make_plan(recipe, dataset, profile, probe(device), pretrained, smoke=smoke)
+    machine = replace(probe(device), around_s=around(recipe, clock))
+    made = make_plan(recipe, dataset, profile, machine, pretrained, smoke=smoke)
     try_out(made, recipe.place("augment"))
     made.write(run.plan)
     write_recipe(recipe, run.recipe)  # what was planned, should it differ from what was prepared
@@ -134,19 +167,27 @@ def plan(
         f"batch {made.train.batch_size}, weights {made.weights.name or 'from scratch'}, "
         f"on {made.device}"
     )
+    if made.hopeless:
+        talk.say(f"warning: budget {made.reasons['budget_s'].because}")
     return made
 
 
-def train(run: RunDir, talk: Talk) -> "Trained":
+def train(run: RunDir, talk: Talk, clock: Clock | None = None) -> "Trained":
     """Plan + dataset -> bundle in `model/`; goes on from the last checkpoint if there is one."""
     from automl import training
 
-    plan, dataset = planned(run)
-    return training.train(plan, dataset, run, talk)
+    with timed(run.times, "train", clock) as running:
+        plan, dataset = planned(run)
+        return training.train(plan, dataset, run, talk, running)
 
 
-def evaluate(run: RunDir, talk: Talk) -> "Scores":
+def evaluate(run: RunDir, talk: Talk, clock: Clock | None = None) -> "Scores":
     """Bundle + dataset -> `predictions/`, `metrics.json`, `evaluation.json`, `plots/`."""
+    with timed(run.times, "evaluate", clock):
+        return _evaluate(run, talk)
+
+
+def _evaluate(run: RunDir, talk: Talk) -> "Scores":
     from automl.data.stream import images, judged
     from automl.engines.choose import engine
     from automl.record.dvc_cache import check_bundle
@@ -171,17 +212,18 @@ def evaluate(run: RunDir, talk: Talk) -> "Scores":
     return scores
 
 
-def report(run: RunDir, talk: Talk) -> Path:
+def report(run: RunDir, talk: Talk, clock: Clock | None = None) -> Path:
     """Everything in the run folder -> one page, `report.html`."""
     from automl.report.page import write
 
     needed(run.evaluation, "evaluate")
-    page = write(run)
+    with timed(run.times, "report", clock):
+        page = write(run)
     talk.say(f"report: {page}")
     return page
 
 
-def record(run: RunDir, talk: Talk) -> Recorded:
+def record(run: RunDir, talk: Talk, clock: Clock | None = None) -> Recorded:
     """Run folder -> DVC-tracked data and model, MLflow run and registered model."""
     from automl.recipe import read_recipe
     from automl.record import dvc_workspace, mlflow_delivery
@@ -189,10 +231,11 @@ def record(run: RunDir, talk: Talk) -> Recorded:
     recipe = read_recipe(needed(run.recipe, "prepare"))
     dataset = prepared(run)
     needed(run.metrics, "evaluate")
-    tracked = dvc_workspace.track(run, dataset, recipe)
-    if tracked is not None and tracked.note:
-        talk.say(f"dvc: {tracked.note}")
-    return Recorded(mlflow_delivery.record(run, recipe, tracked, talk), tracked)
+    with timed(run.times, "record", clock):
+        tracked = dvc_workspace.track(run, dataset, recipe)
+        if tracked is not None and tracked.note:
+            talk.say(f"dvc: {tracked.note}")
+        return Recorded(mlflow_delivery.record(run, recipe, tracked, talk), tracked)
 
 
 def check_goal(run: RunDir) -> None:

@@ -128,6 +128,12 @@ class Reason(Strict):
     runner_up: str = ""
 
 
+EXPECTED = ("reasons", "expected_train_s", "expected_s", "expected_memory_gb")
+"""Parts of a plan that say something and decide nothing."""
+AFTER = ("report", "record", "end")
+"""Stages behind the training and the judging."""
+
+
 class Plan(Strict):
     """Everything decided. `reasons` has one entry per leaf, keyed by dotted path (`train.lr`)."""
 
@@ -140,10 +146,23 @@ class Plan(Strict):
     train: Train
     device: str
     budget_s: float | None = None
+    most_epochs: int | None = None
     expected_train_s: float | None = None
+    expected_s: dict[str, float] = {}
+    expected_memory_gb: float | None = None
     judge_on: Literal["val", "test"] = "val"
     goal: Goal | None = None
     reasons: dict[str, Reason] = {}
+
+    @property
+    def after_s(self) -> float:
+        """Seconds that are kept for what follows the training, judging excepted."""
+        return sum(self.expected_s.get(name, 0.0) for name in AFTER)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether a budget is shorter than all that a run does beside training."""
+        return self.budget_s is not None and sum(self.expected_s.values()) >= self.budget_s
 
     def write(self, path: Path) -> None:
         """Writes `plan.yaml`, each value followed by its reason as a comment."""
@@ -153,7 +172,9 @@ class Plan(Strict):
 
     def digest(self) -> str:
         """SHA-256 of all that the training depends on: not of reasons, expectations or the goal."""
-        beside = {"reasons", "expected_train_s", "judge_on", "goal"}
+        beside = {*EXPECTED, "judge_on", "goal"}
+        if self.most_epochs is None:
+            beside.add("most_epochs")  # a plan of before has the digest that it had
         return sha256(self.model_dump_json(exclude=beside).encode()).hexdigest()
 
     @staticmethod

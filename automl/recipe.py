@@ -150,7 +150,9 @@ class Recipe(Strict):
     effort: Annotated[
         Literal["quick", "standard", "thorough"], Field(description="the one dial")
     ] = "standard"
-    budget: Annotated[str | None, Field(description="longest training time: 90s, 10m, 2h")] = None
+    budget: Annotated[
+        str | None, Field(description="longest time of the whole run: 90s, 10m, 2h")
+    ] = None
     licence: Annotated[
         Literal["any", "permissive"],
         Field(description="which models `auto` may choose and `model` may name"),

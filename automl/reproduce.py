@@ -18,6 +18,7 @@ from automl.engines import replay
 from automl.errors import AutomlError, Interrupted, MachineError
 from automl.files import read_object, write_json
 from automl.ingredients import Ingredients, gathered
+from automl.plan import EXPECTED
 from automl.record import journal
 from automl.record.compare import Row, differing
 from automl.record.journal import Journal
@@ -138,8 +139,7 @@ def _planned_today(found: Ingredients, again: RunDir, notes: list[str]) -> list[
     except AutomlError as error:
         notes.append(f"a plan cannot be made today: {error}")
         return []
-    beside = {"reasons", "expected_train_s"}
-    then, now = (p.model_dump(mode="json", exclude=beside) for p in (found.plan, made))
+    then, now = (p.model_dump(mode="json", exclude=set(EXPECTED)) for p in (found.plan, made))
     return differing(then, now)
 
 

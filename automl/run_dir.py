@@ -54,6 +54,11 @@ class RunDir:
         return self.root / "journal.jsonl"
 
     @property
+    def times(self) -> Path:
+        """Seconds spent by stage, over every attempt."""
+        return self.root / "times.json"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the newest checkpoint and the one before."""
         return self.root / "checkpoints"
@@ -129,7 +134,8 @@ class RunDir:
             return []
         files = (self.recipe, self.dataset, self.findings, self.profile, self.plan)
         more = (self.provenance, self.journal, self.metrics, self.evaluation, self.report)
-        beside = (self.record, self.patch, self.own_patch, self.replay, self.reproduction)
+        again = (self.replay, self.reproduction, self.times)
+        beside = (self.record, self.patch, self.own_patch, *again)
         kept = (*beside, self.promotions, self.predictions, self.plots)
         own = {path.name for path in (*files, *more, *kept)}
         if (self.model / "model.json").is_file():

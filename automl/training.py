@@ -1,10 +1,10 @@
 """One training from start to end: what an engine does not know of journal, origin and record."""
 
 import shutil
-import time
 from functools import partial
 
 from automl import restart
+from automl.clock import Clock
 from automl.dataset import Dataset
 from automl.engines import room
 from automl.engines.choose import engine
@@ -22,9 +22,12 @@ from automl.run_dir import RunDir
 from automl.talk import Talk
 
 
-def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk) -> Trained:
+def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk, clock: Clock) -> Trained:
     """Trains, or goes on with, what the plan says; journal and provenance tell how it went."""
     anew = _forget_others(run, plan)
+    if anew:
+        clock.forget("train")
+    began = clock.now()
     room.check(plan, dataset, run)
     journal = Journal(run.journal)
     about = {"recipe": run.recipe.name, "run": run.id, "model": plan.model, "task": plan.task}
@@ -36,23 +39,26 @@ def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk) -> Trained:
         origin.look()
         value = score_epoch(epoch, plan, dataset, run, talk)
         following.epoch(epoch.number, epoch.total, epoch.seconds)
+        clock.beat()
         return value
 
     def on_step(epoch: int, step: int, steps: int, loss: float) -> None:
+        if clock.setup_s is None:
+            clock.setup_s = clock.now() - began
+        clock.beat()
         talk.progress(f"epoch {epoch}", step, steps, f"loss {loss:.3f}")
 
-    began = time.monotonic()
     with originating(run, plan, dataset) as origin, live(run) as following:
         announce(run, plan)
         on_event = partial(log_event, run=run, talk=talk)
-        trained = engine(plan.engine).train(plan, dataset, run, on_epoch, on_step, on_event)
+        trained = engine(plan.engine).train(plan, dataset, run, on_epoch, on_step, on_event, clock)
         origin.ended(trained, look_again(run, dataset, talk, "train").dataset)
     journal.write(
         "trained",
         best_epoch=trained.best_epoch,
         epochs=trained.epochs,
         stopped_early=trained.stopped_early,
-        seconds=round(time.monotonic() - began, 3),
+        seconds=round(clock.now() - began, 3),
         weights_digest=bundle.read(trained.bundle).weights_sha256,
         **trained.facts,
     )

@@ -21,7 +21,7 @@ data:
 model: auto             # or a name from `automl models --task {task}`
 effort: standard        # quick | standard | thorough
 licence: permissive     # any: models and weights of every licence
-# budget: 10m           # longest training time
+# budget: 10m           # longest time of the whole run
 # augment: medium       # none | light | medium | heavy | a list of Albumentations transforms
 # train: {{epochs: 40}}   # any setting that `automl plan` shows
 # goal: {{metric: {metric}, at_least: 0.8}}   # exit code 5 where it is missed

@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from automl.clock import STAGES
 from automl.commands.origin_lines import origin_facts, origin_lines
 from automl.commands.terminal import duration, table
 from automl.commands.workspace import name, shown
 from automl.files import read_object
+from automl.record.promise import promise
 from automl.record.runs import RunSummary, summary
 from automl.record.taint import said
 from automl.run_dir import RunDir
@@ -36,6 +38,7 @@ def run_facts(run: RunDir) -> dict[str, Any]:
         "state": about.state,
         "started": about.started.isoformat(timespec="seconds"),
         "seconds": about.seconds,
+        "time": promise(run).facts(),
         "task": about.task,
         "model": about.model,
         "images": read_object(run.profile, "prepare").get("images", {}),
@@ -68,6 +71,7 @@ def finished_lines(facts: dict[str, Any]) -> list[str]:
             ("run", _short_path(facts["folder"])),
             ("report", _short_path(facts["report"])),
             *_records(facts),
+            ("time", time_line(facts["time"])),
             ("next", model),
         ),
     ]
@@ -84,6 +88,7 @@ def run_lines(facts: dict[str, Any]) -> list[str]:
             ("task", facts["task"]),
             ("images", images),
             ("model", facts["model"]),
+            ("time", time_line(facts["time"])),
             *origin_lines(facts["origin"]),
             ("alias", ", ".join(facts["promoted"])),
             ("data", facts["tainted"]),
@@ -95,6 +100,29 @@ def run_lines(facts: dict[str, Any]) -> list[str]:
         *([""] if facts["scores"] else []),
         *score_lines(facts["scores"], facts["intervals"]),
     ]
+
+
+def time_line(time: dict[str, Any]) -> str:
+    """Spent by stage, against the promise where there is one."""
+    if not time["stages"]:
+        return ""
+    parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in time["stages"].items())
+    of = f" of {time['promised']:g} s promised" if time["promised"] is not None else ""
+    verdict = f"; {time['verdict']}" if time["verdict"] else ""
+    return f"{time['spent']:.1f} s{of} ({parts}){verdict}"
+
+
+def plan_notes(plan: "Plan") -> list[str]:
+    """Expected time by stage, and memory; a budget that cannot be kept is a warning."""
+    train = plan.expected_s.get("setup", 0.0) + (plan.expected_train_s or 0.0)
+    around = {name: s for name, s in plan.expected_s.items() if name not in ("setup", "end")}
+    stages = {name: train if name == "train" else around.get(name) for name in STAGES}
+    said = ", ".join(f"{name} {s:.0f} s" for name, s in stages.items() if s is not None)
+    total = train + sum(around.values()) + plan.expected_s.get("end", 0.0)
+    lines = [f"expected: {duration(total)} ({said})"]
+    if plan.expected_memory_gb is not None:
+        lines.append(f"expected: {plan.expected_memory_gb:g} GB of memory at the fullest")
+    return lines
 
 
 def record_lines(facts: dict[str, Any]) -> list[str]:

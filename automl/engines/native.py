@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from automl.clock import Clock
 from automl.data.stream import images
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
@@ -22,9 +23,10 @@ from automl.engines.memory import keep_freed_memory
 from automl.engines.network import Learner, Network, build_network, load_network, loss_settings
 from automl.engines.numbers import Watch
 from automl.engines.optimiser import build_optimiser
+from automl.engines.pace import pace_of
 from automl.engines.progress import Keeper, Progress
 from automl.engines.protocol import Epoch, OnEpoch, OnEvent, OnStep, Trained, unheard
-from automl.engines.steps import Course, HalfUpdated, halved, leave, one_epoch
+from automl.engines.steps import Course, HalfUpdated, halved, keep_pace, leave, one_epoch
 from automl.engines.stops import tell_resumed
 from automl.model import bundle as bundles
 from automl.plan import Plan
@@ -39,13 +41,14 @@ class Left(Exception):
     """A signal came during the validation."""
 
 
-def train(
+def train(  # noqa: PLR0913  as `Engine` has it
     plan: Plan,
     dataset: Dataset,
     run: RunDir,
     on_epoch: OnEpoch,
     on_step: OnStep,
     on_event: OnEvent = unheard,
+    clock: Clock | None = None,
 ) -> Trained:
     """Trains what the plan says and leaves a bundle at `run.model`; resumes where it stopped."""
     torch.set_num_threads(plan.train.threads)
@@ -60,8 +63,10 @@ def train(
             progress = _progress(plan, dataset, device, keeper, on_event)
             progress.micro_batch = min(progress.micro_batch, fewer)
             learner = _learner(progress.network, plan, dataset, device, world)
+            repeated = replay.read(run).in_steps(progress.steps)
+            pace = pace_of(plan, dataset, progress.steps, clock)
             course = Course(
-                samples, learner, world, stop, keeper, on_step, on_event, replay.read(run)
+                samples, learner, world, stop, keeper, on_step, on_event, repeated, pace
             )
             try:
                 _epochs(course, progress, plan, dataset, on_epoch)
@@ -72,7 +77,7 @@ def train(
     if world.leads:
         _save_bundle(progress, plan, dataset, run)
     distributed.wait()
-    stopped_early = progress.epoch < plan.train.epochs
+    stopped_early = progress.epoch < progress.total
     return Trained(run.model, progress.best_epoch, progress.epoch, stopped_early)
 
 
@@ -91,8 +96,11 @@ def _progress(
     network = build_network(plan, dataset, device)
     averaged = network.copy() if plan.train.ema else network
     optimiser = build_optimiser(network.net, network.stages, plan.train, device)
-    numbers, micro = Watch(network.net, plan.train), plan.train.micro_batch
-    progress = Progress(network, averaged, optimiser, numbers, plan.train.epochs, micro)
+    numbers, train = Watch(network.net, plan.train), plan.train
+    steps = -(-len(dataset.split("train")) // train.batch_size)
+    progress = Progress(
+        network, averaged, optimiser, numbers, steps, steps * train.epochs, train.micro_batch
+    )
     saved = checkpoints.newest(keeper.folder)
     if saved is not None:
         progress.restore(saved)
@@ -118,18 +126,25 @@ def _epochs(
     course: Course, progress: Progress, plan: Plan, dataset: Dataset, on_epoch: OnEpoch
 ) -> None:
     """Each: a pass, a validation, a checkpoint."""
+    begins = True
     while progress.epoch < progress.total and not _stale(progress, plan):
+        if begins:
+            keep_pace(course, progress, begins=True)
+            begins = False
         losses = one_epoch(course, progress)
-        _validate(course, progress, plan, losses, lambda: images(dataset, "val"), on_epoch)
+        _validate(course, progress, losses, lambda: images(dataset, "val"), on_epoch)
+        whole = progress.at == progress.steps
         progress.end_epoch()
         course.keeper.save(progress)
         distributed.wait()
+        if course.pace and whole:
+            course.pace.ended()
+            keep_pace(course, progress)
 
 
 def _validate(
     course: Course,
     progress: Progress,
-    plan: Plan,
     losses: dict[str, float],
     pixels: Callable[[], Iterable[tuple[str, np.ndarray]]],
     on_epoch: OnEpoch,
@@ -152,13 +167,9 @@ def _validate(
         except Left:
             signal = course.stop.signal
         progress.tick()
-        if not signal:  # this epoch's end comes later
-            _keep_budget(progress, plan, course.replay.total(progress.epoch + 1))
     if signal := distributed.share(signal):
         leave(course, progress, progress.at, signal)
-    score, total = distributed.agree([score, float(progress.total)])
-    progress.total = int(total)
-    progress.keep_best(score)
+    progress.keep_best(distributed.agree([score])[0])
 
 
 def _until(stop: Stop, found: Iterable[Prediction]) -> Iterator[Prediction]:
@@ -167,16 +178,6 @@ def _until(stop: Stop, found: Iterable[Prediction]) -> Iterator[Prediction]:
         if stop.asked:
             raise Left
         yield prediction
-
-
-def _keep_budget(progress: Progress, plan: Plan, repeated: int | None) -> None:
-    """Fewer epochs where the time would not be enough; a reproduction takes as many as were."""
-    if repeated is not None:
-        progress.total = repeated
-    elif plan.budget_s is not None:
-        done = progress.epoch + 1
-        affordable = int((plan.budget_s - progress.seconds) / (progress.seconds / done))
-        progress.total = min(progress.total, done + max(0, affordable))
 
 
 def _stale(progress: Progress, plan: Plan) -> bool:

@@ -13,27 +13,28 @@ from automl.engines.numbers import Watch
 SAVE_EVERY_S = 600.0
 """Within an epoch that takes longer, this often."""
 
-_KEPT = ("total", "step", "seconds", "epoch_seconds", "lr", "micro_batch", "best_score")
+_KEPT = ("step", "epoch_seconds", "lr", "micro_batch", "best_score", "best_epoch")
 
 
 @dataclass
 class Progress:
     """`epoch` counts finished epochs, `at` the steps of the one that runs, `step` all steps.
 
-    `sums` adds up the losses of this epoch; `best` holds the weights of the best epoch.
+    An epoch has `steps` of them; the training ends after `end`, be it within an epoch. `sums` adds
+    up the losses of this epoch; `best` holds the weights of the best epoch.
     """
 
     network: Network
     averaged: Network
     optimiser: torch.optim.Optimizer
     watch: Watch
-    total: int
+    steps: int
+    end: int
     micro_batch: int
     epoch: int = 0
     at: int = 0
     step: int = 0
     lr: float = 0.0
-    seconds: float = 0.0
     epoch_seconds: float = 0.0
     best_score: float = float("-inf")
     best_epoch: int = 0
@@ -41,10 +42,19 @@ class Progress:
     sums: checkpoints.Tensors = field(default_factory=dict)
     clock: float = field(default_factory=time.monotonic)
 
+    @property
+    def total(self) -> int:
+        """Epochs in all, the last one perhaps not whole."""
+        return -(-self.end // self.steps)
+
+    @property
+    def due(self) -> int:
+        """Steps of the epoch that runs."""
+        return min(self.steps, self.end - self.epoch * self.steps)
+
     def tick(self) -> None:
         """Counts the time since the last tick."""
         now = time.monotonic()
-        self.seconds += now - self.clock
         self.epoch_seconds += now - self.clock
         self.clock = now
 
@@ -55,7 +65,7 @@ class Progress:
     def checkpoint(self) -> checkpoints.Checkpoint:
         """All of it as tensors and facts."""
         self.tick()
-        facts = {name: getattr(self, name) for name in (*_KEPT, "best_epoch")}
+        facts = {name: getattr(self, name) for name in ("total", "end", *_KEPT)}
         tensors = {
             "model": self.network.net.state_dict(),
             "averaged": self.averaged.net.state_dict(),
@@ -74,7 +84,8 @@ class Progress:
         self.best, self.epoch, self.at = saved.tensors["best"], saved.epoch, saved.step
         device = self.network.device
         self.sums = {name: value.to(device) for name, value in saved.tensors["sums"].items()}
-        for name in (*_KEPT, "best_epoch"):
+        self.end = saved.facts.get("end", saved.facts["total"] * self.steps)
+        for name in _KEPT:
             setattr(self, name, saved.facts[name])
         self.watch.restore(saved.facts["watch"])
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from automl.clock import Clock
 from automl.dataset import Dataset
 from automl.plan import Plan
 from automl.prediction import Prediction
@@ -34,7 +35,8 @@ class Event:
     """What else happens in a training: `kind` and `facts` for the journal, `text` for the person.
 
     `resume`: it goes on from a checkpoint. `checkpoint`: a damaged one was passed over. `memory`:
-    out of memory, so fewer images at once.
+    out of memory, so fewer images at once. `pace`: how many steps the budget has time for; it may
+    have no text.
     """
 
     kind: str
@@ -70,7 +72,7 @@ class Trained:
 class Engine(Protocol):
     """Implemented by the modules `engines.native` and `engines.yolo`."""
 
-    def train(
+    def train(  # noqa: PLR0913  what is trained, and all who watch it
         self,
         plan: Plan,
         dataset: Dataset,
@@ -78,8 +80,12 @@ class Engine(Protocol):
         on_epoch: OnEpoch,
         on_step: OnStep,
         on_event: OnEvent = unheard,
+        clock: Clock | None = None,
     ) -> Trained:
-        """Trains what the plan says, leaves a bundle at `run.model`; resumes where it stopped."""
+        """Trains what the plan says, leaves a bundle at `run.model`; resumes where it stopped.
+
+        A budget of the plan is the run's, whose time the clock has; without one the training's.
+        """
         ...
 
     def predict(

@@ -5,7 +5,7 @@ some step. The journal has both; a reproduction does them again, by `replay.json
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from automl.files import read_object, write_json
@@ -21,11 +21,25 @@ Position = tuple[int, int]
 class Replay:
     """`totals`: epochs that the run was to have, after each epoch that it took.
 
-    `micro_batches`: finished epochs, finished steps, and the images at once from there on.
+    `micro_batches`: finished epochs, finished steps, and the images at once from there on. `ends`:
+    the same two, and the steps that the training was to have in all from there on.
     """
 
     totals: tuple[int, ...] = ()
     micro_batches: tuple[tuple[int, int, int], ...] = field(default=())
+    ends: tuple[tuple[int, int, int], ...] = field(default=())
+
+    def end(self, here: Position, otherwise: int) -> int:
+        """The steps in all, as they were to be at a position."""
+        passed = [count for *at, count in self.ends if tuple(at) <= here]
+        return passed[-1] if passed else otherwise
+
+    def in_steps(self, steps: int) -> "Replay":
+        """For a run that counted its time in epochs, of so many steps each."""
+        if self.ends or not self.totals:
+            return self
+        ends = [(done, 0, total * steps) for done, total in enumerate(self.totals, start=1)]
+        return replace(self, ends=tuple(ends))
 
     def total(self, finished: int) -> int | None:
         """The epochs in all after so many finished ones; None where the plan says it."""
@@ -52,8 +66,10 @@ class Replay:
 def read(run: RunDir) -> Replay:
     """What a run repeats; nothing for a run of its own."""
     known = read_object(run.replay, "reproduce")
-    micro = [tuple(entry) for entry in known.get("micro_batches", ())]
-    return Replay(tuple(known.get("totals", ())), tuple(micro))
+    micro, ends = (
+        tuple(tuple(entry) for entry in known.get(key, ())) for key in ("micro_batches", "ends")
+    )
+    return Replay(tuple(known.get("totals", ())), micro, ends)
 
 
 def recorded(plan: Plan, events: Sequence[dict[str, Any]]) -> Replay:
@@ -63,7 +79,18 @@ def recorded(plan: Plan, events: Sequence[dict[str, Any]]) -> Replay:
     if plan.budget_s is not None and epochs:
         # an epoch says how many there were to be while it ran, so the next one says it of the end
         totals = [int(epoch["total"]) for epoch in epochs[1:]] + [int(epochs[-1]["epoch"])]
-    return Replay(tuple(totals), tuple(_micro_batches(events)))
+    return Replay(tuple(totals), tuple(_micro_batches(events)), tuple(_ends(events)))
+
+
+def _ends(events: Sequence[dict[str, Any]]) -> list[tuple[int, int, int]]:
+    """Steps in all, by where that was decided, less what was undone by going back before it."""
+    found: list[tuple[int, int, int]] = []
+    for event in events:
+        if event["event"] == "pace":
+            at = (event["epoch"], event["step"])
+            found = [entry for entry in found if entry[:2] < at]
+            found.append((*at, event["steps"]))
+    return found
 
 
 def _micro_batches(events: Sequence[dict[str, Any]]) -> list[tuple[int, int, int]]:

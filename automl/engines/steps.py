@@ -12,6 +12,7 @@ from automl.engines import distributed
 from automl.engines.loader import Batch, TrainingSamples, stream
 from automl.engines.numbers import Step, check_input
 from automl.engines.optimiser import average, rate, set_rate
+from automl.engines.pace import Pace
 from automl.engines.progress import Keeper, Progress
 from automl.engines.protocol import Event, OnEvent, OnStep
 from automl.engines.randomness import batches, epoch_order, seed_for, shards
@@ -44,20 +45,21 @@ class Course:
     on_step: OnStep
     on_event: OnEvent
     replay: Replay = Replay()
+    pace: Pace | None = None
 
 
 def one_epoch(course: Course, progress: Progress) -> dict[str, float]:
-    """What is left of one pass over the training split; the mean losses of all of it."""
+    """What is left of one pass over the training split, or of its part; the mean losses of it."""
     train = course.samples.plan.train
     order = epoch_order(train.seed, progress.epoch, len(course.samples))
     steps = batches(order, train.batch_size)
     progress.network.train(frozen=train.backbone_lr == 0)
     buffers = Buffers(progress.network.net)
-    while progress.at < len(steps):
+    while progress.at < progress.due:
         _steps(course, progress, steps, buffers)
     progress.watch.look_at_weights(progress.epoch + 1, progress.at)
     leave_if_asked(course, progress, len(steps))
-    return {name: float(value) / len(steps) for name, value in progress.sums.items()}
+    return {name: float(value) / progress.at for name, value in progress.sums.items()}
 
 
 def leave_if_asked(course: Course, progress: Progress, steps: int) -> None:
@@ -75,21 +77,23 @@ def leave(course: Course, progress: Progress, steps: int, signal: str) -> None:
 
 
 def _steps(course: Course, progress: Progress, steps: list[np.ndarray], buffers: "Buffers") -> None:
-    """Steps until the end of the epoch, or until fewer images at once must do."""
+    """Steps until the end of the epoch, or until fewer images at once, or fewer steps, must do."""
     samples, world, train = course.samples, course.world, course.samples.plan.train
     device = progress.network.device
     here = (progress.epoch, progress.at)
     progress.micro_batch = course.replay.micro_batch(here, progress.micro_batch)
-    ahead = steps[progress.at : course.replay.until(here, len(steps))]
+    ahead = steps[progress.at : course.replay.until(here, progress.due)]
     mine = [shards(batch, progress.micro_batch, world.size)[world.rank] for batch in ahead]
     loaded = stream(
         samples, progress.epoch, [p for pieces in mine for p in pieces], pin=device.type == "cuda"
     )
+    if course.pace:
+        course.pace.begin()
     for batch, pieces in zip(ahead, mine, strict=True):
         leave_if_asked(course, progress, len(steps))
         if course.keeper.due:
             course.keeper.save(progress)
-        factor = rate(train, progress.step, len(steps), progress.total * len(steps))
+        factor = rate(train, progress.step, len(steps), progress.end)
         progress.lr = set_rate(progress.optimiser, factor)
         last = looks(device.type, progress.at + 1, len(steps))
         buffers.keep()
@@ -104,7 +108,35 @@ def _steps(course: Course, progress: Progress, steps: list[np.ndarray], buffers:
         progress.step += 1
         if last:
             mean = float(sum(progress.sums.values())) / progress.at
-            course.on_step(progress.epoch + 1, progress.at, len(steps), mean)
+            course.on_step(progress.epoch + 1, progress.at, progress.due, mean)
+        keep_pace(course, progress, stepped=True)
+        if progress.at >= progress.due:
+            return
+
+
+def keep_pace(
+    course: Course, progress: Progress, *, stepped: bool = False, begins: bool = False
+) -> None:
+    """As many steps as the promised time allows; a reproduction takes as many as there were.
+
+    The number that a training begins with, or goes on with, is told in any case.
+    """
+    if course.pace is None:
+        return
+    if stepped:
+        course.pace.stepped()
+    here = (progress.epoch, progress.at)
+    if course.replay.ends:
+        end = course.replay.end(here, progress.end)
+    else:
+        end = course.pace.end(*here, progress.end, due=not stepped)
+    end = int(distributed.agree([float(end)])[0])
+    if end == progress.end and not begins:
+        return
+    before, progress.end = progress.total, end
+    facts = {"epoch": progress.epoch, "step": progress.at, "steps": end}
+    text = f"budget: time for {progress.total} epochs instead of {before}"
+    course.on_event(Event("pace", text if progress.total != before else "", facts))
 
 
 def _one_step(

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from automl.clock import Clock
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
 from automl.engines import replay
@@ -39,13 +40,14 @@ DRAWN_FROM = 1000
 """A sheet is drawn from this many training images: laying out all of a large set takes minutes."""
 
 
-def train(
+def train(  # noqa: PLR0913  as `Engine` has it
     plan: Plan,
     dataset: Dataset,
     run: RunDir,
     on_epoch: OnEpoch,
     on_step: OnStep,
     on_event: OnEvent = unheard,
+    clock: Clock | None = None,
 ) -> Trained:
     """Trains what the plan says and leaves a bundle at `run.model`; resumes where it stopped."""
     version = load_ultralytics(run.engine / "config")
@@ -60,7 +62,8 @@ def train(
     if saved is not None:
         tell_resumed(saved, on_event)
     if saved is None or not _finished(saved):
-        _train(plan, dataset, run, (given, preprocess, make_net), (on_epoch, on_step))
+        watched = (on_epoch, on_step, on_event, clock)
+        _train(plan, dataset, run, (given, preprocess, make_net), watched)
         saved = checkpoints.newest(run.checkpoints)
     if saved is None:
         raise NumbersError("training ended without a finished epoch", where=str(run.root))
@@ -77,7 +80,7 @@ def train(
     )
     bundles.save(run.model, kept, saved.tensors["best"])
     facts = {"ultralytics": version, "train settings without effect": ", ".join(NOT_USED)}
-    early = saved.epoch < plan.train.epochs
+    early = saved.epoch < saved.facts["total"]
     return Trained(run.model, saved.facts["best_epoch"], saved.epoch, early, facts)
 
 
@@ -124,13 +127,15 @@ def _train(
     dataset: Dataset,
     run: RunDir,
     made: tuple[dict[str, Any], Preprocess, Callable[[], nn.Module]],
-    watched: tuple[OnEpoch, OnStep],
+    watched: tuple[OnEpoch, OnStep, OnEvent, Clock | None],
 ) -> None:
     from automl.engines.yolo_trainer import Job, Trainer
 
     images = write_layout(run.engine / "data", Path(dataset.root), dataset.split("train"))
     with listening() as stop, logged(run.engine / "ultralytics.log"):
-        job = Job(plan, dataset, images, run.checkpoints, *made, *watched, replay.read(run))
+        on_epoch, on_step, on_event, clock = watched
+        hears = (on_epoch, on_step, on_event)
+        job = Job(plan, dataset, images, run.checkpoints, *made, *hears, clock, replay.read(run))
         with _refused_settings():
             trainer = Trainer(job)
         try:

@@ -14,10 +14,12 @@ import torch
 from torch import nn
 from ultralytics.models.yolo.detect import DetectionTrainer
 
+from automl.clock import Clock
 from automl.data.stream import images
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
-from automl.engines.protocol import Epoch, OnEpoch, OnStep
+from automl.engines.pace import Pace, pace_of
+from automl.engines.protocol import Epoch, Event, OnEpoch, OnEvent, OnStep
 from automl.engines.replay import Replay
 from automl.engines.stops import looks, not_finite
 from automl.engines.yolo_data import begin_epoch, description
@@ -40,6 +42,8 @@ class Job:
     make_net: Callable[[], nn.Module]
     on_epoch: OnEpoch
     on_step: OnStep
+    on_event: OnEvent
+    clock: Clock | None
     replay: Replay = Replay()
 
 
@@ -52,7 +56,9 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
     def __init__(self, job: Job) -> None:
         """Takes the job in place of its configuration file and data YAML."""
         self.job = job
-        self.done, self.spent, self.began = 0, 0.0, 0.0
+        self.done, self.began = 0, 0.0
+        self.end, self.scheduled = 0, job.plan.train.epochs
+        self.pace: Pace | None = None
         self.best_score, self.best_epoch = float("-inf"), 0
         self.best_state: checkpoints.Tensors = {}
         self.step_number = 0
@@ -72,11 +78,22 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
     def begin_epoch(self) -> None:
         """Starts the clock, and lets nothing of the epochs before count."""
         self.began, self.step_number = time.monotonic(), 0
+        if not self.end:  # the first epoch of this process
+            steps = len(self.train_loader)
+            self.end = self.epochs * steps
+            self.pace = pace_of(self.job.plan, self.job.dataset, steps, self.job.clock)
+            self._keep_pace((self.epoch, 0), begins=True)
+        if self.pace:
+            self.pace.begin()
         begin_epoch(self.train_loader, self.job.plan.train.seed, self.epoch)
 
     def after_step(self) -> None:
         """Shows the loss, and stops where it is not a number."""
         self.step_number += 1
+        if self.pace:
+            self.pace.stepped()
+            self._keep_pace((self.epoch, self.step_number))
+            self.stop |= self.epoch * self.pace.steps + self.step_number >= self.end
         steps = len(self.train_loader)
         if not looks(self.device.type, self.step_number, steps):
             return
@@ -111,11 +128,13 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
 
     def _save(self) -> None:
         self.done = self.epoch + 1
-        self.spent += time.monotonic() - self.began
-        self._keep_budget()
+        if self.pace:
+            self.pace.ended()
+            self._keep_pace((self.done, 0))
+            self._plan_epochs(self.epochs)
+            self.stop |= self.done * self.pace.steps >= self.end
         facts = {
             "total": self.epochs,
-            "spent": self.spent,
             "best_score": self.best_score,
             "best_epoch": self.best_epoch,
             "updates": self.ema.updates,
@@ -140,7 +159,7 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
         checkpoints.restore_optimiser(self.optimizer, saved.tensors["optimiser"])
         self.best_state, facts = saved.tensors["best"], saved.facts
         self.start_epoch = self.done = saved.epoch
-        self.spent, self.ema.updates = facts["spent"], facts["updates"]
+        self.ema.updates = facts["updates"]
         self.best_score, self.best_epoch = facts["best_score"], facts["best_epoch"]
         self.stopper.best_fitness, self.stopper.best_epoch = facts["waited_from"]
         self._plan_epochs(facts["total"])
@@ -150,21 +169,28 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
             criterion.update()
         self.model.criterion = criterion
 
-    def _keep_budget(self) -> None:
-        """Fewer epochs, with the schedule drawn together, where the time would not be enough."""
-        budget, total = self.job.plan.budget_s, self.job.replay.total(self.done)
-        if budget is None:
+    def _keep_pace(self, here: tuple[int, int], *, begins: bool = False) -> None:
+        """As many epochs, and steps of the last one, as the promised time allows."""
+        if self.pace is None:
             return
-        if total is None:
-            total = self.done + max(0, int((budget - self.spent) / (self.spent / self.done)))
-        if total < self.epochs:
-            self._plan_epochs(total)
-            self.scheduler.last_epoch = self.epoch
-        self.stop = self.stop or self.done >= self.epochs
+        repeated = self.job.replay.in_steps(self.pace.steps)
+        if repeated.ends:
+            end = repeated.end(here, self.end)
+        else:
+            end = self.pace.end(*here, self.end, due=not here[1])
+        if end != self.end or begins:
+            self.end = end
+            self.epochs = self.args.epochs = -(-end // self.pace.steps)
+            facts = {"epoch": here[0], "step": here[1], "steps": end}
+            self.job.on_event(Event("pace", "", facts))
 
     def _plan_epochs(self, total: int) -> None:
+        """The schedule drawn together or out where the number of epochs has changed."""
         self.epochs = self.args.epochs = total
-        self._setup_scheduler()
+        if total != self.scheduled:
+            self.scheduled = total
+            self._setup_scheduler()
+            self.scheduler.last_epoch = self.epoch
 
     def save_metrics(self, metrics: dict[str, float]) -> None:
         """The journal holds them."""

@@ -2,12 +2,13 @@
 
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from automl.errors import MachineError
+from automl.planning.habits import USUAL_S
 
 PROBE_SECONDS = 0.25
 """Longest measuring after the first, uncounted step."""
@@ -23,7 +24,8 @@ CGROUP_LIMITS = (
 class Hardware:
     """`device` is `cpu`, `cuda:N` or `mps`; `gflops` is the measured speed of training, 1e9 / s.
 
-    On a CPU it is that of all cores while nothing else runs.
+    On a CPU it is that of all cores while nothing else runs. `around_s`: seconds by stage of all
+    that a run does beside its epochs, passed or usual.
     """
 
     device: str
@@ -32,6 +34,7 @@ class Hardware:
     cores: int
     bf16: bool
     gflops: float
+    around_s: Mapping[str, float] = field(default_factory=lambda: dict(USUAL_S))
 
 
 def there(device: str | None = None) -> str:

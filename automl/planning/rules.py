@@ -12,9 +12,10 @@ from automl.planning.backbones import Backbone
 from automl.planning.checks import check_plan
 from automl.planning.choice import Choice, Model, Situation
 from automl.planning.cost import seconds_per_image, steady_gflops
+from automl.planning.expectation import budget_reason, expected_seconds, peak_gb
 from automl.planning.hardware import Hardware
 from automl.planning.smoke import shrink
-from automl.planning.times import budget_seconds, fewest_epochs, in_words, most_epochs
+from automl.planning.times import LEAST_S, budget_seconds, fewest_epochs, in_words, most_epochs
 from automl.recipe import Recipe
 from automl.weights import Weights
 
@@ -31,6 +32,7 @@ class Draft:
     situation: Situation
     values: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, Reason] = field(default_factory=dict)
+    most_epochs: int = 0
 
     def note(self, key: str, choice: Choice[T]) -> T:
         """Writes down why, and hands the value on."""
@@ -101,7 +103,11 @@ def _amounts(draft: Draft, model: Model) -> None:
     # A budget is a promise about this very run, so there the speed of the moment counts.
     steady = at.recipe.budget is None
     epoch_s = epoch_seconds(at, model.row, size, crop, steady=steady)
-    draft.train("epochs", lambda: settings.choose_epochs(at, bounds, epoch_s))
+    judge_s = judging_seconds(at, model.row, size)
+    draft.train("epochs", lambda: settings.choose_epochs(at, bounds, epoch_s, judge_s))
+    draft.most_epochs = max(bounds[1], draft.values["epochs"])
+    if at.given("epochs"):
+        draft.most_epochs = draft.values["epochs"]
 
 
 def _rates(draft: Draft, model: Model) -> None:
@@ -146,6 +152,13 @@ def epoch_seconds(
     return learn + FORWARD_SHARE * at.val_images * seconds_per_image(row, size, device, speed)
 
 
+def judging_seconds(at: Situation, row: Backbone, size: tuple[int, int]) -> float:
+    """Seconds of scoring the judged split at the end."""
+    images = at.profile.images.get("test") or at.val_images
+    speed, device = at.hardware.gflops, at.hardware.device
+    return FORWARD_SHARE * images * seconds_per_image(row, size, device, speed)
+
+
 def _note_the_rest(draft: Draft, model: Model, dataset: Dataset) -> None:
     """Reasons of what is given or follows from a decision."""
     at, weights = draft.situation, model.weights
@@ -163,7 +176,6 @@ def _note_the_rest(draft: Draft, model: Model, dataset: Dataset) -> None:
         else "not known beforehand",
         "weights.covers": explained,
         "device": f"{at.hardware.name or at.hardware.device}, {at.hardware.cores} cores",
-        "budget_s": IN_RECIPE if at.recipe.budget else "the recipe sets none",
         "judge_on": f"the set has {dataset.counts().get(judged, 0)} {judged} images",
         **({"goal": "the recipe sets none"} if goal is None else {}),
         **({"goal.metric": IN_RECIPE, "goal.at_least": IN_RECIPE} if goal is not None else {}),
@@ -171,15 +183,40 @@ def _note_the_rest(draft: Draft, model: Model, dataset: Dataset) -> None:
     draft.reasons.update({key: Reason(because=text) for key, text in reasons.items()})
 
 
+def _expect(draft: Draft, model: Model) -> dict[str, Any]:
+    """Time and memory that the run should take."""
+    at, values = draft.situation, draft.values
+    size, crop, micro = values["image_size"], values["crop"], values["micro_batch"]
+    epoch_s = epoch_seconds(at, model.row, size, crop, steady=False)
+    seconds = expected_seconds(at, judging_seconds(at, model.row, size))
+    budget, train_s = budget_seconds(at.recipe.budget), values["epochs"] * epoch_s
+    if budget is not None:
+        train_s = min(train_s, max(LEAST_S, budget - sum(seconds.values())))
+    train_s = float(f"{train_s:.3g}")
+    memory = peak_gb(at, model, crop, micro, values["optimiser"])
+    because = {
+        "budget_s": budget_reason(budget, seconds),
+        "most_epochs": "more gain nothing, however much time is left"
+        if budget
+        else "without a budget `train.epochs` says it",
+        "expected_train_s": f"{values['epochs']} epochs of {in_words(epoch_s)} at "
+        f"{at.hardware.gflops:.0f} measured gflops/s, {in_words(train_s)} in all",
+        "expected_memory_gb": f"activations of {micro} images at once, weights and their copies",
+        **{f"expected_s.{name}": "passed, or usual on this machine" for name in seconds},
+    }
+    draft.reasons.update({key: Reason(because=text) for key, text in because.items()})
+    return {
+        "budget_s": budget,
+        "most_epochs": None if budget is None else draft.most_epochs,
+        "expected_train_s": train_s,
+        "expected_s": seconds,
+        "expected_memory_gb": memory,
+    }
+
+
 def _assemble(draft: Draft, model: Model, dataset: Dataset, augment: Augment) -> Plan:
     """The plan, with the time that it should take."""
     at, values = draft.situation, draft.values
-    epoch_s = epoch_seconds(at, model.row, values["image_size"], values["crop"], steady=False)
-    expected = float(f"{values['epochs'] * epoch_s:.3g}")
-    draft.reasons["expected_train_s"] = Reason(
-        because=f"{values['epochs']} epochs of {in_words(epoch_s)} at "
-        f"{at.hardware.gflops:.0f} measured gflops/s, {in_words(expected)} in all"
-    )
     return Plan(
         task=at.task,
         dataset_digest=dataset.digest,
@@ -189,9 +226,8 @@ def _assemble(draft: Draft, model: Model, dataset: Dataset, augment: Augment) ->
         augment=augment,
         train=Train(**values),
         device=at.hardware.device,
-        budget_s=budget_seconds(at.recipe.budget),
-        expected_train_s=expected,
         judge_on="test" if dataset.counts().get("test") else "val",
         goal=at.recipe.goal,
+        **_expect(draft, model),
         reasons=draft.reasons,
     )

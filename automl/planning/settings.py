@@ -5,7 +5,7 @@ from statistics import median
 from typing import Literal
 
 from automl.planning.choice import Choice, Model, Situation
-from automl.planning.times import budget_seconds, in_words, usable
+from automl.planning.times import budget_seconds, in_words
 
 BATCH = {"classification": (16, 32, 64), "segmentation": (8, 8, 16), "detection": (4, 8, 16)}
 """Images per step for sets below `BATCH_LIMITS[0]`, below `BATCH_LIMITS[1]`, and larger ones."""
@@ -59,8 +59,7 @@ def choose_batch_size(at: Situation) -> Choice[int]:
 
 def choose_micro_batch(at: Situation, model: Model, size: Pair, batch: int) -> Choice[int]:
     """The largest divisor of the batch whose activations fit into memory."""
-    share = size[0] * size[1] / model.row.image_size**2
-    per_image = max(1.0, model.row.activations * share * 1e6 * BYTES_PER_ACTIVATION)
+    per_image = activation_bytes(model, size)
     room = MEMORY_SHARE * at.hardware.memory_bytes
     fitting = [n for n in range(1, batch + 1) if batch % n == 0 and n * per_image <= room]
     micro = max(fitting, default=1)
@@ -73,17 +72,25 @@ def choose_micro_batch(at: Situation, model: Model, size: Pair, batch: int) -> C
     return Choice(micro, why if micro == batch else f"{why}: {batch // micro} passes make a step")
 
 
-def choose_epochs(at: Situation, bounds: Pair, epoch_s: float) -> Choice[int]:
-    """As many as the time allows, between too few and too many."""
+def activation_bytes(model: Model, size: Pair) -> float:
+    """Bytes that one image of a step holds on to until its gradients are there."""
+    share = size[0] * size[1] / model.row.image_size**2
+    return max(1.0, model.row.activations * share * 1e6 * BYTES_PER_ACTIVATION)
+
+
+def choose_epochs(at: Situation, bounds: Pair, epoch_s: float, judge_s: float = 0.0) -> Choice[int]:
+    """As many as the time allows, between too few and too many; judging comes after them."""
     from automl.planning.times import goal_seconds
 
     fewest, most = bounds
-    goal, budget = goal_seconds(at), budget_seconds(at.recipe.budget)
-    fitting = int(goal / max(epoch_s, 1e-6))
+    budget = budget_seconds(at.recipe.budget)
+    goal = goal_seconds(at) - (judge_s if budget else 0.0)
+    fitting = max(0, int(goal / max(epoch_s, 1e-6)))
     about = f"about {in_words(epoch_s)} an epoch of {at.train_images} images"
     if budget is not None:
         epochs = max(1, min(fitting, most))
-        why = f"{about}; {in_words(usable(budget))} of the budget are for epochs"
+        part = "" if fitting else ", which is not enough for one, so it ends within it"
+        why = f"{about}; {in_words(goal)} of the budget are for epochs{part}"
         return Choice(epochs, why, f"{most}: as many as help" if epochs < most else "")
     epochs = max(fewest, min(fitting, most))
     why = f"{about}; {at.recipe.effort} effort takes {fewest} to {most}"

@@ -30,9 +30,10 @@ SCRATCH = 3.0
 LEAST_EPOCHS = 3
 LONGEST = 3.0
 """`model: auto` takes no model that needs more than this many times the goal, if another does."""
-BUDGET_SHARE = 0.8
-"""Share of a budget that epochs may fill; the rest is for start-up and the final scores."""
-START_UP_S = 10.0
+UNTOUCHED = 0.01
+"""Share of a budget that is planned for nothing."""
+LEAST_S = 1.0
+"""Time for training that is planned for where a budget leaves none."""
 
 
 def budget_seconds(text: str | None) -> float | None:
@@ -55,13 +56,13 @@ def goal_seconds(at: Situation) -> float:
     """Training time to aim at: the budget, or what the effort stands for."""
     budget = budget_seconds(at.recipe.budget)
     if budget is not None:
-        return usable(budget)
+        return max(LEAST_S, usable(at, budget))
     return GOAL_SECONDS[at.task] * EFFORT[at.recipe.effort][0]
 
 
-def usable(budget: float) -> float:
-    """Seconds of a budget that epochs may fill."""
-    return max(1.0, BUDGET_SHARE * budget - START_UP_S)
+def usable(at: Situation, budget: float) -> float:
+    """Seconds of a budget that epochs and the judging of images may fill; it may leave none."""
+    return budget * (1 - UNTOUCHED) - sum(at.hardware.around_s.values())
 
 
 def fewest_epochs(

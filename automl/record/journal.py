@@ -10,10 +10,13 @@ from typing import Any
 from automl.errors import DataError
 from automl.files import cannot_write
 
-EVENTS = ("start", "resume", "checkpoint", "memory", "epoch", "tainted", "trained", "scores", "end")
+EVENTS = (
+    *("start", "resume", "checkpoint", "memory", "pace", "epoch", "tainted"),
+    *("trained", "scores", "end"),
+)
 """What a run writes. `start` comes with every process that trains, `resume` where it goes on from a
-checkpoint, `checkpoint` where a damaged one was passed over, `memory` where memory ran out, and
-`tainted` where the data was changed meanwhile."""
+checkpoint, `checkpoint` where a damaged one was passed over, `memory` where memory ran out, `pace`
+where a budget decides on the number of steps, `tainted` where the data was changed meanwhile."""
 
 
 class Journal:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from automl.record.compare import Comparison, Known, Metric, Row, compare, differing, read
+from automl.record.compare import EXPECTED, Comparison, Known, Metric, Row, compare, differing, read
 from automl.run_dir import RunDir
 
 Word = Literal["identical", "within tolerance", "different"]
@@ -82,7 +82,7 @@ def _fields(known: Known) -> dict[str, dict[str, Any]]:
     omp = machine.pop("omp_num_threads", None)
     program, packages = origin.get("program") or {}, dict(origin.get("packages") or {})
     packages.pop("automl-vision", None)  # is `code`
-    plan = {k: v for k, v in known.plan.items() if k not in ("reasons", "expected_train_s")}
+    plan = {k: v for k, v in known.plan.items() if k not in EXPECTED}
     initial = _initial(origin.get("weights") or {})
     return {
         "data": _data(known.data),

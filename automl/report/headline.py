@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from automl.record.promise import promise
 from automl.report import words
 from automl.report.material import Material
 
@@ -128,11 +129,21 @@ def facts(material: Material) -> list[Fact]:
         ("Classes", words.number(len(material.names)) if material.names else ""),
         ("Image size", words.setting(train["image_size"]) if "image_size" in train else ""),
         ("Epochs", _epochs(material)),
+        ("Time", _time(material)),
         ("Training time", words.seconds(trained["seconds"]) if "seconds" in trained else ""),
         ("Device", str(plan.get("device", ""))),
         ("Run", material.run.id),
     ]
     return [(term, value) for term, value in found if value]
+
+
+def _time(material: Material) -> str:
+    """Spent against promised, up to where this page was written; empty without a budget."""
+    found = promise(material.run)
+    if found.promised is None or not found.spent:
+        return ""
+    spent, promised = words.seconds(found.total), words.seconds(found.promised)
+    return f"{spent} of the promised {promised} up to this page"
 
 
 def _weights(weights: Mapping[str, Any]) -> str:

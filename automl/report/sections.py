@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
+from automl.clock import STAGES
 from automl.dataset import SPLITS
+from automl.record.promise import promise
 from automl.report import words
 from automl.report.material import Material
 
@@ -51,6 +53,30 @@ def data_facts(material: Material) -> list[Fact]:
             low, middle, high = (words.share(v) for v in profile.object_size)
             found.append(("Object size", f"{middle} of the image ({low} to {high})"))
     return found
+
+
+def times(material: Material) -> list[dict[str, str]]:
+    """Expected and spent by stage; the stages behind this page are not over yet."""
+    found = promise(material.run)
+    if not found.spent:
+        return []
+    names = [name for name in STAGES if name in found.spent or name in found.expected]
+    rows = [
+        {
+            "stage": name,
+            "expected": words.seconds(found.expected[name]) if name in found.expected else "",
+            "spent": words.seconds(found.spent[name]) if name in found.spent else "",
+        }
+        for name in names
+    ]
+    expected = sum(found.expected.values())
+    promised = f", promised {words.seconds(found.promised)}" if found.promised else ""
+    total = {
+        "stage": f"all{promised}",
+        "expected": words.seconds(expected) if expected else "",
+        "spent": words.seconds(found.total),
+    }
+    return [*rows, total]
 
 
 def findings(material: Material, shown: int = 5) -> list[dict[str, Any]]:

@@ -1,0 +1,89 @@
+"""How long this machine takes for what surrounds a training: learnt from its runs, to be kept free.
+
+One small file in the cache folder. Without it, or where it is damaged, usual times stand.
+"""
+
+import json
+import os
+import platform
+from contextlib import suppress
+
+from automl.clock import Clock
+from automl.recipe import Recipe
+
+USUAL_S = {
+    "start": 4.0,
+    "prepare": 1.0,
+    "plan": 4.0,
+    "setup": 8.0,
+    "evaluate": 1.0,
+    "report": 3.0,
+    "record": 8.0,
+    "end": 1.0,
+}
+"""On two cores of a server; `setup` is what a training does before its first step, `evaluate` is
+without the time that the images take, `end` is after the last stage."""
+KEPT = 8
+LONGEST_S = 1e5
+
+
+def around(recipe: Recipe, clock: Clock) -> dict[str, float]:
+    """Seconds of every stage but the epochs: what has passed, and the usual for what follows.
+
+    The usual is longer than three of four that were measured.
+    """
+    known, passed = _read().get(_key(recipe), {}), clock.passed()
+    usual = {name: _usual(name, known.get(name)) for name in USUAL_S}
+    found = {**usual, **{name: passed.get(name, 0.0) for name in ("start", "prepare")}}
+    return {**found, "plan": max(usual["plan"], passed.get("plan", 0.0))}
+
+
+def learn(recipe: Recipe, clock: Clock) -> None:
+    """Keeps what a whole run took; where the cache cannot be written, nothing is learnt."""
+    from automl.data.scan_cache import folder
+
+    clock.keep()
+    place, took = folder(), clock.passed()
+    if place is None or clock.resumed:
+        return
+    if clock.setup_s is not None:
+        took["setup"] = clock.setup_s
+    everything = _read()
+    known = everything.setdefault(_key(recipe), {})
+    for name in (USUAL_S.keys() & took.keys()) - {"evaluate"}:
+        before = known.get(name)
+        known[name] = [*(before if isinstance(before, list) else []), round(took[name], 3)][-KEPT:]
+    fresh = place / f"times.{os.getpid()}.new"
+    with suppress(OSError):
+        place.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(json.dumps(everything) + "\n", encoding="ascii")
+        fresh.replace(place / "times.json")
+    with suppress(OSError):
+        fresh.unlink(missing_ok=True)
+
+
+def _usual(name: str, measured: object) -> float:
+    values = measured if isinstance(measured, list) else []
+    numbers = sorted(v for v in values if isinstance(v, int | float) and 0 <= v < LONGEST_S)
+    return float(numbers[-1 - len(numbers) // 4]) if numbers else USUAL_S[name]
+
+
+def _key(recipe: Recipe) -> str:
+    """By machine, for another one may share the folder, and by what a run does beside training."""
+    track = recipe.track
+    beside = f"{recipe.task} mlflow={track.mlflow != 'off'} dvc={track.dvc}"
+    return f"{platform.node()} {os.cpu_count()} {beside}"
+
+
+def _read() -> dict[str, dict[str, object]]:
+    from automl.data.scan_cache import folder
+
+    place = folder()
+    if place is None:
+        return {}
+    try:
+        raw = json.loads((place / "times.json").read_text(encoding="ascii"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    known = raw if isinstance(raw, dict) else {}
+    return {key: value for key, value in known.items() if isinstance(value, dict)}
