@@ -38,7 +38,7 @@ def leaves(plan: Plan) -> Iterator[tuple[str, Any]]:
     """Dotted path and value of everything that the plan decides."""
     raw = plan.model_dump(mode="json", exclude={"reasons"})
     for key, value in raw.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from ((f"{key}.{name}", inner) for name, inner in value.items())
         else:
             yield key, value
@@ -49,7 +49,7 @@ def _section(raw: dict[str, Any], prefix: str, reasons: dict[str, Reason]) -> li
     indent = "  " if prefix else ""
     for name, value in raw.items():
         key = f"{prefix}{name}"
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             lines += [f"{indent}{name}:", *_section(value, f"{key}.", reasons)]
         elif name == "transforms" and value:
             lines += [f"{indent}{name}:", *(f"{indent}- {_scalar(step)}" for step in value)]

@@ -103,6 +103,22 @@ def test_reproduce__takes_the_epochs_that_a_budget_left(tmp_path, monkeypatch):
     assert answer.verdict.word == "identical"
 
 
+def test_reproduce__ends_within_the_epoch_in_which_a_budget_ended(tmp_path, monkeypatch):
+    """As if the clock had given one step, then five, then three; each epoch has two."""
+    monkeypatch.chdir(tmp_path)
+    run = planned_run(tmp_path, "classification", epochs=4)
+    Plan.read(run.plan).model_copy(update={"budget_s": 1e9, "most_epochs": 4}).write(run.plan)
+    Replay(ends=((0, 0, 8), (0, 1, 5), (1, 0, 3))).write(run, run)
+    finish(run)
+    assert epochs(run) == [(1, 3), (2, 2)]
+    run.replay.unlink()
+    answer = reproduce(run, again(run), Silent())
+    assert read_object(answer.again.replay, "x")["ends"] == [[0, 0, 8], [0, 1, 5], [1, 0, 3]]
+    assert answer.verdict.word == "identical"
+    trained = [e for e in journal.read(run.journal) if e["event"] == "trained"]
+    assert (trained[0]["epochs"], trained[0]["stopped_early"]) == (2, False)
+
+
 def test_reproduce__halves_the_images_at_once_where_memory_ran_out(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = planned_run(tmp_path, "classification")

@@ -51,6 +51,26 @@ def test_recorded__where_memory_ran_out(events, found):
     assert list(recorded(plan_of(TASK), events).micro_batches) == found
 
 
+def pace(epoch, step, steps):
+    return {"event": "pace", "epoch": epoch, "step": step, "steps": steps}
+
+
+def test_recorded__where_a_budget_decided_anew():
+    events = [START, pace(0, 0, 90), pace(0, 4, 40), epoch(1, 4), pace(1, 0, 55), pace(2, 3, 33)]
+    plan = plan_of(TASK, budget_s=5.0)
+    found = recorded(plan, events)
+    assert found.ends == ((0, 0, 90), (0, 4, 40), (1, 0, 55), (2, 3, 33))
+    # killed, and gone on with from a checkpoint, which tells what holds from there on
+    found = recorded(plan, [*events, START, resume(1), pace(1, 0, 40), pace(1, 2, 30)])
+    assert found.ends == ((0, 0, 90), (0, 4, 40), (1, 0, 40), (1, 2, 30))
+    assert [found.end(at, 7) for at in ((0, 3), (0, 4), (1, 1), (9, 9))] == [90, 40, 40, 30]
+    assert Replay().end((0, 0), 7) == 7
+
+
+def test_replay__a_run_that_counted_in_epochs_repeats_them():
+    assert Replay((4, 3)).in_steps(10).ends == ((1, 0, 40), (2, 0, 30))
+
+
 def test_replay__images_at_once_by_position():
     replay = Replay((), ((0, 2, 4), (1, 5, 2)))
     assert [replay.micro_batch(at, 8) for at in ((0, 0), (0, 2), (1, 4), (1, 5), (2, 0))] == [
