@@ -17,12 +17,12 @@ from automl.dataset import Profile
 from automl.engines import replay
 from automl.errors import AutomlError, Interrupted, MachineError
 from automl.files import read_object, write_json
-from automl.ingredients import Ingredients, gathered
 from automl.plan import EXPECTED
 from automl.record import journal
 from automl.record.compare import Row, differing
 from automl.record.journal import Journal
 from automl.record.verdict import TOLERANCE, Verdict, judge
+from automl.reproduce_inputs import Inputs, gathered
 from automl.run_dir import RunDir
 from automl.talk import Talk
 
@@ -100,7 +100,7 @@ def repeats(folder: RunDir, run: RunDir) -> bool:
     return read_object(folder.replay, "reproduce").get("folder") == str(run.root)
 
 
-def _lay_out(found: Ingredients, again: RunDir) -> None:
+def _lay_out(found: Inputs, again: RunDir) -> None:
     """All that the train stage reads; what a stopped reproduction has left stays."""
     if repeats(again, found.run):
         return
@@ -120,7 +120,7 @@ def _lay_out(found: Ingredients, again: RunDir) -> None:
     replay.recorded(found.plan, events).write(again, run)
 
 
-def _planned_today(found: Ingredients, again: RunDir, notes: list[str]) -> list[Row]:
+def _planned_today(found: Inputs, again: RunDir, notes: list[str]) -> list[Row]:
     """How a plan made now, of the same recipe, would differ; told, and no more."""
     from automl.model.weights import at_hand, hub
     from automl.planning.hardware import probe

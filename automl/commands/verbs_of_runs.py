@@ -106,10 +106,10 @@ def gc(
     json: AsJson = False,
 ) -> None:
     """Lists what can go; removes it only when told to."""
-    from automl.commands import sweeping
+    from automl.commands import collect
     from automl.commands.terminal import out, out_json
 
-    answer = sweeping.swept(keep=keep, older_than=older_than, tracked=tracked, really=really)
+    answer = collect.collected(keep=keep, older_than=older_than, tracked=tracked, really=really)
     out_json(answer.facts()) if json else out(*answer.lines())
 
 

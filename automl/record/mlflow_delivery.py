@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 from automl.errors import AutomlError, DataError, Fault, MachineError
 from automl.files import read_object, write_json
 from automl.recipe import Recipe
-from automl.record.knocking import Knocking
+from automl.record.liveness import Liveness
 from automl.record.mlflow_client import Store, quiet, tracking_uri, unreached
 from automl.record.mlflow_store import MlflowRecord
 from automl.record.provenance import without_secrets
@@ -113,13 +113,13 @@ def _owed(store: Store) -> dict[str, Any]:
 
 
 def _by_child(run: RunDir, store: Store, patience_s: float) -> Delivery:
-    with Knocking(store.uri, store.experiment) as knocking:
-        if not knocking.first(patience_s):
-            raise unreached(store, knocking.why)
+    with Liveness(store.uri, store.experiment) as liveness:
+        if not liveness.first(patience_s):
+            raise unreached(store, liveness.why)
         with tempfile.TemporaryFile() as log, _started("deliver", run, store, log) as child:
             while child.poll() is None:
-                if knocking.silent_s > patience_s:
-                    raise unreached(store, knocking.why or f"no answer for {patience_s:g} s")
+                if liveness.silent_s > patience_s:
+                    raise unreached(store, liveness.why or f"no answer for {patience_s:g} s")
                 with suppress(subprocess.TimeoutExpired):
                     child.wait(0.05)
             answer = child.stdout.read() if child.stdout else b""

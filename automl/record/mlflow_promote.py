@@ -12,7 +12,7 @@ from automl.errors import AutomlError, GateError, MachineError, UsageError
 from automl.files import read_object
 from automl.plan import Plan
 from automl.recipe import Recipe
-from automl.record.knocking import Knocking
+from automl.record.liveness import Liveness
 from automl.record.mlflow_client import opened, unreached
 from automl.record.mlflow_delivery import store_of
 from automl.record.mlflow_facts import weights_digest
@@ -69,9 +69,9 @@ def promote(run: RunDir, recipe: Recipe, alias: str, *, reason: str, force: bool
         )
     goal, value, met = _goal(run, force=force)
     record, store = _recorded(run, recipe), store_of(run, recipe)
-    with Knocking(store.uri, store.experiment) as knocking:
-        if not knocking.first(PATIENCE_S):
-            raise _not_promoted(unreached(store, knocking.why))
+    with Liveness(store.uri, store.experiment) as liveness:
+        if not liveness.first(PATIENCE_S):
+            raise _not_promoted(unreached(store, liveness.why))
     try:
         with opened(store) as client:
             before = _checked(client, run, record, alias)

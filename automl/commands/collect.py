@@ -6,16 +6,16 @@ from typing import Any
 
 from automl.commands.terminal import table
 from automl.commands.workspace import shown
+from automl.record.garbage import DAY_S, Garbage, Item, Rules, look, remove
 from automl.record.run_filter import moment
-from automl.record.sweep import DAY_S, Item, Rules, Sweep, look, remove
 from automl.run_dir import runs_folder
 
 
 @dataclass(frozen=True)
-class Swept:
+class Collected:
     """What was found and, where it was said to be, removed."""
 
-    found: Sweep
+    found: Garbage
     really: bool
     removed: list[Item] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
@@ -55,14 +55,14 @@ class Swept:
         return f"{things}, {size_text(self.found.bytes)}; nothing was touched: add `--really`"
 
 
-def swept(*, keep: int, older_than: str, tracked: bool, really: bool) -> Swept:
+def collected(*, keep: int, older_than: str, tracked: bool, really: bool) -> Collected:
     """Looks, and removes where it is really meant."""
     now = datetime.now().astimezone()
     days = (now - moment(older_than, now)).total_seconds() / DAY_S
     found = look(runs_folder(), Rules(keep, days, tracked))
     if not really:
-        return Swept(found, really)
-    return Swept(found, really, *remove(found))
+        return Collected(found, really)
+    return Collected(found, really, *remove(found))
 
 
 def size_text(count: int) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from automl.commands.sweeping import size_text, swept
+from automl.commands.collect import collected, size_text
 from automl.lock import locked
-from automl.record.sweep import DAY_S, Rules, look, remove
+from automl.record.garbage import DAY_S, Rules, look, remove
 
 NONE_KEPT = Rules(keep=0)
 
@@ -174,19 +174,19 @@ def test_look__a_damaged_run_and_no_folder(folder, tmp_path):
     assert look(tmp_path / "nowhere", NONE_KEPT).items == []
 
 
-def test_swept__a_dry_run_first(folder):
+def test_collected__a_dry_run_first(folder):
     run = make(folder, "run")
     asked = {"keep": 0, "older_than": "30d", "tracked": False}
-    dry = swept(**asked, really=False)
+    dry = collected(**asked, really=False)
     assert (run / "checkpoints").is_dir()
     assert dry.lines()[-1] == "1 thing, 1.0 kB; nothing was touched: add `--really`"
     assert any("runs/run/checkpoints" in line for line in dry.lines())
-    wet = swept(**asked, really=True)
+    wet = collected(**asked, really=True)
     assert not (run / "checkpoints").exists()
     assert wet.lines()[-1] == "1 thing removed, 1.0 kB freed"
     facts = json.loads(json.dumps(wet.facts()))
     assert (facts["bytes"], facts["items"][0]["removed"]) == (1000, True)
-    assert swept(**asked, really=False).lines() == ["nothing to remove"]
+    assert collected(**asked, really=False).lines() == ["nothing to remove"]
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (1234567, "1.2 MB")])

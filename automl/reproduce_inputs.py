@@ -22,7 +22,7 @@ HERE = "`--here` repeats the run by the program as it is now"
 
 
 @dataclass(frozen=True)
-class Ingredients:
+class Inputs:
     """`code` is the folder of the program as it was, or None where it is the one that runs."""
 
     run: RunDir
@@ -60,7 +60,7 @@ class _Missing:
 
 
 @contextmanager
-def gathered(run: RunDir, data: Path, talk: Talk, *, here: bool) -> Iterator[Ingredients]:
+def gathered(run: RunDir, data: Path, talk: Talk, *, here: bool) -> Iterator[Inputs]:
     """Data, weights, device and code of a run; data that is gone is fetched into `data`."""
     plan, dataset = _recorded(run)
     origin = read_object(run.provenance, "train")
@@ -77,7 +77,7 @@ def gathered(run: RunDir, data: Path, talk: Talk, *, here: bool) -> Iterator[Ing
             code, note = _code(run, origin, stack.enter_context, here=here)
             notes += [note] if note else []
         missing.tell()
-        yield Ingredients(run, plan, dataset, origin, code, tuple(notes))
+        yield Inputs(run, plan, dataset, origin, code, tuple(notes))
 
 
 def _recorded(run: RunDir) -> tuple[Plan, Dataset]:

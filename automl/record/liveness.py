@@ -19,7 +19,7 @@ PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 """Of the databases that MLflow can be told to write to itself."""
 
 
-class Knocking:
+class Liveness:
     """Asks in a thread of its own, so that no name service or slow proxy can hold the caller."""
 
     def __init__(self, uri: str, experiment: str) -> None:
@@ -46,10 +46,10 @@ class Knocking:
             self.why = f"no answer for {patience_s:g} s"
         return self.answered
 
-    def __enter__(self) -> "Knocking":
+    def __enter__(self) -> "Liveness":
         """Begins to ask, where the store is one that can be asked."""
         if can_be_asked(self._uri):
-            threading.Thread(target=self._ask, name="knocking", daemon=True).start()
+            threading.Thread(target=self._ask, name="liveness", daemon=True).start()
         return self
 
     def __exit__(

@@ -39,7 +39,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Garbage:
     """What goes and what is left alone, each with its reason."""
 
     folder: Path
@@ -61,9 +61,9 @@ class Rules:
     tracked: bool = False
 
 
-def look(folder: Path, rules: Rules, now: float | None = None) -> Sweep:
+def look(folder: Path, rules: Rules, now: float | None = None) -> Garbage:
     """What would go; nothing is touched."""
-    found = Sweep(folder)
+    found = Garbage(folder)
     if not folder.is_dir():
         return found
     moment = time.time() if now is None else now
@@ -84,7 +84,7 @@ def look(folder: Path, rules: Rules, now: float | None = None) -> Sweep:
     return found
 
 
-def remove(found: Sweep) -> tuple[list[Item], list[tuple[str, str]]]:
+def remove(found: Garbage) -> tuple[list[Item], list[tuple[str, str]]]:
     """Removes what was found; what has been removed, and what could not be, with the reason."""
     done, failed = [], []
     for item in found.items:
@@ -98,7 +98,7 @@ def remove(found: Sweep) -> tuple[list[Item], list[tuple[str, str]]]:
     return done, failed
 
 
-def _look_at_runs(found: Sweep, runs: list[RunSummary], rules: Rules, now: float) -> None:
+def _look_at_runs(found: Garbage, runs: list[RunSummary], rules: Rules, now: float) -> None:
     newest = sorted(runs, key=lambda run: (run.started, run.id), reverse=True)[: rules.keep]
     best = {run.id for run in _best(runs)}
     for run in runs:
