@@ -46,6 +46,15 @@ class Train(Strict):
         Literal["crop", "squash", "letterbox"],
         Field(description="how an image is brought to image_size"),
     ]
+    stored_size: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=8192,
+            description="longest short side at which images are kept for random crops "
+            "(classification); 0 = all their pixels",
+        ),
+    ]
     epochs: Annotated[Positive, Field(description="passes over the training split")]
     batch_size: Annotated[Images, Field(description="images per optimiser step")]
     micro_batch: Annotated[

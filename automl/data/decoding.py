@@ -53,11 +53,15 @@ Note = tuple[str, str]
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture in full, as stored; `orientation` is that of EXIF, 1..8."""
+    """A picture as stored; `orientation` is that of EXIF, 1..8.
+
+    `full` is its width and height in the file: `image` may be a half, a quarter or an eighth.
+    """
 
     image: Image.Image
     orientation: int
     notes: tuple[Note, ...]
+    full: tuple[int, int]
 
 
 def read_bytes(path: Path) -> bytes:
@@ -82,18 +86,26 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def decode(data: bytes, path: Path) -> Decoded:
-    """Decodes the first picture in full; `DataError` where that cannot be done."""
+def decode(data: bytes, path: Path, short_side: int = 0) -> Decoded:
+    """Decodes the first picture; `DataError` where that cannot be done.
+
+    A JPEG of which `short_side` pixels are enough is decoded at the smallest of its own scales
+    that has them: most of its arithmetic is left out.
+    """
     _sniff(data, path)
     if data[128:132] == b"DICM":
         from automl.data.dicom import picture
 
-        return Decoded(picture(data, path), 1, _name_notes("DICOM", path))
+        image = picture(data, path)
+        return Decoded(image, 1, _name_notes("DICOM", path), image.size)
     try:
         image = Image.open(io.BytesIO(data), formats=_formats())
-        _measure(image.size, path)
+        full = image.size
+        _measure(full, path)
         notes = [*_name_notes(image.format or "", path), *_frame_notes(image)]
         _whole(image, data)
+        if short_side and image.format in ("JPEG", "MPO"):
+            image.draft(None, reduced_size(full, short_side))
         image.load()
         orientation, broken = _orientation(image)
     except (DataError, MachineError):
@@ -111,7 +123,13 @@ def decode(data: bytes, path: Path) -> Decoded:
         ) from None
     if broken:
         notes.append(("broken_exif", "its EXIF data is broken and is ignored"))
-    return Decoded(image, orientation, (*notes, *_shape_notes(image)))
+    return Decoded(image, orientation, (*notes, *_shape_notes(image)), full)
+
+
+def reduced_size(full: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """Two sides once the shorter has at most `short_side` pixels; 0: as they are."""
+    share = min(1.0, short_side / min(full)) if short_side else 1.0
+    return max(1, round(full[0] * share)), max(1, round(full[1] * share))
 
 
 def _formats() -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from automl.data import pixels as to_pixels
-from automl.data.decoding import FORMATS, Note, decode, read_bytes
+from automl.data.decoding import FORMATS, Note, decode, read_bytes, reduced_size
 from automl.data.look import Look, look
 from automl.data.pixels import Colours
 from automl.data.turning import Corners, upright, upright_corners
@@ -16,6 +16,9 @@ __all__ = ["Colours", "Corners", "upright", "upright_corners"]
 
 SUFFIXES = frozenset(f".{ending}" for endings in FORMATS.values() for ending in endings)
 """File names that count as images, in lower case."""
+
+STRONG_SHRINK = 0.67
+"""Below this scale linear interpolation skips source pixels, so areas are averaged instead."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,51 @@ class MaskFacts:
 
 def read_image(path: Path) -> np.ndarray:
     """The image as `uint8 [H, W, 3]` RGB, upright; `DataError` where it cannot be decoded."""
-    decoded = decode(read_bytes(path), path)
+    return image_from_bytes(read_bytes(path), path)
+
+
+def image_from_bytes(data: bytes, path: Path) -> np.ndarray:
+    """The same from the bytes of a file."""
+    decoded = decode(data, path)
     return upright(to_pixels.rgb(decoded.image, path), decoded.orientation)
+
+
+def reduced_image(data: bytes, path: Path, short_side: int) -> np.ndarray:
+    """The image with at most this short side (0: as it is), its shape kept; `path` for messages."""
+    if not short_side:
+        return image_from_bytes(data, path)
+    decoded = decode(data, path, short_side)
+    pixels = upright(to_pixels.rgb(decoded.image, path), decoded.orientation)
+    width, height = decoded.full[::-1] if decoded.orientation >= 5 else decoded.full
+    return resized(pixels, *reduced_size((height, width), short_side))
+
+
+def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The image itself where it has that size already."""
+    import cv2
+
+    if image.shape[:2] == (height, width):
+        return image
+    how = interpolation(image.shape[:2], (height, width))
+    return np.asarray(cv2.resize(image, (width, height), interpolation=how))
+
+
+def interpolation(before: tuple[int, ...], after: tuple[int, ...]) -> int:
+    """OpenCV's number: linear, or means over areas where linear would skip source pixels."""
+    import cv2
+
+    shrink = min(after[0] / before[0], after[1] / before[1])
+    return int(cv2.INTER_AREA if shrink < STRONG_SHRINK else cv2.INTER_LINEAR)
 
 
 def read_mask(path: Path, colours: Colours = ()) -> np.ndarray:
     """The mask's ids as integers `[H, W]`, upright; palette indices are kept exactly."""
-    decoded = decode(read_bytes(path), path)
+    return mask_from_file(read_bytes(path), path, colours)
+
+
+def mask_from_file(data: bytes, path: Path, colours: Colours = ()) -> np.ndarray:
+    """The same from the bytes of a file."""
+    decoded = decode(data, path)
     return upright(to_pixels.ids(decoded.image, path, colours), decoded.orientation)
 
 

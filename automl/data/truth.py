@@ -1,10 +1,12 @@
 """A sample to what is known of it, in the form that losses and scores take."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 
-from automl.data.images import read_mask
+from automl.data.decoding import read_bytes
+from automl.data.images import mask_from_file
 from automl.data.regions import paint
 from automl.dataset import Class, Dataset, Sample
 from automl.prediction import IGNORE, Truth
@@ -32,10 +34,17 @@ def truth(dataset: Dataset, sample: Sample) -> Truth:
 
 def _mask(dataset: Dataset, sample: Sample) -> np.ndarray:
     """From a file of ids, or painted anew each time: masks of a set may not fit into memory."""
+    return mask_and_digest(dataset, sample)[0]
+
+
+def mask_and_digest(dataset: Dataset, sample: Sample) -> tuple[np.ndarray, str | None]:
+    """The mask of class indices, and the SHA-256 of the file that it was read from, if any."""
     if sample.mask is None:
-        return paint(sample)
-    ids = read_mask(Path(dataset.root) / sample.mask, dataset.colours)
-    return to_indices(ids, dataset.classes)
+        return paint(sample), None
+    path = Path(dataset.root) / sample.mask
+    data = read_bytes(path)
+    ids = mask_from_file(data, path, dataset.colours)
+    return to_indices(ids, dataset.classes), hashlib.sha256(data).hexdigest()
 
 
 def to_indices(ids: np.ndarray, classes: tuple[Class, ...]) -> np.ndarray:

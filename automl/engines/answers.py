@@ -19,11 +19,19 @@ def predictions(
     network: Network, images: Iterable[tuple[str, np.ndarray]], device: torch.device
 ) -> Iterator[Prediction]:
     """Predicts images in their order; where the memory does not suffice, half as many at once."""
+    fitted = ((path, *network.preprocess.apply(image)) for path, image in images)
+    return predicted(network, fitted, device)
+
+
+def predicted(
+    network: Network, fitted: Iterable[Fitted], device: torch.device
+) -> Iterator[Prediction]:
+    """The same for images that are already as the model sees them."""
     network.net.eval()
-    remaining = iter(images)
+    remaining = iter(fitted)
     size = network.batch_size
     waiting: list[Fitted] = []
-    while waiting or (waiting := _fitted(network, islice(remaining, size))):
+    while waiting or (waiting := list(islice(remaining, size))):
         found = _answered(network, waiting[:size], device)
         if found is None:
             if size == 1:
@@ -32,10 +40,6 @@ def predictions(
             continue
         del waiting[: len(found)]
         yield from found
-
-
-def _fitted(network: Network, images: Iterable[tuple[str, np.ndarray]]) -> list[Fitted]:
-    return [(path, *network.preprocess.apply(image)) for path, image in images]
 
 
 def _answered(

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from automl.data.images import read_image
 from automl.data.truth import truth
 from automl.dataset import Dataset
+from automl.engines.frames import AS_IT_IS, Frame, Frames
+from automl.engines.fused import Placing
 from automl.engines.randomness import epoch_order, seed_for
 from automl.engines.transforms import augmenter
+from automl.model.preprocess import Preprocess
 from automl.plan import Plan
 from automl.prediction import Truth
 from automl.signals import serve_parent, starting_workers
@@ -53,28 +54,48 @@ class TrainingSamples(torch.utils.data.Dataset[Batch]):
         self.samples = dataset.split("train")
         self.task = module(plan.task)
         self.augment = augmenter(plan)
+        self.size = plan.train.crop if plan.task == "segmentation" else plan.train.image_size
+        self.frames = training_frames(plan, dataset)
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def item(self, epoch: int, index: int) -> tuple[np.ndarray, dict[str, Any]]:
-        """One augmented image, uint8 [H, W, 3], and its annotation."""
-        sample = self.samples[index]
-        image = read_image(Path(self.dataset.root) / sample.path)
-        annotated = self.task.annotation(truth(self.dataset, sample))
+    def item(
+        self, epoch: int, index: int, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """One augmented image, uint8 [H, W, 3], in `out` where that is given; its annotation."""
         key = seed_for(self.plan.train.seed, "augment", epoch, index)
-        return self.augment(image, annotated, key)
+        frame = self.frames[index]
+        return self.augment(frame.image, self._annotation(index, frame), key, out)
+
+    def _annotation(self, index: int, frame: Frame) -> dict[str, Any]:
+        sample = self.samples[index]
+        if frame.mask is not None:
+            return self.task.annotation(Truth(sample.path, mask=frame.mask))
+        annotated = self.task.annotation(truth(self.dataset, sample))
+        if "bboxes" in annotated and frame.geometry is not None:
+            annotated["bboxes"] = frame.geometry.boxes_forward(annotated["bboxes"])
+        return annotated
 
     def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch:
         epoch, indices = key
-        items = [self.item(epoch, int(i)) for i in indices]
-        images = np.stack([image for image, _ in items]).transpose(0, 3, 1, 2)
+        images = np.empty((len(indices), *self.size, 3), np.uint8)
+        items = [self.item(epoch, int(i), out) for i, out in zip(indices, images, strict=True)]
         return Batch(
             # A view of NHWC memory: already channels_last for the device.
-            torch.from_numpy(images),
+            torch.from_numpy(images.transpose(0, 3, 1, 2)),
             self.task.collate([annotated for _, annotated in items]),
             [self.samples[int(i)].path for i in indices],
         )
+
+
+def training_frames(plan: Plan, dataset: Dataset) -> Frames:
+    """What an epoch reads of the training split, before anything is drawn."""
+    train, samples = plan.train, dataset.split("train")
+    if Placing.of(plan).cut:
+        return Frames(dataset, samples, short_side=train.stored_size)
+    fit = Preprocess(train.image_size, train.fit, *AS_IT_IS)
+    return Frames(dataset, samples, fit, masks=plan.task == "segmentation")
 
 
 def stream(

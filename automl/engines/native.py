@@ -4,7 +4,7 @@ Read `train` top down: set up, then per epoch one pass, validation by the averag
 best kept, a checkpoint. A first epoch and a resumed one run through the same lines.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from automl.clock import Clock
-from automl.data.stream import images
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
 from automl.engines import distributed, replay
-from automl.engines.answers import predictions
+from automl.engines.answers import predicted, predictions
+from automl.engines.frames import Frames
 from automl.engines.loader import TrainingSamples, augmented
 from automl.engines.memory import keep_freed_memory
 from automl.engines.network import Learner, Network, build_network, load_network, loss_settings
@@ -126,13 +126,14 @@ def _epochs(
     course: Course, progress: Progress, plan: Plan, dataset: Dataset, on_epoch: OnEpoch
 ) -> None:
     """Each: a pass, a validation, a checkpoint."""
+    frames = Frames(dataset, dataset.split("val"), progress.network.preprocess)
     begins = True
     while progress.epoch < progress.total and not _stale(progress, plan):
         if begins:
             keep_pace(course, progress, begins=True)
             begins = False
         losses = one_epoch(course, progress)
-        _validate(course, progress, losses, lambda: images(dataset, "val"), on_epoch)
+        _validate(course, progress, losses, frames, on_epoch)
         whole = progress.at == progress.steps
         progress.end_epoch()
         course.keeper.save(progress)
@@ -146,14 +147,14 @@ def _validate(
     course: Course,
     progress: Progress,
     losses: dict[str, float],
-    pixels: Callable[[], Iterable[tuple[str, np.ndarray]]],
+    frames: Frames,
     on_epoch: OnEpoch,
 ) -> None:
     """Lets rank 0 score the averaged weights; keeps them where they are the best so far."""
     score, signal = 0.0, ""
     if course.world.leads:
         progress.tick()
-        found = predictions(progress.averaged, pixels(), progress.network.device)
+        found = predicted(progress.averaged, frames.fitted(), progress.network.device)
         epoch = Epoch(
             number=progress.epoch + 1,
             total=progress.total,

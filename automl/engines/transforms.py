@@ -1,45 +1,61 @@
-"""Augmentation of one training sample: image and annotation in, uint8 image of the plan's size out.
+"""Augmentation of one training sample: frame and annotation in, uint8 image of the plan's size out.
 
-First the geometry that brings the image to its training size, then the transforms of the policy.
-What is drawn depends on the sample's key alone.
+First the random crop or zoom of the task, then the transforms of the policy. What is drawn depends
+on the sample's key alone.
 """
 
 import warnings
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from automl.dataset import Task
+from automl.engines.fused import Fused, Placing
+from automl.engines.policy_steps import steps
 from automl.engines.transform_list import build
 from automl.errors import RecipeError
-from automl.model.preprocess import PAD_VALUE, Preprocess
+from automl.model.preprocess import PAD_VALUE
 from automl.plan import Augment, Plan
 from automl.prediction import IGNORE
 
 Annotated = dict[str, Any]
-Augmenter = Callable[[np.ndarray, Annotated, int], tuple[np.ndarray, Annotated]]
 
-CROP_AREA = {"none": 1.0, "light": 0.5, "medium": 0.35, "heavy": 0.2, "custom": 0.35}
-"""Smallest share of the image area that a random resized crop keeps (classification)."""
-ZOOM = {"none": 0.0, "light": 0.25, "medium": 0.5, "heavy": 0.6, "custom": 0.5}
-"""Half-width of the random zoom around 1 that precedes a segmentation crop."""
+
+class Augmenter(Protocol):
+    """Called with the frame of a sample, its annotation, and the key that all is drawn from."""
+
+    def __call__(
+        self, image: np.ndarray, annotated: Annotated, key: int, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Annotated]:
+        """The image that is trained on, in `out` where that is given; what is known of it."""
+        ...
 
 
 def augmenter(plan: Plan) -> Augmenter:
-    """The training transform of a plan."""
+    """The training transform of a plan: of the built-in policies in few passes, else as listed."""
+    policy = plan.augment
+    known = None if policy.policy == "custom" else steps(policy.transforms)
+    if known is not None:
+        return Fused(Placing.of(plan), known)
+    return _listed(plan)
+
+
+def _listed(plan: Plan) -> Augmenter:
+    """By Albumentations, transform after transform."""
     transforms = _geometry(plan) + build(plan.augment)
     compose = _compose(plan.task, transforms) if transforms else None
-    prepare = None if _crops(plan) else _fit(plan)
 
-    def augment(image: np.ndarray, annotated: Annotated, key: int) -> tuple[np.ndarray, Annotated]:
-        if prepare is not None:
-            image, annotated = prepare(image, annotated)
-        if compose is None:
+    def augment(
+        image: np.ndarray, annotated: Annotated, key: int, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Annotated]:
+        if compose is not None:
+            compose.set_random_seed(key)
+            annotated = compose(image=image, **annotated)
+            image = np.ascontiguousarray(annotated.pop("image"))
+        if out is None:
             return image, annotated
-        compose.set_random_seed(key)
-        result = compose(image=image, **annotated)
-        return np.ascontiguousarray(result.pop("image")), result
+        np.copyto(out, image)
+        return out, annotated
 
     return augment
 
@@ -62,44 +78,21 @@ def _compose(task: Task, transforms: list[Any]) -> Any:
         return albumentations.Compose(transforms, bbox_params=boxes, seed=0)
 
 
-def _crops(plan: Plan) -> bool:
-    """Whether the random geometry reads the original image instead of the fitted one."""
-    return plan.task == "classification" and plan.train.fit == "crop" and _random(plan)
-
-
-def _random(plan: Plan) -> bool:
-    return plan.augment.policy != "none"
-
-
 def _geometry(plan: Plan) -> list[Any]:
+    """What comes before the list: random crops of it."""
     import albumentations
 
-    train, policy = plan.train, plan.augment.policy
-    if _crops(plan):
-        area = (CROP_AREA[policy], 1.0)
-        return [albumentations.RandomResizedCrop(size=train.image_size, scale=area)]
-    if plan.task == "segmentation" and (train.crop != train.image_size or ZOOM[policy]):
-        height, width = train.crop
-        zoom = [albumentations.RandomScale(scale_limit=ZOOM[policy], p=1.0)] if ZOOM[policy] else []
+    placing = Placing.of(plan)
+    if placing.cut:
+        area = (placing.cut, 1.0)
+        return [albumentations.RandomResizedCrop(size=placing.size, scale=area)]
+    if plan.task == "segmentation" and (placing.size != plan.train.image_size or placing.zoom):
+        height, width = placing.size
+        limit = placing.zoom
+        zoom = [albumentations.RandomScale(scale_limit=limit, p=1.0)] if limit else []
         pad = albumentations.PadIfNeeded(height, width, fill=PAD_VALUE, fill_mask=IGNORE)
         return [*zoom, pad, albumentations.RandomCrop(height, width)]
     return []
-
-
-def _fit(plan: Plan) -> Callable[[np.ndarray, Annotated], tuple[np.ndarray, Annotated]]:
-    """The same geometry as at prediction, for image, boxes and mask."""
-    fitted = Preprocess(plan.train.image_size, plan.train.fit, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-
-    def fit(image: np.ndarray, annotated: Annotated) -> tuple[np.ndarray, Annotated]:
-        result, geometry = fitted.apply(image)
-        annotated = dict(annotated)
-        if "bboxes" in annotated:
-            annotated["bboxes"] = geometry.boxes_forward(annotated["bboxes"])
-        if "mask" in annotated:
-            annotated["mask"] = geometry.mask_forward(annotated["mask"], IGNORE)
-        return result, annotated
-
-    return fit
 
 
 def try_out(plan: Plan, where: str = "") -> None:

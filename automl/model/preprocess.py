@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import cv2
 import numpy as np
 
+from automl.data.images import resized
 from automl.prediction import IGNORE
 
 Fit = Literal["crop", "squash", "letterbox"]
@@ -18,8 +19,6 @@ CROP_SHARE = 0.875
 """Share of the short side that a centre crop keeps: the usual 224 of 256."""
 PAD_VALUE = 114
 """Grey of the letterbox's bars, close to the mean of natural images."""
-STRONG_SHRINK = 0.67
-"""Below this scale linear interpolation skips source pixels, so areas are averaged instead."""
 
 
 @dataclass(frozen=True)
@@ -164,13 +163,9 @@ def _moved(boxes: np.ndarray, start: Rect, end: Rect) -> np.ndarray:
 
 
 def _resized(part: np.ndarray, to: Rect) -> np.ndarray:
-    """Linear interpolation, or means over areas where it would skip source pixels."""
-    height, width = part.shape[:2]
-    if (height, width) == (to.height, to.width):
-        return part.copy()
-    shrink = min(to.height / height, to.width / width)
-    how = cv2.INTER_AREA if shrink < STRONG_SHRINK else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(part, (to.width, to.height), interpolation=how))
+    """Never a view of what it is given."""
+    found = resized(part, to.height, to.width)
+    return part.copy() if found is part else found
 
 
 def _nearest(mask: np.ndarray, to: Rect) -> np.ndarray:

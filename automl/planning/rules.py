@@ -88,7 +88,8 @@ def _sizes(draft: Draft, model: Model) -> None:
     at, row = draft.situation, model.row
     size = draft.train("image_size", lambda: sizes.choose_image_size(at, row))
     draft.train("crop", lambda: sizes.choose_crop(at, row, size))
-    draft.train("fit", lambda: sizes.choose_fit(at, row, size))
+    fit = draft.train("fit", lambda: sizes.choose_fit(at, row, size))
+    draft.train("stored_size", lambda: sizes.choose_stored_size(at, fit, size))
 
 
 def _amounts(draft: Draft, model: Model) -> None:

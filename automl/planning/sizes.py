@@ -7,6 +7,8 @@ from automl.planning.choice import Choice, Situation
 from automl.recipe_checks import STRIDE
 
 Size = tuple[int, int]
+STORED = 1.25
+"""Short side of a stored image as a multiple of what the model sees: room to crop from."""
 SMALLEST = 64
 """Below this side the last stage of a network sees one or two places only."""
 LONGEST_SIDE = {"cpu": 512, "cuda": 1024, "mps": 768}
@@ -108,6 +110,17 @@ def choose_fit(at: Situation, row: Backbone, size: Size) -> Choice[str]:
         side = max(at.profile.width, at.profile.height)
         return Choice("squash", f"images of {side} px have no edge to cut off", "crop")
     return Choice("crop", "as in pretraining: the shape stays and the subject is large", "squash")
+
+
+def choose_stored_size(at: Situation, fit: str, size: Size) -> Choice[int]:
+    """The short side at which images wait for their random crops."""
+    if at.task != "classification" or fit != "crop":
+        return Choice(0, f"{fit}: images are kept as they are fitted, not cropped from")
+    side = _multiple(max(size) * STORED)
+    if at.profile.largest_side <= side:
+        return Choice(0, f"no image is longer than {at.profile.largest_side} px")
+    why = f"a usual crop for {size[1]}x{size[0]} px is not enlarged, and JPEGs decode at a fraction"
+    return Choice(side, why, "0: all pixels, slower to read")
 
 
 def _segmentation_fit(at: Situation, size: Size) -> Choice[str]:

@@ -6,6 +6,7 @@ from automl.plan import Augment, Reason
 from automl.planning.augmentation import POLICIES
 from automl.planning.choice import Situation
 from automl.planning.row import Backbone
+from automl.planning.sizes import STORED
 from automl.recipe_checks import STRIDE
 
 EPOCHS = 2
@@ -28,6 +29,7 @@ def shrink(
     small = {
         "image_size": size,
         "crop": size,
+        "stored_size": values["stored_size"] and round(max(size) * STORED),
         "epochs": EPOCHS,
         "batch_size": batch,
         "micro_batch": batch,

@@ -66,7 +66,8 @@ FLIP = ({"HorizontalFlip": {"p": 0.5}},)
 def toy_train(**changes: object) -> Train:
     """Every setting of a short training from scratch, less what is changed."""
     settings = {
-        "image_size": (SIDE, SIDE), "crop": (SIDE, SIDE), "fit": "squash", "epochs": 2,
+        "image_size": (SIDE, SIDE), "crop": (SIDE, SIDE), "fit": "squash",
+        "stored_size": 0, "epochs": 2,
         "batch_size": 8, "micro_batch": 8, "optimiser": "adamw", "lr": 3e-3, "backbone_lr": 1.0,
         "layer_decay": 1.0, "weight_decay": 0.01, "warmup_epochs": 0.5, "schedule": "cosine",
         "clip_norm": 5.0, "ema": 0.9, "patience": 0, "label_smoothing": 0.0,
