@@ -8,7 +8,7 @@ _GREY = np.array([0.299, 0.587, 0.114])
 _ALL_GREY = np.tile(_GREY, (3, 1))
 _COLOUR = np.eye(3) - _ALL_GREY
 _TO_YIQ = np.array([_GREY, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
-_TURN = np.linalg.inv(_TO_YIQ) @ np.array([[0, 0, 0], [0, 0, -1], [0, 1, 0]]) @ _TO_YIQ
+_TURN = np.linalg.inv(_TO_YIQ) @ np.array([[0, 0, 0], [0, 0, 1], [0, -1, 0]]) @ _TO_YIQ
 """A quarter turn of the hue; the grey of a pixel stays."""
 
 UNCHANGED = np.eye(3, 4)

@@ -35,6 +35,8 @@ class Hardware:
     bf16: bool
     gflops: float
     around_s: Mapping[str, float] = field(default_factory=lambda: dict(USUAL_S))
+    keeps_pixels: bool = True
+    """Whether decoded pixels have a place between epochs."""
 
 
 def there(device: str | None = None) -> str:
@@ -48,6 +50,8 @@ def probe(device: str | None = None) -> Hardware:
     """Looks at the asked device, or at the best one that is there."""
     import torch
 
+    from automl.data.scan_cache import folder
+
     chosen = _choose(device, torch)
     memory, name, bf16 = _describe(chosen, torch)
     return Hardware(
@@ -57,6 +61,7 @@ def probe(device: str | None = None) -> Hardware:
         cores=cores(),
         bf16=bf16,
         gflops=_measure(chosen, torch, bf16=bf16),
+        keeps_pixels=folder() is not None,
     )
 
 

@@ -39,7 +39,10 @@ IMBALANCE = 0.2
 """Images of the rarest over those of the most frequent class; below it the loss weighs classes."""
 PIXEL_IMBALANCE = 0.2
 """The same of pixels, over those of the median class beside the largest."""
-MOST_WORKERS = 8
+MOST_WORKERS, MOST_WORKERS_KEPT = 8, 4
+"""Processes for a card, where images are decoded each time and where their pixels are kept."""
+CORES_FED, CORES_FED_KEPT = 4, 16
+"""Cores up to which a training on a CPU is fed by its own process, by the same distinction."""
 
 Pair = tuple[int, int]
 
@@ -237,14 +240,17 @@ def choose_precision(at: Situation) -> Choice[Literal["fp32", "bf16"]]:
 
 
 def choose_workers(at: Situation) -> Choice[int]:
-    """Processes that read and augment."""
-    cores = at.hardware.cores
+    """Processes that read and augment; how many never changes a result."""
+    cores, kept = at.hardware.cores, at.hardware.keeps_pixels
+    why = "pixels are decoded once and kept" if kept else "each epoch decodes anew"
     if at.on_gpu:
-        workers = max(1, min(MOST_WORKERS, cores - 1))
-        return Choice(workers, f"{cores} cores feed {at.hardware.name}")
-    if cores <= 4:
-        return Choice(0, f"{cores} cores are busy training; threads read and augment")
-    return Choice(min(4, cores // 4), f"a quarter of {cores} cores reads, the rest trains")
+        most = MOST_WORKERS_KEPT if kept else MOST_WORKERS
+        workers = max(1, min(most, cores - 1))
+        return Choice(workers, f"{why}; {workers} of {cores} cores feed {at.hardware.name}")
+    if cores <= (CORES_FED_KEPT if kept else CORES_FED):
+        return Choice(0, f"{why}; the training process feeds {cores} cores by itself")
+    workers = min(4, cores // (16 if kept else 4))
+    return Choice(workers, f"{why}; {workers} of {cores} cores read, the rest trains")
 
 
 def choose_threads(at: Situation) -> Choice[int]:
