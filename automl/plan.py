@@ -55,6 +55,12 @@ class Train(Strict):
             "(classification); 0 = all their pixels",
         ),
     ]
+    mosaic: Annotated[
+        Share,
+        Field(
+            description="share of the training images that are put together from four (detection)"
+        ),
+    ]
     epochs: Annotated[Positive, Field(description="passes over the training split")]
     batch_size: Annotated[Images, Field(description="images per optimiser step")]
     micro_batch: Annotated[

@@ -123,6 +123,8 @@ def clashes(task: Task, train: Any) -> Iterator[Clash]:
     elif any(c > s for c, s in zip(train.crop or (), train.image_size or (), strict=False)):
         message = "`train.crop` is larger than `train.image_size`"
         yield "crop", message, "a crop is cut from an image of image_size"
+    if train.mosaic and task != "detection":
+        yield "mosaic", f"`train.mosaic` does not fit the task {task}", "leave it out"
     if train.fit == "crop" and task == "detection":
         yield "fit", "`train.fit: crop` would cut boxes off", "set letterbox or squash"
     if train.batch_size and train.micro_batch and train.batch_size % train.micro_batch:

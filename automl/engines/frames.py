@@ -32,6 +32,11 @@ class Frame:
     mask: np.ndarray | None = None
     geometry: Geometry | None = None
 
+    @property
+    def content(self) -> np.ndarray:
+        """The image without the bars of a letterbox."""
+        return self.image[self.geometry.target.window] if self.geometry else self.image
+
 
 class Frames:
     """The frames of samples, by their place; `fit` as at prediction, or else `short_side`."""

@@ -12,6 +12,7 @@ from automl.data.truth import truth
 from automl.dataset import Dataset
 from automl.engines.frames import AS_IT_IS, Frame, Frames
 from automl.engines.fused import Placing
+from automl.engines.mosaic import mosaic
 from automl.engines.randomness import epoch_order, seed_for
 from automl.engines.transforms import augmenter
 from automl.model.preprocess import Preprocess
@@ -54,6 +55,7 @@ class TrainingSamples(torch.utils.data.Dataset[Batch]):
         self.samples = dataset.split("train")
         self.task = module(plan.task)
         self.augment = augmenter(plan)
+        self.augment_mosaic = augmenter(plan, unmoved=True)
         self.size = plan.train.crop if plan.task == "segmentation" else plan.train.image_size
         self.frames = training_frames(plan, dataset)
 
@@ -65,8 +67,22 @@ class TrainingSamples(torch.utils.data.Dataset[Batch]):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """One augmented image, uint8 [H, W, 3], in `out` where that is given; its annotation."""
         key = seed_for(self.plan.train.seed, "augment", epoch, index)
+        if self.plan.train.mosaic:
+            draw = np.random.default_rng(seed_for(self.plan.train.seed, "mosaic", epoch, index))
+            if draw.random() < self.plan.train.mosaic:
+                return self.augment_mosaic(*self._mosaic(index, draw), key, out)
         frame = self.frames[index]
         return self.augment(frame.image, self._annotation(index, frame), key, out)
+
+    def _mosaic(self, index: int, draw: np.random.Generator) -> tuple[np.ndarray, dict[str, Any]]:
+        """The image with three others that are drawn."""
+        tiles = []
+        for place in (index, *draw.integers(0, len(self), 3).tolist()):
+            sample, frame = self.samples[place], self.frames[place]
+            known = self.task.annotation(truth(self.dataset, sample))
+            share = [frame.content.shape[1] / sample.width, frame.content.shape[0] / sample.height]
+            tiles.append((frame.content, known["bboxes"] * (share * 2), known["labels"]))
+        return mosaic(tiles, self.size, draw)
 
     def _annotation(self, index: int, frame: Frame) -> dict[str, Any]:
         sample = self.samples[index]

@@ -11,7 +11,7 @@ import numpy as np
 
 from automl.dataset import Task
 from automl.engines.fused import Fused, Placing
-from automl.engines.policy_steps import steps
+from automl.engines.policy_steps import Move, steps
 from automl.engines.transform_list import build
 from automl.errors import RecipeError
 from automl.model.preprocess import PAD_VALUE
@@ -31,12 +31,16 @@ class Augmenter(Protocol):
         ...
 
 
-def augmenter(plan: Plan) -> Augmenter:
-    """The training transform of a plan: of the built-in policies in few passes, else as listed."""
+def augmenter(plan: Plan, *, unmoved: bool = False) -> Augmenter:
+    """The training transform of a plan: of the built-in policies in few passes, else as listed.
+
+    `unmoved`: less a policy's zoom and shift, for images that bring their own.
+    """
     policy = plan.augment
     known = None if policy.policy == "custom" else steps(policy.transforms)
     if known is not None:
-        return Fused(Placing.of(plan), known)
+        wanted = [step for step in known if not (unmoved and isinstance(step, Move))]
+        return Fused(Placing.of(plan), wanted)
     return _listed(plan)
 
 

@@ -163,5 +163,6 @@ def _augmentation(plan: Plan) -> dict[str, Any]:
 
     if plan.augment.policy != "custom":
         named = yolo_settings(plan.augment.policy, mirror=mirrors(plan.augment))
-        return {**named, "augmentations": []}
-    return {**yolo_settings("none"), "augmentations": build(plan.augment)}
+        return {**named, "mosaic": plan.train.mosaic, "augmentations": []}
+    mosaic = plan.train.mosaic
+    return {**yolo_settings("none"), "mosaic": mosaic, "augmentations": build(plan.augment)}

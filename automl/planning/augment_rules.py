@@ -1,7 +1,13 @@
 """Which augmentation policy: effort, number of images and class names in, transforms out."""
 
 from automl.plan import Augment
-from automl.planning.augmentation import POLICIES, Policy, mirror_is_safe, without_mirror
+from automl.planning.augmentation import (
+    MOSAIC,
+    POLICIES,
+    Policy,
+    mirror_is_safe,
+    without_mirror,
+)
 from automl.planning.choice import Choice, Situation
 
 SHORT_TRAINING = 5
@@ -28,6 +34,17 @@ def choose_augment(at: Situation, epochs: int) -> Choice[Augment]:
         f"{policy.because}; {mirror.because}",
         policy.runner_up,
     )
+
+
+def choose_mosaic(at: Situation, engine: str, policy: str) -> Choice[float]:
+    """The share of training images that are put together from four."""
+    if at.task != "detection":
+        return Choice(0.0, f"{at.task} trains on images as they are")
+    if engine == "native":
+        why = "objects keep their size; not measured to help these detectors"
+        return Choice(0.0, why, "0.5: more scenes, smaller objects")
+    share = MOSAIC.get(policy, 0.0)
+    return Choice(share, f"as `{policy}` has it for YOLO")
 
 
 def _policy(at: Situation, epochs: int) -> Choice[Policy]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from automl.dataset import Dataset, Profile
 from automl.plan import Augment, Plan, Reason, Train
 from automl.planning import model_rules, settings, sizes
-from automl.planning.augment_rules import choose_augment
+from automl.planning.augment_rules import choose_augment, choose_mosaic
 from automl.planning.backbones import Backbone
 from automl.planning.checks import check_plan
 from automl.planning.choice import Choice, Model, Situation
@@ -71,6 +71,7 @@ def make_plan(
     _machine(draft)
     _note_the_rest(draft, model, dataset)
     augment = draft.note("augment.policy", choose_augment(at, draft.values["epochs"]))
+    draft.train("mosaic", lambda: choose_mosaic(at, model.row.engine, augment.policy))
     draft.reasons["augment.transforms"] = Reason(
         because=f"the {len(augment.transforms)} transforms of `{augment.policy}`"
         if augment.policy != "custom"

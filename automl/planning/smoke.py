@@ -34,6 +34,7 @@ def shrink(
         "batch_size": batch,
         "micro_batch": batch,
         "warmup_epochs": 0.0,
+        "mosaic": 0.0,
         "ema": 0.0,
         "patience": 0,
         "workers": 0,

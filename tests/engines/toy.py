@@ -7,6 +7,7 @@ import numpy as np
 
 from automl.dataset import Class, Dataset, Sample, Task
 from automl.plan import Augment, Plan, Train
+from automl.planning.augmentation import MOSAIC
 from automl.weights import Weights
 
 COLOURS = ((220, 60, 60), (60, 200, 80))
@@ -67,7 +68,7 @@ def toy_train(**changes: object) -> Train:
     """Every setting of a short training from scratch, less what is changed."""
     settings = {
         "image_size": (SIDE, SIDE), "crop": (SIDE, SIDE), "fit": "squash",
-        "stored_size": 0, "epochs": 2,
+        "stored_size": 0, "mosaic": 0.0, "epochs": 2,
         "batch_size": 8, "micro_batch": 8, "optimiser": "adamw", "lr": 3e-3, "backbone_lr": 1.0,
         "layer_decay": 1.0, "weight_decay": 0.01, "warmup_epochs": 0.5, "schedule": "cosine",
         "clip_norm": 5.0, "ema": 0.9, "patience": 0, "label_smoothing": 0.0,
@@ -101,6 +102,7 @@ def yolo_plan(model: str = "yolo11n", policy: str = "none", **train: object) -> 
     usual = {
         "fit": "letterbox", "epochs": 1, "batch_size": 4, "micro_batch": 4, "lr": 2e-3,
         "weight_decay": 5e-4, "warmup_epochs": 0.0, "ema": 0.99, "seed": 3,
+        "mosaic": MOSAIC[policy],
     }  # fmt: skip
     augment = Augment(policy=policy, transforms=FLIP)
     settings = toy_train(**{**usual, **train})
