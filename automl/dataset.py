@@ -2,11 +2,12 @@
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from automl.files import told_as_damage, write_json
+from automl.files import to_json, told_as_damage, write_json, write_parts
 
 Task = Literal["classification", "segmentation", "detection"]
 SplitName = Literal["train", "val", "test"]
@@ -97,30 +98,63 @@ class Dataset:
 
     def write(self, path: Path) -> None:
         """Writes `dataset.json`; equal datasets give equal bytes."""
-        write_json(path, asdict(self))
+        empty = to_json(asdict(replace(self, samples=())))
+        write_parts(path, _spliced(empty, self.samples))
 
     @staticmethod
     def read(path: Path) -> "Dataset":
         """Reads what `write` wrote; DataError where it is anything else."""
         with told_as_damage(path, "prepare"):
-            return _dataset(json.loads(path.read_text(encoding="utf-8")))
+            text = path.read_text(encoding="utf-8")
+            # each sample as soon as it is parsed: the raw values of all would take far more room
+            return _dataset(json.loads(text, object_hook=_sample_in))
+
+
+_FIELDS = tuple(f.name for f in fields(Sample))
+_NO_SAMPLES = '\n "samples": []'
+
+
+def plain(sample: Sample) -> dict[str, Any]:
+    """What `asdict` gives, without its copies of everything inside."""
+    raw = {name: getattr(sample, name) for name in _FIELDS}
+    raw["regions"] = [asdict(region) for region in sample.regions]
+    return raw
+
+
+def _spliced(empty: str, samples: tuple[Sample, ...]) -> Iterator[str]:
+    """The document of a dataset, one sample at a time, from that of one without any."""
+    before, key, after = empty.partition(_NO_SAMPLES)
+    if not samples:
+        yield empty
+        return
+    yield before + key[:-1]
+    for number, sample in enumerate(samples):
+        text = to_json(plain(sample)).rstrip("\n").replace("\n", "\n  ")
+        yield f"{',' if number else ''}\n  {text}"
+    yield "\n ]" + after
+
+
+def _sample_in(raw: dict[str, Any]) -> Any:
+    """The sample, where a JSON object is one."""
+    if "split" not in raw:
+        return raw
+    return Sample(
+        **{
+            **raw,
+            "boxes": tuple(tuple(b) for b in raw["boxes"]),
+            "labels": tuple(raw["labels"]),
+            "crowd": tuple(raw["crowd"]),
+            "regions": tuple(Region(**r) for r in raw.get("regions", ())),
+            "attributes": tuple((k, v) for k, v in raw.get("attributes", ())),
+        }
+    )
 
 
 def _dataset(raw: dict[str, Any]) -> Dataset:
-    """The value of what JSON has kept."""
-    samples = tuple(
-        Sample(
-            **{
-                **s,
-                "boxes": tuple(tuple(b) for b in s["boxes"]),
-                "labels": tuple(s["labels"]),
-                "crowd": tuple(s["crowd"]),
-                "regions": tuple(Region(**r) for r in s.get("regions", ())),
-                "attributes": tuple((k, v) for k, v in s.get("attributes", ())),
-            }
-        )
-        for s in raw.pop("samples")
-    )
+    """The value of what JSON has kept; TypeError where a sample is none."""
+    samples = tuple(raw.pop("samples"))
+    if not all(isinstance(sample, Sample) for sample in samples):
+        raise TypeError
     classes = tuple(Class(**c) for c in raw.pop("classes"))
     raw["ignore"], raw["brought_splits"] = tuple(raw["ignore"]), tuple(raw["brought_splits"])
     raw["colours"] = tuple(tuple(colour) for colour in raw.get("colours", ()))

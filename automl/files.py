@@ -24,10 +24,16 @@ def write_text(path: Path, text: str) -> None:
     A reader never sees half of it, and a file that is a link into a DVC cache is replaced instead
     of being written through.
     """
+    write_parts(path, (text,))
+
+
+def write_parts(path: Path, parts: Iterable[str]) -> None:
+    """The same for a text that need not be in memory as a whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
+        with fresh.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(parts)
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)

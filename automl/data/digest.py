@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from automl.dataset import SPLITS, Dataset, Sample
+from automl.dataset import SPLITS, Dataset, Sample, plain
 
 _LATER = ("regions", "group", "attributes")
 """Left out where empty, so that sets without them keep the digest they always had."""
@@ -17,11 +18,10 @@ def digest_of(dataset: Dataset) -> str:
         "task": dataset.task,
         "classes": [asdict(c) for c in dataset.classes],
         "ignore": dataset.ignore,
-        "samples": [_content(s) for s in dataset.samples],
     }
     later = {"colours": dataset.colours, "multi_label": dataset.multi_label}
     content |= {name: value for name, value in later.items() if value}
-    return _digest(content)
+    return _digest(content, map(_content, dataset.samples))
 
 
 def split_digests(dataset: Dataset) -> dict[str, str]:
@@ -32,18 +32,35 @@ def split_digests(dataset: Dataset) -> dict[str, str]:
     classes = [asdict(c) for c in dataset.classes]
     found: dict[str, str] = {}
     for name in SPLITS:
-        samples = [_content(s) for s in dataset.split(name)]
+        samples = dataset.split(name)
         if samples:
-            for sample in samples:
-                del sample["split"]
-            found[name] = _digest({"classes": classes, "samples": samples})
+            found[name] = _digest({"classes": classes}, map(_unsplit, samples))
     return found
 
 
 def _content(sample: Sample) -> dict[str, Any]:
-    return {name: v for name, v in asdict(sample).items() if v or name not in _LATER}
+    return {name: v for name, v in plain(sample).items() if v or name not in _LATER}
 
 
-def _digest(content: object) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+def _unsplit(sample: Sample) -> dict[str, Any]:
+    content = _content(sample)
+    del content["split"]
+    return content
+
+
+def _digest(content: dict[str, Any], samples: Iterable[dict[str, Any]]) -> str:
+    """Of one JSON document, of which only one sample at a time is in memory."""
+    before, key, after = _json({**content, "samples": []}).partition('"samples":[')
+    digest = hashlib.sha256(_bytes(before + key))
+    for number, sample in enumerate(samples):
+        digest.update(_bytes("," * bool(number) + _json(sample)))
+    digest.update(_bytes(after))
+    return digest.hexdigest()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")

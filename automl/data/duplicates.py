@@ -24,8 +24,10 @@ Of 100 planted copies each in drawn and real images 99 lie below 0.11; other pai
 FLAT = 3.0
 """Spread of grey values below which a small picture shows nothing to compare."""
 
-LARGEST_BUCKET = 20_000
-"""Images whose hashes agree in a band that are compared with each other; more look all alike."""
+MOST_COMPARED = 2000
+"""Images with an equal band that one is compared with: the work grows with the images alone.
+
+More look much alike there, such as on a white ground; true copies agree in other bands as well."""
 
 _BANDS = tuple(range(0, 64, 13))
 """Five bands: of four bits that differ, one band at least has none."""
@@ -66,14 +68,14 @@ def _equal(
 
 
 def near_twins(looks: Sequence[Look]) -> list[Twin]:
-    """Each image with the first one before it that it nearly equals, if there is one."""
+    """Each image with an earlier one that it nearly equals, if there is one."""
     if len(looks) < 2:
         return []
-    tiny = np.array([list(bytes.fromhex(one.tiny)) for one in looks], np.uint8)
+    tiny = np.frombuffer(b"".join(bytes.fromhex(one.tiny) for one in looks), np.uint8)
     tiny = tiny.reshape(-1, GRID, GRID)
-    telling = tiny.reshape(len(looks), -1).std(1) >= FLAT
     plain = _hashes([one.dhash for one in looks])
     mirrored = _hashes([one.mirrored for one in looks])
+    telling = np.concatenate([part.std((1, 2)) for part in _parts(tiny)]) >= FLAT
     partner = np.full(len(looks), -1)
     for hashes, pictures in (
         (plain, tiny),
@@ -81,12 +83,10 @@ def near_twins(looks: Sequence[Look]) -> list[Twin]:
         (_upside_down(plain), tiny[:, ::-1]),
         (_upside_down(mirrored), tiny[:, ::-1, ::-1]),
     ):
-        for first, other in _close(plain, hashes):
-            fit = telling[first] & telling[other] & _alike(tiny[first], pictures[other])
-            for a, b in zip(first[fit].tolist(), other[fit].tolist(), strict=True):
-                low, high = min(a, b), max(a, b)
-                if partner[high] < 0 or low < partner[high]:
-                    partner[high] = low
+        for other, first in _close(plain, hashes, telling, partner):
+            for a, b in zip(_parts(other), _parts(first), strict=True):
+                fit = _alike(tiny[a], pictures[b])
+                partner[a[fit]] = b[fit]
     return [Twin(int(p), i, exact=False) for i, p in enumerate(partner.tolist()) if p >= 0]
 
 
@@ -99,31 +99,36 @@ def _upside_down(hashes: np.ndarray) -> np.ndarray:
     return hashes.byteswap()
 
 
-def _close(hashes: np.ndarray, others: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of different places whose hashes differ in few bits, bucket by bucket."""
+def _parts(values: np.ndarray) -> list[np.ndarray]:
+    """A few thousand at a time: pictures as real numbers take a kilobyte each."""
+    return np.array_split(values, -(-len(values) // 4096))
+
+
+def _close(
+    hashes: np.ndarray, others: np.ndarray, telling: np.ndarray, partner: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of a place and an earlier one whose hashes differ in few bits.
+
+    Each round takes the next candidate of all places at once; those that have a partner drop out.
+    """
+    places = np.flatnonzero(telling)
     for low in _BANDS:
         mask = np.uint64((1 << min(13, 64 - low)) - 1)
         keys, wanted = (hashes >> np.uint64(low)) & mask, (others >> np.uint64(low)) & mask
-        order, theirs = np.argsort(keys, kind="stable"), np.argsort(wanted, kind="stable")
-        starts = np.searchsorted(keys[order], np.unique(keys))
-        for mine in np.split(order, starts[1:]):
-            key = keys[mine[0]]
-            begin, end = np.searchsorted(wanted[theirs], [key, key + np.uint64(1)])
-            yield from _compared(
-                mine[:LARGEST_BUCKET], theirs[begin:end][:LARGEST_BUCKET], hashes, others
-            )
-
-
-def _compared(
-    mine: np.ndarray, theirs: np.ndarray, hashes: np.ndarray, others: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    step = max(1, 2_000_000 // max(1, len(theirs)))
-    for at in range(0, len(mine), step):
-        part = mine[at : at + step]
-        far = np.bitwise_count(hashes[part][:, None] ^ others[theirs][None, :])
-        rows, columns = np.nonzero((far <= FARTHEST) & (part[:, None] != theirs[None, :]))
-        if rows.size:
-            yield part[rows], theirs[columns]
+        theirs = places[np.argsort(wanted[places], kind="stable")]
+        bucket = wanted[theirs]
+        at, end = (np.searchsorted(bucket, keys, side) for side in ("left", "right"))
+        end = np.minimum(end, at + MOST_COMPARED)
+        left = places
+        while left.size:
+            left = left[(at[left] < end[left]) & (partner[left] < 0)]
+            candidates = theirs[at[left]]
+            earlier = candidates < left  # they rise: none of the later ones is
+            left, candidates = left[earlier], candidates[earlier]
+            near = np.bitwise_count(hashes[left] ^ others[candidates]) <= FARTHEST
+            if near.any():
+                yield left[near], candidates[near]
+            at[left] += 1
 
 
 def _alike(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -56,45 +56,55 @@ class ScanCache:
     def find(self, job: Job) -> Answer | None:
         """The facts of a file that has not changed since."""
         known = self._known.get(_key(job))
-        if known is None or known[0] != mark(job.path):
+        if known is None or known.mark != _mark(job.path):
             return None
-        try:
-            return Answer(facts_of(known[1]), mark=tuple(known[0]))
-        except (TypeError, ValueError, KeyError, AttributeError):
-            return None
+        return known
 
     def keep(self, answers: Mapping[Job, Answer]) -> None:
         """Writes the facts of this scan in place of those before; a full disk is no matter."""
         if self._path is None or all(self._known.get(_key(job)) for job in answers):
             return
-        lines = [json.dumps(self._head)]
-        for job, answer in answers.items():
-            if answer.facts and answer.mark and answer.mark[2] < self._began - CLOSE_NS:
-                lines.append(json.dumps([_key(job), answer.mark, asdict(answer.facts)]))
         fresh = self._path.with_suffix(f".{os.getpid()}.new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_text("\n".join(lines) + "\n", encoding="ascii")
+            with fresh.open("w", encoding="ascii") as file:
+                file.writelines(self._lines(answers))
             fresh.replace(self._path)
             _bound(self._path.parent)
         except OSError:
             with suppress(OSError):
                 fresh.unlink(missing_ok=True)
 
+    def _lines(self, answers: Mapping[Job, Answer]) -> Iterator[str]:
+        yield json.dumps(self._head) + "\n"
+        for job, answer in answers.items():
+            if answer.facts and answer.mark and answer.mark[2] < self._began - CLOSE_NS:
+                yield json.dumps([_key(job), answer.mark, asdict(answer.facts)]) + "\n"
+
 
 def _key(job: Job) -> str:
     return json.dumps([str(job.path), job.kind, job.colours])
 
 
-def _read(path: Path, head: dict[str, Any]) -> dict[str, tuple[list[int], dict[str, Any]]]:
+def _mark(path: Path) -> tuple[int, ...] | None:
+    found = mark(path)
+    return tuple(found) if found else None
+
+
+def _read(path: Path, head: dict[str, Any]) -> dict[str, Answer]:
+    """Facts are made of each line at once: the raw values of all would take twice the room."""
     try:
         with path.open(encoding="ascii") as file:
             if json.loads(file.readline()) != head:
                 return {}
-            rows: Iterable[Any] = map(json.loads, file)
-            return {key: (mark, facts) for key, mark, facts in rows}
-    except (OSError, ValueError, TypeError, RecursionError):
+            return dict(map(_known, file))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
+
+
+def _known(line: str) -> tuple[str, Answer]:
+    key, seen, facts = json.loads(line)
+    return key, Answer(facts_of(facts), mark=tuple(seen))
 
 
 def _bound(place: Path) -> None:

@@ -1,8 +1,9 @@
 """Tables of images: a class, several classes, a mask or one box a line; CSV, TSV or Parquet."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from automl.data.files import files, is_there, split_in, split_word
@@ -83,10 +84,7 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
     if len(tables) > 1 and not all(split_in(t.stem) for t in tables):
         names = ", ".join(t.name for t in tables)
         raise unusable(f"several tables: {names}", path, "name one of them as `data.path`")
-    lines = [
-        line for table in tables for line in _lines(table, asked, found, alone=len(tables) == 1)
-    ]
-    found.splits = frozenset(line.split for line in lines if line.split)
+    lines = chain.from_iterable(_lines(t, asked, found, alone=len(tables) == 1) for t in tables)
     if task == "segmentation":
         return _masks(lines, found, asked)
     if task == "detection":
@@ -128,6 +126,7 @@ def _columns(table: Path, asked: Asked) -> dict[str, str]:
 
 def _lines(table: Path, asked: Asked, found: Found, *, alone: bool) -> Iterator[_Line]:
     columns = _columns(table, asked)
+    files: dict[str, Path] = {}
     of_file: SplitName | None = None if alone else split_in(table.stem)
     for number, row in rows_of(table):
         where = f"{shown(table, found.root)}:{number}"
@@ -140,7 +139,10 @@ def _lines(table: Path, asked: Asked, found: Found, *, alone: bool) -> Iterator[
             found.findings.append(fatal("unknown_split", where, f"split `{said}`", cure))
             continue
         split = split_word(said) or of_file
-        image = _file(table.parent, ours["path"], "images")
+        image = files.get(ours["path"])
+        if image is None:
+            image = files[ours["path"]] = _file(table.parent, ours["path"], "images")
+        found.splits |= {split} if split else frozenset()
         yield _Line(image, ours, where, split, table, attributes_of(row, asked))
 
 
@@ -151,7 +153,7 @@ def _file(folder: Path, name: str, inside: str) -> Path:
     return below if not is_there(plain) and is_there(below) else plain
 
 
-def _classes(lines: list[_Line], found: Found, *, many: bool) -> None:
+def _classes(lines: Iterable[_Line], found: Found, *, many: bool) -> None:
     found.many = many
     known: dict[Path, list[str]] = {}
     for line in lines:
@@ -183,23 +185,23 @@ def _fault(
     return warning("listed_twice", line.where, reason, "keep one line per image")
 
 
-def _picture(line: _Line, marks: tuple[Mark, ...], *, relative: bool = False) -> Picture:
+def _picture(line: _Line, marks: tuple[Mark, ...]) -> Picture:
     return Picture(
         line.image,
         line.split,
         marks,
-        relative=relative,
         group=line.row.get("group", ""),
         attributes=line.attributes,
     )
 
 
-def _boxes(lines: list[_Line], found: Found) -> None:
+def _boxes(lines: Iterable[_Line], found: Found) -> None:
     """One box a line; a line without one lists an image that shows nothing."""
     marks: dict[Path, list[Mark]] = {}
-    first: dict[Path, _Line] = {}
+    first: dict[Path, Picture] = {}
     for line in lines:
-        first.setdefault(line.image, line)
+        if line.image not in first:
+            first[line.image] = _picture(line, ())
         own = marks.setdefault(line.image, [])
         cells = [line.row.get(k, "") for k in (_EDGES if _has_edges(line.row) else _SIZED)]
         if not any(cells):
@@ -214,7 +216,7 @@ def _boxes(lines: list[_Line], found: Found) -> None:
     # shares of the image: boxes in pixels would all be smaller than one pixel
     relative = bool(every) and max(every) <= 1.0
     for image, own in marks.items():
-        found.pictures.append(_picture(first[image], tuple(own), relative=relative))
+        found.pictures.append(replace(first[image], marks=tuple(own), relative=relative))
 
 
 def _label(line: _Line) -> str:
@@ -239,7 +241,7 @@ def _corners(row: Row) -> tuple[float, float, float, float]:
     return x0, y0, x1, y1
 
 
-def _masks(lines: list[_Line], found: Found, asked: Asked) -> Reading:
+def _masks(lines: Iterable[_Line], found: Found, asked: Asked) -> Reading:
     entries: dict[Path, Entry] = {}
     for line in lines:
         if not line.row["mask"]:
