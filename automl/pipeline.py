@@ -159,6 +159,10 @@ def _plan(
     machine = replace(probe(device), around_s=around(recipe, clock))
     made = make_plan(recipe, dataset, profile, machine, pretrained, smoke=smoke)
     try_out(made, recipe.place("augment"))
+    if made.device.startswith("cuda"):
+        from automl.engines.fit import fitted
+
+        made = fitted(made, dataset)
     made.write(run.plan)
     write_recipe(recipe, run.recipe)  # what was planned, should it differ from what was prepared
     height, width = made.train.image_size

@@ -6,7 +6,7 @@ from automl.planning.choice import Model, Situation
 from automl.planning.settings import activation_bytes
 from automl.planning.times import in_words
 
-BASE_BYTES = 0.7e9
+BASE_BYTES = 0.85e9
 """Of a process with torch and the model library, before it has a net."""
 COPIES = {"adamw": 6, "sgd": 5}
 """Of the parameters: weights, gradients, the averaged and the best, and the optimiser's."""

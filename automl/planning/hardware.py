@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,8 @@ PROBE_SECONDS = 0.25
 """Longest measuring after the first, uncounted step."""
 SCALING = 0.9
 """Power of the number of cores by which training speeds up."""
-CGROUP_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
+CGROUPS = Path("/sys/fs/cgroup")
+CGROUP_OF_THIS = Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,27 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def cpu_memory(limits: tuple[Path, ...] = CGROUP_LIMITS) -> int:
+def memory_limits(root: Path = CGROUPS, of_this: Path = CGROUP_OF_THIS) -> list[Path]:
+    """Files that may limit the memory: of this process's control group and of those above it."""
+    try:
+        lines = of_this.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    found = [root / "memory.max", root / "memory" / "memory.limit_in_bytes"]
+    for line in lines:  # `0::/group` of version 2, `4:memory:/group` of version 1
+        _, _, rest = line.partition(":")
+        kind, _, group = rest.partition(":")
+        if kind not in ("", "memory"):
+            continue
+        place, name = (root / "memory", "memory.limit_in_bytes") if kind else (root, "memory.max")
+        parts = [part for part in group.split("/") if part not in ("", "..")]
+        found += [place.joinpath(*parts[:end], name) for end in range(1, len(parts) + 1)]
+    return found
+
+
+def cpu_memory(limits: Iterable[Path] | None = None) -> int:
     """Bytes of memory: what the machine has, or less where a control group limits it."""
+    limits = memory_limits() if limits is None else limits
     if not hasattr(os, "sysconf"):
         return 4 * 2**30
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -4,6 +4,8 @@ import math
 
 from automl.planning.backbones import Backbone
 from automl.planning.choice import Choice, Situation
+from automl.planning.cost import seconds_per_image
+from automl.planning.times import LEAST_EPOCHS, goal_seconds, in_words
 from automl.recipe_checks import STRIDE
 
 Size = tuple[int, int]
@@ -25,10 +27,32 @@ def choose_image_size(at: Situation, row: Backbone) -> Choice[Size]:
     if given is not None:
         return Choice(given, "set in the recipe")
     if at.task == "classification":
-        return _classification_size(at, row)
+        return _affordable(at, row, _classification_size(at, row))
     if at.task == "segmentation":
-        return _segmentation_size(at)
-    return _detection_size(at)
+        return _affordable(at, row, _segmentation_size(at))
+    return _affordable(at, row, _detection_size(at))
+
+
+def _affordable(at: Situation, row: Backbone, whole: Choice[Size]) -> Choice[Size]:
+    """Smaller images where a budget has no time for a few epochs of large ones."""
+    if at.recipe.budget is None or row.fixed_size:
+        return whole
+    goal, (height, width) = goal_seconds(at), whole.value
+    steps = [share / 8 for share in range(8, 3, -1)]
+    sizes = [(_multiple(height * share), _multiple(width * share)) for share in steps]
+    sizes = [size for size in sizes if min(size) >= min(SMALLEST, height, width)]
+    fitting = [size for size in sizes if LEAST_EPOCHS * _epoch_seconds(at, row, size) <= goal]
+    size = whole.value if whole.value in fitting[:1] else [*fitting, sizes[-1]][0]
+    if size == whole.value:
+        return whole
+    why = f"{whole.because}, but {in_words(goal)} of the budget train on smaller images more often"
+    return Choice(size, why, f"{height}x{width}")
+
+
+def _epoch_seconds(at: Situation, row: Backbone, size: Size) -> float:
+    crop = choose_crop(at, row, size).value
+    each = seconds_per_image(row, crop, at.hardware.device, at.hardware.gflops)
+    return at.train_images * each
 
 
 def _classification_size(at: Situation, row: Backbone) -> Choice[Size]:

@@ -5,7 +5,7 @@ import pytest
 from automl.errors import MachineError
 from automl.planning.backbones import find
 from automl.planning.cost import NOMINAL_CORE, seconds_per_image, steady_gflops
-from automl.planning.hardware import Hardware, cores, cpu_memory, probe
+from automl.planning.hardware import Hardware, cores, cpu_memory, memory_limits, probe
 
 
 def test_probe__cpu_has_cores_memory_and_a_speed():
@@ -31,6 +31,20 @@ def test_cpu_memory__control_group_limits_it(tmp_path: Path):
     assert cpu_memory((limit,)) == whole
     limit.write_text("1073741824\n")
     assert cpu_memory((limit,)) == 2**30
+
+
+def test_memory_limits__of_the_group_and_of_all_above(tmp_path: Path):
+    groups, of_this = tmp_path / "groups", tmp_path / "cgroup"
+    (groups / "a" / "b").mkdir(parents=True)
+    (groups / "memory" / "c").mkdir(parents=True)
+    of_this.write_text("4:memory:/c\n1:cpu:/else\n0::/a/b\n")
+    whole = cpu_memory(memory_limits(groups, of_this))
+    (groups / "a" / "b" / "memory.max").write_text("max\n")
+    (groups / "a" / "memory.max").write_text("1073741824\n")
+    assert cpu_memory(memory_limits(groups, of_this)) == 2**30
+    (groups / "memory" / "c" / "memory.limit_in_bytes").write_text("536870912\n")
+    assert cpu_memory(memory_limits(groups, of_this)) == 2**29
+    assert cpu_memory(memory_limits(tmp_path / "none", tmp_path / "none")) == whole
 
 
 def machine(gflops: float) -> Hardware:

@@ -202,3 +202,32 @@ def test_judge_on__test_split_where_there_is_one():
     assert plan_for(of).judge_on == "test"
     assert plan_for(profile("classification")).judge_on == "val"
     assert plan_for(profile("classification"), at_hand=lite0_only).goal is None
+
+
+def test_budget__a_short_one_takes_smaller_images_and_a_net_that_is_no_slower():
+    of = profile("classification", images={"train": 2000, "val": 300})
+    plans = [plan_for(of, at_hand=everything, budget=budget) for budget in ("45s", "3m", "8h")]
+    sides = [plan.train.image_size[0] for plan in plans]
+    assert sides == sorted(sides)
+    assert 112 <= sides[0] < sides[-1] == 224
+    costs = [plan.expected_train_s / plan.train.epochs for plan in plans]
+    assert costs == sorted(costs)
+    assert plans[0].train.epochs < plans[0].most_epochs == plans[1].most_epochs
+    assert "of the budget" in plans[0].reasons["train.image_size"].because
+
+
+def test_budget__given_sizes_and_epochs_stay():
+    of = profile("segmentation", images={"train": 2000, "val": 300})
+    plan = plan_for(of, budget="40s", train={"image_size": [352, 480], "epochs": 7})
+    assert plan.train.image_size == (352, 480)
+    assert (plan.train.epochs, plan.most_epochs) == (7, 7)
+
+
+def test_budget__one_that_cannot_be_kept_is_a_warning():
+    of = profile("classification")
+    short, long = plan_for(of, budget="10s"), plan_for(of, budget="5m")
+    assert short.hopeless
+    assert "cannot be kept" in short.reasons["budget_s"].because
+    assert not long.hopeless
+    assert short.train.epochs == 1
+    assert not plan_for(of).hopeless
