@@ -3,6 +3,8 @@
 Nothing heavy is imported before a verb runs: each body begins with its own imports.
 """
 
+import gc
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,6 +25,7 @@ from automl.commands.options import (
 )
 from automl.commands.verbs_of_data import verbs as work_on_data
 from automl.commands.verbs_of_runs import verbs as record_of_runs
+from automl.commands.verbs_of_setup import verbs as set_up
 
 app = typer.Typer(
     name="automl",
@@ -67,15 +70,16 @@ def run(
     json: AsJson = False,
 ) -> None:
     """The whole line: prepare, plan, train, evaluate, report, record."""
-    from automl import pipeline
-    from automl.clock import process_age
     from automl.commands import workspace
-    from automl.commands.summary import finished_lines, run_facts
     from automl.commands.terminal import out, out_json, talk
     from automl.commands.work import working
 
     sets = [*(set_ or []), *([f"budget={budget}"] if budget else [])]
     loaded, folder = workspace.begin(recipe, sets, params, resume=resume, run_dir=run_dir)
+    from automl import pipeline  # a recipe's fault is told without it
+    from automl.clock import process_age
+    from automl.commands.summary import finished_lines, run_facts
+
     with working(folder, lambda: workspace.resuming(folder, smoke=smoke, device=device)):
         workspace.keep(loaded, folder)
         finished = pipeline.run(
@@ -294,25 +298,21 @@ def init(
     out(str(written))
 
 
-@app.command()
-def doctor(json: AsJson = False) -> None:
-    """What is installed, what is missing, and what mends it."""
-    from automl.commands.doctor import examine
-    from automl.commands.terminal import out, out_json
-
-    found = examine()
-    out_json(found.facts()) if json else out(*found.lines())
-
-
+app.add_typer(set_up)
 app.add_typer(work_on_data)
 app.add_typer(record_of_runs)
 
 
 def main() -> None:
     """The entry point: exit codes and messages for whatever a verb raises."""
+    if "_AUTOML_COMPLETE" in os.environ:
+        from automl.commands.completion import answer
+
+        return answer(app)
     from automl.commands.outcome import exit_code
     from automl.signals import leave_to_the_system
 
     code = exit_code(app)
     leave_to_the_system()
+    gc.freeze()  # what is left goes with the process; looking through it takes a tenth of `--help`
     raise SystemExit(code)

@@ -4,7 +4,6 @@
 section, so whatever a plan holds a recipe can set.
 """
 
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,9 +21,12 @@ NonNegative = Annotated[float, Field(ge=0)]
 
 
 class Strict(BaseModel):
-    """Unknown keys and wrong types are errors; values are frozen."""
+    """Unknown keys and wrong types are errors; values are frozen.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    A model is built when it first reads something: a recipe's fault is told without the plan's.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class Train(Strict):
@@ -187,6 +189,8 @@ class Plan(Strict):
 
     def digest(self) -> str:
         """SHA-256 of all that the training depends on: not of reasons, expectations or the goal."""
+        from hashlib import sha256
+
         beside = {*EXPECTED, "judge_on", "goal"}
         if self.most_epochs is None:
             beside.add("most_epochs")  # a plan of before has the digest that it had

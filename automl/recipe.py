@@ -88,7 +88,9 @@ class Data(Strict):
         Field(description="class names in the order of their ids, or a map from id to name"),
     ] = None
     ignore: Annotated[list[int], Field(description="mask ids that mean: no label")] = [255]
-    columns: Annotated[Columns, Field(description="names of a table's columns")] = Columns()
+    columns: Annotated[Columns, Field(description="names of a table's columns")] = Field(
+        default_factory=Columns
+    )
     attributes: Annotated[
         list[str], Field(description="further columns of a table to keep with each image")
     ] = []
@@ -99,9 +101,10 @@ class Data(Strict):
     group: Annotated[
         str, Field(description="pattern in an image's path whose first (...) must not be split")
     ] = ""
-    split: Annotated[Split, Field(description="shares drawn where the set brings no split")] = (
-        Split()
-    )
+    split: Annotated[
+        Split,
+        Field(description="shares drawn where the set brings no split"),
+    ] = Field(default_factory=Split)
 
 
 class Checks(Strict):
@@ -141,7 +144,9 @@ class Recipe(Strict):
 
     task: Annotated[Task, Field(description="what is learnt")]
     data: Annotated[Data, Field(description="a path, or the mapping below")]
-    checks: Annotated[Checks, Field(description="what the checks of the data let pass")] = Checks()
+    checks: Annotated[Checks, Field(description="what the checks of the data let pass")] = Field(
+        default_factory=Checks
+    )
     model: Annotated[str, Field(description="`auto` or a name from `automl models`")] = "auto"
     weights: Annotated[
         Literal["auto", "pretrained", "none"],
@@ -164,9 +169,11 @@ class Recipe(Strict):
     train: Annotated[
         TrainSettings,  # type: ignore[valid-type]
         Field(description="any key of the plan's train section"),
-    ] = TrainSettings()
+    ] = Field(default_factory=TrainSettings)
     goal: Annotated[Goal | None, Field(description="gate on a metric of the judged split")] = None
-    track: Annotated[Track, Field(description="where the run is recorded")] = Track()
+    track: Annotated[Track, Field(description="where the run is recorded")] = Field(
+        default_factory=Track
+    )
 
     _places: Places = PrivateAttr(default_factory=Places)
 

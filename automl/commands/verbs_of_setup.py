@@ -1,0 +1,32 @@
+"""The verbs that look after the installation; `cli.py` has those that make runs."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from automl.commands.options import AsJson
+
+verbs = typer.Typer()
+
+
+@verbs.command()
+def doctor(json: AsJson = False) -> None:
+    """What is installed, what is missing, and what mends it."""
+    from automl.commands.doctor import examine
+    from automl.commands.terminal import out, out_json
+
+    found = examine()
+    out_json(found.facts()) if json else out(*found.lines())
+
+
+@verbs.command()
+def completion(
+    shell: Annotated[
+        Literal["bash", "zsh", "fish"], typer.Argument(metavar="SHELL", help="bash, zsh or fish")
+    ],
+) -> None:
+    """What a shell loads to complete verbs, options, runs."""
+    from automl.commands.completion import script
+    from automl.commands.terminal import out
+
+    out(script(shell))
