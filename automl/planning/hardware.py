@@ -12,6 +12,7 @@ from automl.planning.habits import USUAL_S
 
 PROBE_SECONDS = 0.25
 """Longest measuring after the first, uncounted step."""
+MOST_THREADS = 1024
 SCALING = 0.9
 """Power of the number of cores by which training speeds up."""
 CGROUPS = Path("/sys/fs/cgroup")
@@ -23,7 +24,8 @@ class Hardware:
     """`device` is `cpu`, `cuda:N` or `mps`; `gflops` is the measured speed of training, 1e9 / s.
 
     On a CPU it is that of all cores while nothing else runs. `around_s`: seconds by stage of all
-    that a run does beside its epochs, passed or usual.
+    that a run does beside its epochs, passed or usual. `threads` is what the environment
+    asks for, if it does.
     """
 
     device: str
@@ -35,6 +37,7 @@ class Hardware:
     around_s: Mapping[str, float] = field(default_factory=lambda: dict(USUAL_S))
     keeps_pixels: bool = True
     """Whether decoded pixels have a place between epochs."""
+    threads: int | None = None
 
 
 def there(device: str | None = None) -> str:
@@ -60,31 +63,62 @@ def probe(device: str | None = None) -> Hardware:
         bf16=bf16,
         gflops=_measure(chosen, torch, bf16=bf16),
         keeps_pixels=folder() is not None,
+        threads=asked_threads(),
     )
 
 
-def cores() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+def cores(root: Path = CGROUPS, of_this: Path = CGROUP_OF_THIS) -> int:
+    """CPU cores that this process may use, by its affinity and by the quota of a container.
+
+    A quota of one and a half cores is one: a second thread would wait for the next period. The
+    processes that `torchrun` starts on a machine share its cores.
+    """
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quotas = (_quota(folder) for folder in _groups("cpu", root, of_this))
+    granted = min([seen or 1, *(int(quota) for quota in quotas if quota)])
+    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, granted // together)
+
+
+def asked_threads() -> int | None:
+    """What the user wants of OpenMP; `torchrun` sets it to one where several processes compute."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(asked) if asked.isdigit() and 0 < int(asked) <= MOST_THREADS else None
 
 
 def memory_limits(root: Path = CGROUPS, of_this: Path = CGROUP_OF_THIS) -> list[Path]:
     """Files that may limit the memory: of this process's control group and of those above it."""
+    names = ("memory.max", "memory.limit_in_bytes")
+    return [folder / name for folder in _groups("memory", root, of_this) for name in names]
+
+
+def _quota(group: Path) -> float | None:
+    """Cores that a control group grants; None where it sets no limit."""
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        try:
+            words = " ".join((group / name).read_text(encoding="ascii") for name in names).split()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if len(words) == 2 and all(word.isdigit() for word in words) and int(words[1]):
+            return int(words[0]) / int(words[1])
+    return None
+
+
+def _groups(controller: str, root: Path, of_this: Path) -> list[Path]:
+    """The control group of this process and those above it, in both versions."""
     try:
         lines = of_this.read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
-    found = [root / "memory.max", root / "memory" / "memory.limit_in_bytes"]
+    found = [root, root / controller]
     for line in lines:  # `0::/group` of version 2, `4:memory:/group` of version 1
         _, _, rest = line.partition(":")
-        kind, _, group = rest.partition(":")
-        if kind not in ("", "memory"):
+        kinds, _, group = rest.partition(":")
+        if kinds and controller not in kinds.split(","):
             continue
-        place, name = (root / "memory", "memory.limit_in_bytes") if kind else (root, "memory.max")
+        place = root / controller if kinds else root
         parts = [part for part in group.split("/") if part not in ("", "..")]
-        found += [place.joinpath(*parts[:end], name) for end in range(1, len(parts) + 1)]
+        found += [place.joinpath(*parts[:end]) for end in range(1, len(parts) + 1)]
     return found
 
 
@@ -165,7 +199,7 @@ def _measure(device: str, torch: Any, *, bf16: bool) -> float:
         seconds = _fastest(step, time.process_time, warm_up=1)
     finally:
         torch.set_num_threads(threads)
-    return float(operations / seconds / 1e9 * cores() ** SCALING)
+    return float(operations / seconds / 1e9 * (asked_threads() or cores()) ** SCALING)
 
 
 def _fastest(step: Callable[[], None], clock: Callable[[], float], warm_up: int) -> float:

@@ -256,7 +256,9 @@ def choose_workers(at: Situation) -> Choice[int]:
 
 def choose_threads(at: Situation) -> Choice[int]:
     """CPU threads of the arithmetic."""
-    cores = at.hardware.cores
+    cores, asked = at.hardware.cores, at.hardware.threads
+    if asked is not None:
+        return Choice(asked, "OMP_NUM_THREADS says so", f"{cores}: all cores")
     if at.on_gpu:
         return Choice(min(cores, 8), f"the card computes; {cores} cores prepare")
     return Choice(cores, f"all {cores} cores that this process may use")

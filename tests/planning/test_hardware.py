@@ -5,7 +5,14 @@ import pytest
 from automl.errors import MachineError
 from automl.planning.backbones import find
 from automl.planning.cost import NOMINAL_CORE, seconds_per_image, steady_gflops
-from automl.planning.hardware import Hardware, cores, cpu_memory, memory_limits, probe
+from automl.planning.hardware import (
+    Hardware,
+    asked_threads,
+    cores,
+    cpu_memory,
+    memory_limits,
+    probe,
+)
 
 
 def test_probe__cpu_has_cores_memory_and_a_speed():
@@ -71,3 +78,35 @@ def test_probe__leaves_torch_with_the_threads_it_had():
     before = torch.get_num_threads()
     probe("cpu")
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "granted"), [("max 100000", 64), ("150000 100000", 1), ("400000 100000", 4)]
+)
+def test_cores__no_more_than_a_container_grants(tmp_path, monkeypatch, text, granted):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)), raising=False)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    new, old, of_this = tmp_path / "new", tmp_path / "old", tmp_path / "of_this"
+    of_this.write_text("4:cpu,cpuacct:/job\n0::/slice/job\n")
+    (new / "slice" / "job").mkdir(parents=True)
+    (new / "slice" / "job" / "cpu.max").write_text(f"{text}\n")
+    assert cores(new, of_this) == granted
+    (old / "cpu" / "job").mkdir(parents=True)
+    quota, period = text.replace("max", "-1").split()
+    (old / "cpu" / "job" / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (old / "cpu" / "job" / "cpu.cfs_period_us").write_text(f"{period}\n")
+    assert cores(old, of_this) == granted
+
+
+def test_cores__are_shared_by_the_processes_of_torchrun(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert cores(Path("none"), Path("none")) == 2
+
+
+@pytest.mark.parametrize(
+    ("set_to", "found"), [("3", 3), ("4,2", 4), ("", None), ("many", None), ("0", None)]
+)
+def test_asked_threads__are_those_of_openmp(monkeypatch, set_to, found):
+    monkeypatch.setenv("OMP_NUM_THREADS", set_to)
+    assert asked_threads() == found
