@@ -101,11 +101,17 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> Tensors:
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Tensors) -> None:
-    """Puts back what `optimiser_tensors` took out."""
+    """Puts back what `optimiser_tensors` took out, each laid out in memory like its parameter.
+
+    A fused update walks through both side by side and does not look at strides.
+    """
+    owners = [p for group in optimiser.param_groups for p in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = tensor
+        owner = owners[int(index)]
+        laid = torch.empty_like(owner).copy_(tensor) if tensor.shape == owner.shape else tensor
+        state.setdefault(int(index), {})[key] = laid
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
 

@@ -119,7 +119,9 @@ def _learner(
     learner = Learner(network, loss_settings(plan, dataset, device))
     if world.size == 1:
         return learner
-    return nn.parallel.DistributedDataParallel(learner, find_unused_parameters=False)
+    return nn.parallel.DistributedDataParallel(
+        learner, find_unused_parameters=False, gradient_as_bucket_view=True
+    )
 
 
 def _epochs(

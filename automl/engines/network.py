@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,7 @@ class Network:
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 [B, 3, H, W] on the device -> float with the backbone's mean and spread."""
-        shape = (1, 3, 1, 1)
-        mean = torch.tensor(self.preprocess.mean, device=images.device).view(shape) * 255
-        std = torch.tensor(self.preprocess.std, device=images.device).view(shape) * 255
+        mean, std = _spread(tuple(self.preprocess.mean), tuple(self.preprocess.std), images.device)
         return images.float().sub_(mean).div_(std)
 
     def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
@@ -58,6 +57,16 @@ class Network:
     def copy(self) -> "Network":
         """The same with weights of its own."""
         return replace(self, net=deepcopy(self.net))
+
+
+@lru_cache
+def _spread(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation of pixels in 0..255: sent to the device once, not with each batch."""
+    with torch.inference_mode(mode=False):  # kept, so they must serve a training as well
+        both = [torch.tensor(v, device=device).view(1, 3, 1, 1) * 255 for v in (mean, std)]
+    return both[0], both[1]
 
 
 class Learner(nn.Module):

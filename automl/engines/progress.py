@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from automl.engines import checkpoint as checkpoints
 from automl.engines.network import Network
 from automl.engines.numbers import Watch
+from automl.engines.optimiser import Average
 
 SAVE_EVERY_S = 600.0
 """Within an epoch that takes longer, this often."""
@@ -51,6 +53,17 @@ class Progress:
     def due(self) -> int:
         """Steps of the epoch that runs."""
         return min(self.steps, self.end - self.epoch * self.steps)
+
+    @cached_property
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """Those of the net; looked up once, since a step needs them twice."""
+        return list(self.network.net.parameters())
+
+    @cached_property
+    def average(self) -> Average | None:
+        """What moves the averaged weights; None where there are none of their own."""
+        own = self.averaged is not self.network
+        return Average(self.averaged.net, self.network.net) if own else None
 
     def tick(self) -> None:
         """Counts the time since the last tick."""

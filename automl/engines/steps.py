@@ -1,8 +1,10 @@
 """The steps of an epoch: from any step on, stopped at any step, redone where memory runs out."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +13,7 @@ from torch import nn
 from automl.engines import distributed
 from automl.engines.loader import Batch, TrainingSamples, stream
 from automl.engines.numbers import Step, check_input
-from automl.engines.optimiser import average, rate, set_rate
+from automl.engines.optimiser import rate, set_rate
 from automl.engines.pace import Pace
 from automl.engines.progress import Keeper, Progress
 from automl.engines.protocol import Event, OnEvent, OnStep
@@ -150,8 +152,8 @@ def _one_step(
     if parts is None:
         progress.optimiser.zero_grad(set_to_none=True)
         return None
-    parameters = progress.network.net.parameters()
-    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    grads = [p.grad for p in progress.parameters if p.grad is not None]
+    norm = nn.utils.get_total_norm(grads)
     paths = [path for piece in pieces for path in piece.paths]
     progress.watch.note(Step(progress.epoch + 1, number, parts, norm, paths))
     if look:
@@ -175,13 +177,14 @@ def _spared(course: Course, work: Callable[[], Losses]) -> Losses | None:
 
 def _update(course: Course, progress: Progress, norm: torch.Tensor) -> Losses:
     """Moves the weights along the gradients, and their average after them."""
-    train, net = course.samples.plan.train, progress.network.net
-    if train.clip_norm:
-        nn.utils.clip_grads_with_norm_(net.parameters(), train.clip_norm, norm)
+    train = course.samples.plan.train
+    # On a CPU the norm is at hand, and a factor of one need not be multiplied by.
+    if train.clip_norm and (norm.device.type != "cpu" or norm > train.clip_norm):
+        nn.utils.clip_grads_with_norm_(progress.parameters, train.clip_norm, norm)
     progress.optimiser.step()
     progress.optimiser.zero_grad(set_to_none=True)
-    if progress.averaged is not progress.network:
-        average(progress.averaged.net, net, train.ema, progress.step)
+    if progress.average is not None:
+        progress.average.follow(train.ema, progress.step)
     return {}
 
 
@@ -197,10 +200,18 @@ def _gradients(course: Course, progress: Progress, pieces: list[Batch], count: i
         with progress.network.autocast(device):
             losses = course.learner(moved.images, moved.targets)
         total = torch.stack(list(losses.values())).sum() * share * world.size
-        total.backward()  # type: ignore[no-untyped-call]
+        with _alone(course, last=number + 1 == len(pieces)):
+            total.backward()  # type: ignore[no-untyped-call]
         for name, value in losses.items():
             parts[name] = parts.get(name, 0) + value.detach() * share * world.size
     return parts
+
+
+def _alone(course: Course, *, last: bool) -> AbstractContextManager[Any]:
+    """The processes add up their gradients once a step, with the last micro-batch."""
+    if last or not isinstance(course.learner, nn.parallel.DistributedDataParallel):
+        return nullcontext()
+    return course.learner.no_sync()
 
 
 def _taken(loaded: Iterator[Batch], count: int) -> list[Batch]:

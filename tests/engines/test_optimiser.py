@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from automl.engines.optimiser import average, build_optimiser, rate, set_rate
+from automl.engines.optimiser import Average, build_optimiser, rate, set_rate
 from tests.engines.toy import toy_train
 
 TRAIN = toy_train(
@@ -56,9 +56,10 @@ def test_average__follows_the_net_and_copies_counters() -> None:
     with torch.no_grad():
         source.weight.fill_(3.0)
         source.num_batches_tracked.fill_(7)
-    average(target, source, decay=0.9, step=10_000)
+    average = Average(target, source)
+    average.follow(decay=0.9, step=10_000)
     assert target.weight.tolist() == pytest.approx([1.2] * 3)
     assert int(target.num_batches_tracked) == 7
     for _ in range(200):
-        average(target, source, decay=0.9, step=10_000)
+        average.follow(decay=0.9, step=10_000)
     assert target.weight.tolist() == pytest.approx([3.0] * 3)

@@ -1,0 +1,170 @@
+"""What the native loop adds to a bare training step: its epoch over the same steps by hand.
+
+python benchmarks/step_tax.py [NAME:SIZE ...] [--rounds 5] [--steps 6] [--device cpu]
+
+Both train on synthetic tensors of the same shapes, in turns within one process. The bare loop is
+forward, backward and optimiser on float images; ours takes uint8 ones and does all else: loader,
+normalisation, clipping, averaged weights, watching the numbers. On a CPU the unit is the CPU
+second, which other processes disturb little.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from automl.dataset import Class, Dataset, Sample
+from automl.engines import distributed
+from automl.engines.loader import Batch, TrainingSamples
+from automl.engines.memory import keep_freed_memory
+from automl.engines.network import Learner, Network, build_network, loss_settings
+from automl.engines.numbers import Watch
+from automl.engines.optimiser import build_optimiser
+from automl.engines.progress import Keeper, Progress
+from automl.engines.protocol import unheard
+from automl.engines.steps import Course, one_epoch
+from automl.plan import Augment, Plan, Train
+from automl.planning.backbones import TABLE
+from automl.planning.hardware import probe
+from automl.signals import Stop
+from automl.weights import Weights
+
+DEFAULT = ("efficientnet_lite0:64", "efficientnet_lite0:128", "resnet18:128")
+BATCH = 16
+CLASSES = 10
+
+
+class Synthetic(TrainingSamples):
+    """Always the same batch, so that reading costs nothing."""
+
+    def __init__(self, plan: Plan, dataset: Dataset, images: torch.Tensor, targets: torch.Tensor):
+        super().__init__(plan, dataset)
+        self.batch = Batch(images, targets, [s.path for s in self.samples[: len(targets)]])
+
+    def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch:
+        return self.batch
+
+
+def plan_for(name: str, size: int, device: str, precision: str) -> Plan:
+    """What the rules choose for a small set, written out."""
+    train = Train(
+        image_size=(size, size), crop=(size, size), fit="squash", epochs=10, batch_size=BATCH,
+        micro_batch=BATCH, optimiser="adamw", lr=1e-3, backbone_lr=1.0, layer_decay=1.0,
+        weight_decay=0.02, warmup_epochs=0.5, schedule="cosine", clip_norm=5.0, ema=0.99,
+        patience=0, label_smoothing=0.1, class_weights="none", precision=precision, workers=0,
+        threads=1, seed=0,
+    )  # fmt: skip
+    return Plan(
+        task="classification", dataset_digest="", model=name, engine="native", train=train,
+        weights=Weights("none", covers="nothing"), augment=Augment(policy="none"), device=device,
+    )  # fmt: skip
+
+
+class Ours:
+    """The native engine's epoch."""
+
+    def __init__(self, plan: Plan, steps: int, folder: Path) -> None:
+        samples = tuple(
+            Sample(f"{i}.png", "train", 1, 1, str(i), label=i % CLASSES)
+            for i in range(BATCH * steps)
+        )
+        classes = tuple(Class(i, str(i)) for i in range(CLASSES))
+        dataset = Dataset("classification", str(folder), "none", classes, samples, "")
+        device = torch.device(plan.device)
+        self.network = build_network(plan, dataset, device)
+        averaged = self.network.copy()
+        optimiser = build_optimiser(self.network.net, self.network.stages, plan.train, device)
+        watch = Watch(self.network.net, plan.train)
+        self.progress = Progress(
+            self.network, averaged, optimiser, watch, steps, 10_000 * steps, BATCH
+        )
+        side = plan.train.image_size[0]
+        images = torch.randint(0, 256, (BATCH, side, side, 3), dtype=torch.uint8)
+        targets = torch.arange(BATCH) % CLASSES
+        self.course = Course(
+            Synthetic(plan, dataset, images.permute(0, 3, 1, 2), targets),
+            Learner(self.network, loss_settings(plan, dataset, device)),
+            distributed.World(), Stop(), Keeper(folder, True), lambda *_: None, unheard,
+        )  # fmt: skip
+
+    def epoch(self) -> None:
+        one_epoch(self.course, self.progress)
+        self.progress.end_epoch()
+        self.progress.step %= 8
+
+
+class Bare:
+    """Forward, backward and optimiser on float tensors that are there."""
+
+    def __init__(self, network: Network, plan: Plan, steps: int) -> None:
+        self.network, self.steps = network.copy(), steps
+        self.device, self.size = torch.device(plan.device), plan.train.image_size
+        fused = self.device.type == "cuda"
+        self.optimiser = torch.optim.AdamW(self.network.net.parameters(), lr=1e-3, fused=fused)
+        images = torch.rand(BATCH, 3, *self.size, device=self.device)
+        self.images = images.to(memory_format=torch.channels_last)
+        self.targets = torch.arange(BATCH, device=self.device) % CLASSES
+
+    def epoch(self) -> None:
+        self.network.net.train()
+        for _ in range(self.steps):
+            with self.network.autocast(self.device):
+                logits = self.network.net(self.images)
+            loss = nn.functional.cross_entropy(logits.float(), self.targets)
+            loss.backward()
+            self.optimiser.step()
+            self.optimiser.zero_grad(set_to_none=True)
+        loss.item()
+
+
+def seconds(loop: "Ours | Bare", device: str) -> float:
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    began = clock()
+    loop.epoch()
+    return clock() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("entries", nargs="*", default=list(DEFAULT), metavar="NAME:SIZE")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--device")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    hardware = probe(asked.device)
+    print(f"{hardware.name or hardware.device}, torch {torch.__version__}, batch {BATCH}")
+    print(f"{'model':30s} {'bare':>10s} {'ours':>10s}   ours / bare, median of rounds")
+    for entry in asked.entries:
+        name, _, side = entry.partition(":")
+        if name not in {row.name for row in TABLE}:
+            sys.exit(f"no model `{name}` in the table")
+        precision = "bf16" if hardware.bf16 and hardware.device != "cpu" else "fp32"
+        plan = plan_for(name, int(side), hardware.device, precision)
+        with tempfile.TemporaryDirectory() as folder:
+            ours = Ours(plan, asked.steps, Path(folder))
+            bare = Bare(ours.network, plan, asked.steps)
+            took: dict[str, list[float]] = {"bare": [], "ours": []}
+            for number in range(asked.rounds + 1):
+                for label, loop in (("bare", bare), ("ours", ours)):
+                    spent = seconds(loop, hardware.device)
+                    if number:  # the first warms up
+                        took[label].append(spent)
+        images = BATCH * asked.steps
+        ratios = [o / b for o, b in zip(took["ours"], took["bare"], strict=True)]
+        print(
+            f"{entry:30s} {images / statistics.median(took['bare']):8.1f}/s "
+            f"{images / statistics.median(took['ours']):8.1f}/s   {statistics.median(ratios):.3f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
