@@ -144,20 +144,19 @@ def plan(
 def _plan(
     recipe: Recipe, run: RunDir, talk: Talk, device: str | None, *, smoke: bool, clock: Clock
 ) -> Plan:
+    from automl.engines.matching import looking
     from automl.engines.transforms import try_out
-    from automl.model.weights import at_hand, hub
+    from automl.model.weights import at_hand
     from automl.planning.habits import around
     from automl.planning.hardware import probe
     from automl.planning.rules import make_plan
     from automl.recipe import write_recipe
 
-    def pretrained(backbone: Any) -> Any:
-        return at_hand(backbone) or (hub(backbone) if recipe.weights == "pretrained" else None)
-
     dataset = prepared(run, recipe.task)
     profile = Profile.read(needed(run.profile, "prepare"))
     machine = replace(probe(device), around_s=around(recipe, clock))
-    made = make_plan(recipe, dataset, profile, machine, pretrained, smoke=smoke)
+    look = looking(dataset, machine.device, talk)
+    made = make_plan(recipe, dataset, profile, machine, at_hand, look=look, smoke=smoke)
     try_out(made, recipe.place("augment"))
     if made.device.startswith("cuda"):
         from automl.engines.fit import fitted

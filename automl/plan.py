@@ -145,10 +145,29 @@ class Reason(Strict):
     runner_up: str = ""
 
 
-EXPECTED = ("reasons", "expected_train_s", "expected_s", "expected_memory_gb")
+EXPECTED = ("candidates", "reasons", "expected_train_s", "expected_s", "expected_memory_gb")
 """Parts of a plan that say something and decide nothing."""
 AFTER = ("report", "record", "end")
 """Stages behind the training and the judging."""
+
+
+class Candidate(Strict):
+    """A model that `model: auto` weighed, by what was measured of it here.
+
+    `transfer` is the accuracy of a linear head on its frozen features of `images` images, each
+    predicted by the others; `unexplained` is the share of the classes' variance that it leaves.
+    """
+
+    model: str
+    parameters: float
+    ms_per_image: float
+    measured: bool
+    epochs: int
+    transfer: float | None = None
+    unexplained: float | None = None
+    images: int = 0
+    expected_s: float
+    verdict: str
 
 
 class Plan(Strict):
@@ -169,6 +188,7 @@ class Plan(Strict):
     expected_memory_gb: float | None = None
     judge_on: Literal["val", "test"] = "val"
     goal: Goal | None = None
+    candidates: tuple[Candidate, ...] = ()
     reasons: dict[str, Reason] = {}
 
     @property

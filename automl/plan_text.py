@@ -16,7 +16,9 @@ def to_yaml(plan: Plan) -> str:
     """The plan with each value's reason as a trailing comment, and all reasons as data."""
     raw = plan.model_dump(mode="json")
     reasons = raw.pop("reasons")
-    lines = [HEADER, *_section(raw, "", plan.reasons), "reasons:"]
+    weighed = [f"- {_scalar(candidate)}" for candidate in raw.pop("candidates")]
+    lines = [HEADER, *_section(raw, "", plan.reasons)]
+    lines += ["candidates:", *weighed, "reasons:"] if weighed else ["reasons:"]
     for key, reason in reasons.items():
         lines.append(f"  {_scalar(key)}:")
         lines += [f"    {name}: {_scalar(text)}" for name, text in reason.items() if text]
@@ -36,7 +38,7 @@ def table(plan: Plan) -> list[tuple[str, str, str, str]]:
 
 def leaves(plan: Plan) -> Iterator[tuple[str, Any]]:
     """Dotted path and value of everything that the plan decides."""
-    raw = plan.model_dump(mode="json", exclude={"reasons"})
+    raw = plan.model_dump(mode="json", exclude={"candidates", "reasons"})
     for key, value in raw.items():
         if isinstance(value, dict) and value:
             yield from ((f"{key}.{name}", inner) for name, inner in value.items())

@@ -122,20 +122,18 @@ def _lay_out(found: Inputs, again: RunDir) -> None:
 
 def _planned_today(found: Inputs, again: RunDir, notes: list[str]) -> list[Row]:
     """How a plan made now, of the same recipe, would differ; told, and no more."""
-    from automl.model.weights import at_hand, hub
+    from automl.model.weights import at_hand
+    from automl.planning.candidates import recorded
     from automl.planning.hardware import probe
     from automl.planning.rules import make_plan
     from automl.recipe import read_recipe
 
     recipe = read_recipe(again.recipe)
-
-    def pretrained(backbone: Any) -> Any:
-        return at_hand(backbone) or (hub(backbone) if recipe.weights == "pretrained" else None)
-
     smoke = "--smoke" in found.origin.get("command", ())
     try:
         profile, machine = Profile.read(again.profile), probe(found.plan.device)
-        made = make_plan(recipe, found.dataset, profile, machine, pretrained, smoke=smoke)
+        look = recorded(found.plan)  # measured then: now it would differ by chance
+        made = make_plan(recipe, found.dataset, profile, machine, at_hand, look=look, smoke=smoke)
     except AutomlError as error:
         notes.append(f"a plan cannot be made today: {error}")
         return []

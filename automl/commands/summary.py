@@ -21,12 +21,31 @@ if TYPE_CHECKING:
 
 def plan_lines(plan: "Plan") -> list[str]:
     """Every choice with its reason and what would have been next."""
-    values = plan.model_dump(mode="json", exclude={"reasons"})
+    values = plan.model_dump(mode="json", exclude={"candidates", "reasons"})
     rows = []
     for key, reason in plan.reasons.items():
         other = f"; else {reason.runner_up}" if reason.runner_up else ""
         rows.append((key, _short(_at(values, key)), f"{reason.because}{other}"))
-    return table(("choice", "value", "because"), rows)
+    choices = table(("choice", "value", "because"), rows)
+    return [*_candidate_lines(plan), *choices]
+
+
+def _candidate_lines(plan: "Plan") -> list[str]:
+    """The models that `auto` weighed, and why it took one."""
+    header = ("model", "M params", "ms/image", "epochs", "transfer", "expected", "")
+    rows = [
+        (
+            candidate.model,
+            f"{candidate.parameters:g}",
+            f"{candidate.ms_per_image:.3g}{'' if candidate.measured else ' ?'}",
+            str(candidate.epochs),
+            "-" if candidate.transfer is None else f"{candidate.transfer:.3f}",
+            duration(candidate.expected_s),
+            candidate.verdict,
+        )
+        for candidate in plan.candidates
+    ]
+    return [*table(header, rows), ""] if rows else []
 
 
 def run_facts(run: RunDir) -> dict[str, Any]:

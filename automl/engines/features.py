@@ -71,9 +71,9 @@ def features(
     """Features float32 [N, D] of a split by a pretrained classifier's backbone, and image paths.
 
     `backbone` is a classification row, `weights` those that `model.weights.at_hand` gives;
-    `image_size` is (height, width). Features are kept in the user's cache: asking twice costs a read. ONNX Runtime computes them
-    on the CPU where it agrees with torch. ValueError where the classifier's last layer is not
-    linear.
+    `image_size` is (height, width). Features are kept in the user's cache: asking twice costs a
+    read. ONNX Runtime computes them on the CPU where it agrees with torch. ValueError where the
+    classifier's last layer is not linear.
     """
     how, (mean, std) = how or How(), normalisation(backbone)
 

@@ -105,7 +105,7 @@ def try_out(plan: Plan, where: str = "") -> None:
         return
     height, width = plan.train.crop
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    annotated = _made_up(plan.task, height, width)
+    annotated = made_up(plan.task, height, width)
     for step in plan.augment.transforms:
         (name,) = step
         (transform,) = build(Augment(policy="custom", transforms=(step,)))
@@ -126,11 +126,11 @@ def try_out(plan: Plan, where: str = "") -> None:
             raise RecipeError(message, where=where, hint=hint)
 
 
-def _made_up(task: Task, height: int, width: int) -> Annotated:
+def made_up(task: Task, height: int, width: int) -> Annotated:
     """An annotation as `tasks` give it."""
     match task:
         case "classification":
-            return {}
+            return {"label": 0}
         case "segmentation":
             return {"mask": np.zeros((height, width), np.uint8)}
         case "detection":

@@ -1,6 +1,7 @@
 """What rules hand on: a value with its reason, and the situation that every rule may look at."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from automl.dataset import Profile, Task
@@ -29,6 +30,8 @@ class Situation:
     recipe: Recipe
     profile: Profile
     hardware: Hardware
+    step_s: Mapping[str, float] = field(default_factory=dict)
+    """Measured seconds to train on one image at the plan's size, by model."""
 
     @property
     def task(self) -> Task:

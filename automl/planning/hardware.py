@@ -160,10 +160,10 @@ def _describe(device: str, torch: Any) -> tuple[int, str, bool]:
         card = torch.cuda.get_device_properties(device)
         # Ampere (8.0) is the first generation with bfloat16 in its tensor cores.
         return int(card.total_memory), str(card.name), card.major >= 8
-    return cpu_memory(), "Apple GPU" if device == "mps" else _cpu_name(), False
+    return cpu_memory(), "Apple GPU" if device == "mps" else cpu_name(), False
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
     """The processor as Linux names it."""
     import platform
 

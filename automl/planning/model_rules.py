@@ -2,13 +2,22 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from automl.errors import MachineError, RecipeError
 from automl.planning.backbones import TABLE, Backbone, find
 from automl.planning.choice import Choice, Model, Situation
 from automl.planning.cost import seconds_per_image, steady_gflops
-from automl.planning.sizes import choose_crop, choose_image_size
+from automl.planning.matching import (
+    LOOK_SHARE,
+    UNMEASURED,
+    Asked,
+    Look,
+    Measured,
+    blended,
+    steady,
+)
+from automl.planning.sizes import choose_crop, choose_fit, choose_image_size
 from automl.planning.times import LONGEST, fewest_epochs, goal_seconds, in_words
 from automl.weights import Weights
 
@@ -50,32 +59,73 @@ LARGE_NET = 42.0
 """Nets above this many million parameters overfit on fewer than `FEW_IMAGES` images."""
 
 
+WORTH_MEASURING = 1.5
+"""Halvings of the error by which a model may trail the table's first and still be measured."""
+MOST_MEASURED = 6
+
+
 @dataclass(frozen=True)
-class Candidate:
-    """A row with what it would cost and bring."""
+class Contender:
+    """A row with what it would cost in seconds and bring in halvings of the error."""
 
     model: Model
     seconds: float
-    score: float
+    quality: float
+    price: float
+    measured: Measured = UNMEASURED
+
+    @property
+    def score(self) -> float:
+        """Quality less what the time beyond the goal costs, in halvings of the error."""
+        return self.quality - self.price
 
 
-def choose_model(at: Situation, at_hand: AtHand) -> Choice[Model]:
-    """The named model, or the one that promises most for its time."""
+def choose_model(
+    at: Situation, at_hand: AtHand, look: Look | None = None
+) -> tuple[Choice[Model], list[Contender]]:
+    """The named model, or the one that promises most for its time; what it was weighed with."""
     name = at.recipe.model
     if name != "auto":
         row = find(name, at.task)
         model = Model(row, weights_of(row, at, at_hand))
         check_licence(model, at)
         _check_pretrained([model], at)
-        return Choice(model, "set in the recipe")
+        return Choice(model, "set in the recipe"), []
+    models = _allowed_models(at, at_hand)
+    ranked = _affordable([_judge(m, at) for m in models], at)
+    close = [c for c in ranked if c.score > ranked[0].score - WORTH_MEASURING][:MOST_MEASURED]
+    if look is not None and len(close) > 1:
+        close = _affordable(_measured(close, at, look), at)
+    return _explain(close, at, len(ranked)), close
+
+
+def _allowed_models(at: Situation, at_hand: AtHand) -> list[Model]:
+    """Every model that the licence policy allows; those with weights at hand, if there are any."""
     rows = [row for row in TABLE if row.task == at.task and not row.for_tests]
     models = [Model(row, weights_of(row, at, at_hand)) for row in rows]
     models = [m for m in models if _allowed(m, at)]
     _check_pretrained(models, at)
-    if any(m.pretrained for m in models):
-        models = [m for m in models if m.pretrained]
-    ranked = sorted((_judge(m, at) for m in models), key=lambda c: (-c.score, c.seconds))
-    return _explain(_affordable(ranked, at), at)
+    return [m for m in models if m.pretrained] or models
+
+
+def _measured(close: list[Contender], at: Situation, look: Look) -> list[Contender]:
+    """The same, judged by what is measured of each here."""
+    share = LOOK_SHARE * min(c.seconds for c in close)
+    asked = [_asked(c.model, at) for c in close]
+    found = look(asked, share)
+    known = [found.get(c.model.row.name, UNMEASURED) for c in close]
+    if any(m.transfer is None for m in known):  # else those without would be judged by less
+        known = [replace(m, transfer=None) for m in known]
+    return [_judge(c.model, at, m) for c, m in zip(close, known, strict=True)]
+
+
+def _asked(model: Model, at: Situation) -> Asked:
+    """A model at the sizes that the plan would choose for it."""
+    size = choose_image_size(at, model.row).value
+    crop = choose_crop(at, model.row, size).value
+    fit = choose_fit(at, model.row, size).value
+    expected = seconds_per_image(model.row, crop, at.hardware.device, at.hardware.gflops)
+    return Asked(model.row, model.weights, size, crop, fit, expected)
 
 
 def weights_of(row: Backbone, at: Situation, at_hand: AtHand) -> Weights:
@@ -113,20 +163,23 @@ def _allowed(model: Model, at: Situation) -> bool:
     return at.recipe.licence == "any" or model.row.permissive(pretrained=model.pretrained)
 
 
-def _judge(model: Model, at: Situation) -> Candidate:
+def _judge(model: Model, at: Situation, measured: Measured = UNMEASURED) -> Contender:
     """Expected time, and quality less what the time beyond the goal costs."""
     row = model.row
     size = choose_image_size(at, row).value
     crop = choose_crop(at, row, size).value
     epochs = fewest_epochs(at, size, crop, pretrained=model.pretrained)
     speed = steady_gflops(at.hardware)
-    seconds = epochs * at.train_images * seconds_per_image(row, crop, at.hardware.device, speed)
+    step_s = seconds_per_image(row, crop, at.hardware.device, speed)
+    if measured.step_s is not None:
+        step_s = steady(measured.step_s)
+    seconds = epochs * at.train_images * step_s
     doublings = math.log2(max(seconds, 1e-6) / goal_seconds(at))
     price = DOUBLED_TIME * doublings + BEYOND_GOAL * max(0.0, doublings) ** 2
-    return Candidate(model, seconds, _quality(model, at) - price)
+    return Contender(model, seconds, _quality(model, at, measured), price, measured)
 
 
-def _quality(model: Model, at: Situation) -> float:
+def _quality(model: Model, at: Situation, measured: Measured) -> float:
     """How often the error of a random guess is halved, by what the publisher measured."""
     row = model.row
     halvings = -math.log2(1 - min(row.published, 99.0) / 100)
@@ -136,6 +189,7 @@ def _quality(model: Model, at: Situation) -> float:
         halvings += 1.0  # known by their COCO score only
     if at.task == "classification" and at.low_resolution:
         halvings *= LOW_RESOLUTION
+    halvings = blended(halvings, measured.transfer)
     quality = halvings + HEAD_BONUS.get(row.head, 0.0)
     smallest = at.profile.object_size[0] if at.profile.object_size else 1.0
     limit, heads = COARSE.get(at.task, (0.0, ()))
@@ -146,21 +200,22 @@ def _quality(model: Model, at: Situation) -> float:
     return quality - (0.0 if model.pretrained else SCRATCH_PENALTY)
 
 
-def _affordable(ranked: list[Candidate], at: Situation) -> list[Candidate]:
-    """Those within the longest time, or near the cheapest where none is; the rest behind them."""
-    limit = max(LONGEST * goal_seconds(at), 1.5 * min(c.seconds for c in ranked))
-    return sorted(ranked, key=lambda c: c.seconds > limit)
+def _affordable(contenders: list[Contender], at: Situation) -> list[Contender]:
+    """Best first; those beyond the longest time, if others are within it, stand behind."""
+    limit = max(LONGEST * goal_seconds(at), 1.5 * min(c.seconds for c in contenders))
+    return sorted(contenders, key=lambda c: (c.seconds > limit, -c.score, c.seconds))
 
 
-def _explain(ranked: list[Candidate], at: Situation) -> Choice[Model]:
+def _explain(ranked: list[Contender], at: Situation, count: int) -> Choice[Model]:
     """The best candidate, with the numbers that made it so."""
     best = ranked[0]
     row = best.model.row
     known = "with weights at hand" if best.model.pretrained else "(none has weights at hand)"
     because = (
-        f"best of {len(ranked)} {at.recipe.licence} {at.task} models {known} for "
+        f"best of {count} {at.recipe.licence} {at.task} models {known} for "
         f"{at.train_images} images and {at.profile.classes} classes: {row.parameters:g} M "
         f"parameters, about {in_words(best.seconds)} on {at.hardware.name or at.hardware.device}"
+        f"{_by(best, at)}"
     )
     if len(ranked) == 1:
         return Choice(best.model, because)
@@ -171,6 +226,16 @@ def _explain(ranked: list[Candidate], at: Situation) -> Choice[Model]:
         f"{second.model.row.name}: {second.model.row.parameters:g} M parameters, "
         f"about {in_words(second.seconds)}",
     )
+
+
+def _by(best: Contender, at: Situation) -> str:
+    """What the choice was made by: measurements, or the table where there are none."""
+    measured = best.measured
+    if measured.step_s is None:
+        return ""
+    if measured.transfer is None:
+        return "; speed measured, quality by the publishers' scores"
+    return f"; speed measured, quality by its features on {measured.transfer.images} images too"
 
 
 def explain_weights(model: Model, at: Situation) -> str:

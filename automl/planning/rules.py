@@ -5,15 +5,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from automl.dataset import Dataset, Profile
-from automl.plan import Augment, Plan, Reason, Train
+from automl.plan import Augment, Candidate, Plan, Reason, Train
 from automl.planning import model_rules, settings, sizes
 from automl.planning.augment_rules import choose_augment, choose_mosaic
 from automl.planning.backbones import Backbone
+from automl.planning.candidates import epoch_seconds, judging_seconds, listed, step_seconds
 from automl.planning.checks import check_plan
 from automl.planning.choice import Choice, Model, Situation
-from automl.planning.cost import seconds_per_image, steady_gflops
 from automl.planning.expectation import budget_reason, expected_seconds, peak_gb
 from automl.planning.hardware import Hardware
+from automl.planning.matching import Look
 from automl.planning.smoke import shrink
 from automl.planning.times import LEAST_S, budget_seconds, fewest_epochs, in_words, most_epochs
 from automl.recipe import Recipe
@@ -21,8 +22,6 @@ from automl.weights import Weights
 
 T = TypeVar("T")
 IN_RECIPE = "set in the recipe"
-FORWARD_SHARE = 1 / 3
-"""Cost of scoring an image in units of training on it."""
 
 
 @dataclass
@@ -47,24 +46,28 @@ class Draft:
         return self.values[name]
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913  one for each thing that a plan follows from
     recipe: Recipe,
     dataset: Dataset,
     profile: Profile,
     hardware: Hardware,
     at_hand: Callable[[Backbone], Weights | None],
     *,
+    look: Look | None = None,
     smoke: bool = False,
 ) -> Plan:
     """Decides everything that the recipe leaves open.
 
-    `at_hand` says which weights a model may start from: for `weights: pretrained` the caller lets
-    it answer with those of a hub too. `smoke` keeps the model and shrinks all else.
+    `at_hand` says which weights a model may start from. `look` measures candidates where
+    `model: auto` has several; a plan without it goes by the table. `smoke` keeps the model that
+    the table names and shrinks all else.
     """
     profile = replace(profile, images=dataset.counts())  # of a smoke run: fewer
     at = Situation(recipe, profile, hardware)
+    choice, weighed = model_rules.choose_model(at, at_hand, None if smoke else look)
+    at = replace(at, step_s=step_seconds(weighed))
     draft = Draft(at)
-    model = draft.note("model", model_rules.choose_model(at, at_hand))
+    model = draft.note("model", choice)
     _sizes(draft, model)
     _amounts(draft, model)
     _rates(draft, model)
@@ -79,7 +82,7 @@ def make_plan(
     )
     if smoke:
         augment = shrink(at, model.row, draft.values, draft.reasons, augment)
-    plan = _assemble(draft, model, dataset, augment)
+    plan = _assemble(draft, model, dataset, augment, [] if smoke else listed(at, weighed))
     check_plan(plan, recipe, profile)
     return plan
 
@@ -139,28 +142,6 @@ def _machine(draft: Draft) -> None:
     draft.train("seed", lambda: settings.choose_seed(at))
 
 
-def epoch_seconds(
-    at: Situation,
-    row: Backbone,
-    size: tuple[int, int],
-    crop: tuple[int, int],
-    *,
-    steady: bool,
-) -> float:
-    """Seconds of an epoch, validation included."""
-    speed = steady_gflops(at.hardware) if steady else at.hardware.gflops
-    device = at.hardware.device
-    learn = at.train_images * seconds_per_image(row, crop, device, speed)
-    return learn + FORWARD_SHARE * at.val_images * seconds_per_image(row, size, device, speed)
-
-
-def judging_seconds(at: Situation, row: Backbone, size: tuple[int, int]) -> float:
-    """Seconds of scoring the judged split at the end."""
-    images = at.profile.images.get("test") or at.val_images
-    speed, device = at.hardware.gflops, at.hardware.device
-    return FORWARD_SHARE * images * seconds_per_image(row, size, device, speed)
-
-
 def _note_the_rest(draft: Draft, model: Model, dataset: Dataset) -> None:
     """Reasons of what is given or follows from a decision."""
     at, weights = draft.situation, model.weights
@@ -216,7 +197,9 @@ def _expect(draft: Draft, model: Model) -> dict[str, Any]:
     }
 
 
-def _assemble(draft: Draft, model: Model, dataset: Dataset, augment: Augment) -> Plan:
+def _assemble(
+    draft: Draft, model: Model, dataset: Dataset, augment: Augment, weighed: list[Candidate]
+) -> Plan:
     """The plan, with the time that it should take."""
     at, values = draft.situation, draft.values
     return Plan(
@@ -231,5 +214,6 @@ def _assemble(draft: Draft, model: Model, dataset: Dataset, augment: Augment) ->
         judge_on="test" if dataset.counts().get("test") else "val",
         goal=at.recipe.goal,
         **_expect(draft, model),
+        candidates=tuple(weighed),
         reasons=draft.reasons,
     )

@@ -16,7 +16,7 @@ Row = tuple[str, Any, Any]
 """A field and its value in either run; None where a run does not have it."""
 
 HEADS = ("task", "split", "images", "primary")
-EXPECTED = ("reasons", "expected_train_s", "expected_s", "expected_memory_gb")
+EXPECTED = ("candidates", "reasons", "expected_train_s", "expected_s", "expected_memory_gb")
 """As `plan.EXPECTED`, which is not imported here: listing runs must stay quick."""
 NOT_COMPARED = (*EXPECTED, "dataset_digest")
 

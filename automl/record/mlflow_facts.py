@@ -100,7 +100,7 @@ def _training(run: RunDir, started: int) -> str:
 
 def _parameters(plan: Plan) -> Iterator[tuple[str, str]]:
     """The plan, flat; its reasons stay in the artefact `plan.yaml`."""
-    values = plan.model_dump(mode="json", exclude={"reasons", "dataset_digest"})
+    values = plan.model_dump(mode="json", exclude={"candidates", "reasons", "dataset_digest"})
     yield from _flat("", values)
 
 
