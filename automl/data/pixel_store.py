@@ -84,6 +84,11 @@ class PixelStore:
         """Whether writing has failed, in this process or in a worker of it."""
         return bool(self._shared[-1])
 
+    @property
+    def filled(self) -> int:
+        """Places that say they are filled."""
+        return int(np.count_nonzero(self._entries))
+
 
 def open_store(key: Any, sizes: Sequence[int]) -> PixelStore | None:
     """The store of what `key` (as JSON has it) determines; None where nothing can be kept."""

@@ -18,6 +18,7 @@ from automl.data.images import reduced_image
 from automl.data.pixel_store import PixelStore, open_store
 from automl.data.truth import mask_and_digest
 from automl.dataset import Dataset, Sample
+from automl.engines.protocol import Event, OnEvent
 from automl.model.preprocess import Geometry, Preprocess
 
 AS_IT_IS = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -53,7 +54,7 @@ class Frames:
         """Decodes nothing yet."""
         self.dataset, self.samples = dataset, samples
         self.fit, self.short_side, self.masks = fit, short_side, masks
-        self.store = self._store()
+        self.store, self.told = self._store(), False
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -74,6 +75,18 @@ class Frames:
             frame = self[place]
             if frame.geometry is not None:
                 yield sample.path, frame.image, frame.geometry
+
+    def tell_shortage(self, on_event: OnEvent) -> None:
+        """Says once that there is no room for the pixels of all images."""
+        store = self.store
+        if store is None or self.told or not (store.full or store.limit < len(self)):
+            return
+        self.told = True
+        text = (
+            f"the disk has room for the decoded pixels of {store.filled} of {len(self)} images; "
+            "the others are decoded in each epoch"
+        )
+        on_event(Event("cache", text, {"kept": store.filled, "images": len(self)}))
 
     def _size(self, sample: Sample) -> tuple[int, int]:
         if self.fit is not None:

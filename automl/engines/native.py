@@ -136,6 +136,7 @@ def _epochs(
             begins = False
         losses = one_epoch(course, progress)
         _validate(course, progress, losses, frames, on_epoch)
+        course.samples.frames.tell_shortage(course.on_event)
         whole = progress.at == progress.steps
         progress.end_epoch()
         course.keeper.save(progress)

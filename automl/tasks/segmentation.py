@@ -20,8 +20,8 @@ def annotation(truth: Truth) -> dict[str, Any]:
 
 
 def collate(annotations: list[dict[str, Any]]) -> torch.Tensor:
-    """`int64 [B, H, W]`."""
-    return torch.from_numpy(np.stack([a["mask"] for a in annotations])).long()
+    """`uint8 [B, H, W]`: widened on the device only."""
+    return torch.from_numpy(np.stack([a["mask"] for a in annotations]))
 
 
 def loss(
@@ -30,7 +30,7 @@ def loss(
     """Cross-entropy for every pixel to count, Dice for every class to count."""
     from segmentation_models_pytorch.losses import DiceLoss
 
-    logits = net(images).float()
+    logits, targets = net(images).float(), targets.long()
     if bool((targets == IGNORE).all()):
         return {"dice": logits.sum() * 0.0}
     entropy = functional.cross_entropy(

@@ -1,4 +1,6 @@
+import errno
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from automl.data.truth import truth
 from automl.dataset import Class, Dataset, Region, Sample
 from automl.engines.frames import AS_IT_IS, Frames
 from automl.engines.loader import TrainingSamples, stream
+from automl.engines.protocol import Event
 from automl.errors import DataError
 from automl.model.preprocess import Preprocess
 from automl.plan import Augment
@@ -190,3 +193,26 @@ def test_frames__runs_of_one_set_share_a_file_and_other_sizes_do_not(
         Frames(dataset, [sample], short_side=short_side)[0]
     assert len(list(cache.glob("*.bin"))) == 2
     assert pixel_store.LARGEST > 10**9
+
+
+def test_frames__a_full_disk_is_told_once_and_changes_no_pixel(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    dataset = known_set("classification", tmp_path / "toy", train=4, val=1)
+    frames = Frames(dataset, dataset.split("train"), LETTERBOX)
+    told: list[Event] = []
+    first = frames[0].image.copy()
+    frames.tell_shortage(told.append)
+    assert not told
+    monkeypatch.setattr(os, "pwrite", full)
+    expected = [LETTERBOX.apply(read_image(tmp_path / "toy" / s.path))[0] for s in frames.samples]
+    for place in (3, 2, 1, 0):
+        assert (frames[place].image == expected[place]).all()
+        frames.tell_shortage(told.append)
+    assert (first == expected[0]).all()
+    (event,) = told
+    assert event.text.startswith("the disk has room for the decoded pixels of 1 of 4 images")
+    assert event.facts == {"kept": 1, "images": 4}
