@@ -31,6 +31,7 @@ from PIL import Image
 from automl.data.images import read_image
 from automl.dataset import Class, Dataset, Sample
 from automl.engines.loader import TrainingSamples, stream
+from automl.engines.memory import keep_freed_memory
 from automl.plan import Augment, Plan, Train
 from automl.planning.augmentation import POLICIES
 from automl.weights import Weights
@@ -204,6 +205,7 @@ def main() -> int:
     os.environ.update(AUTOML_CACHE="off", NO_ALBUMENTATIONS_UPDATE="1")
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    keep_freed_memory()  # as every training does
     print(f"{torch.__version__=} {cv2.__version__=} {Image.__version__=}, one thread")
     for task in given.task or SIZES:
         with tempfile.TemporaryDirectory() as folder:
