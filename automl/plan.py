@@ -63,6 +63,20 @@ class Train(Strict):
             description="share of the training images that are put together from four (detection)"
         ),
     ]
+    instant: Annotated[
+        Literal["none", "torch", "onnx"],
+        Field(
+            description="what computes the frozen features that a first head is fitted on, as "
+            "epoch 0 (classification); none: the head starts drawn"
+        ),
+    ] = "none"
+    stop_at_instant: Annotated[
+        bool,
+        Field(
+            description="end with that head where it is at the ceiling of the validation score, "
+            "or where no epoch of the first third beats it"
+        ),
+    ] = False
     epochs: Annotated[Positive, Field(description="passes over the training split")]
     batch_size: Annotated[Images, Field(description="images per optimiser step")]
     micro_batch: Annotated[

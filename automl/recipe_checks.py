@@ -136,9 +136,13 @@ def clashes(task: Task, train: Any) -> Iterator[Clash]:
     if train.epochs and train.warmup_epochs and train.warmup_epochs > train.epochs:
         message = f"`train.warmup_epochs` is more than `train.epochs`: {train.epochs}"
         yield "warmup_epochs", message, "warm up for a few epochs, or 0"
-    if train.label_smoothing and task != "classification":
-        message = f"`train.label_smoothing` does not fit the task {task}"
-        yield "label_smoothing", message, "it is for classification; leave it out"
+    asked = {
+        "label_smoothing": bool(train.label_smoothing),
+        "instant": train.instant not in (None, "none"),
+    }
+    for key in (name for name, given in asked.items() if given and task != "classification"):
+        message = f"`train.{key}` does not fit the task {task}"
+        yield key, message, "it is for classification; leave it out"
 
 
 def _sides(task: Task, train: Any) -> Iterator[Clash]:

@@ -33,6 +33,7 @@ VERSION = 1
 
 BATCH = 16
 Runner = Literal["torch", "onnx"]
+Look = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,16 @@ def spread(samples: list[Sample], most: int | None) -> list[Sample]:
     return [samples[i * len(samples) // most] for i in range(most)]
 
 
-def of_images(frozen: Frozen, dataset: Dataset, samples: list[Sample]) -> np.ndarray:
-    """Features float32 [N, D] of these images."""
+def of_images(
+    frozen: Frozen, dataset: Dataset, samples: list[Sample], look: Look = lambda: None
+) -> np.ndarray:
+    """Features float32 [N, D] of these images; `look` is called between batches and may raise."""
     key = _key(frozen, samples)
     found = _read(kept.find(key), len(samples))
     if found is not None:
         frozen.used = "kept"
         return found
-    computed = _computed(frozen, dataset, samples)
+    computed = _computed(frozen, dataset, samples, look)
     kept.keep(key, computed.tobytes())
     return computed
 
@@ -152,9 +155,11 @@ def _read(data: bytearray | None, count: int) -> np.ndarray | None:
     return np.frombuffer(data, np.float32).reshape(count, -1)
 
 
-def _computed(frozen: Frozen, dataset: Dataset, samples: list[Sample]) -> np.ndarray:
-    forward = _forward(frozen)
-    rows = [forward(batch) for batch in _batches(frozen.preprocess, dataset, samples)]
+def _computed(frozen: Frozen, dataset: Dataset, samples: list[Sample], look: Look) -> np.ndarray:
+    forward, rows = _forward(frozen), []
+    for batch in _batches(frozen.preprocess, dataset, samples):
+        look()
+        rows.append(forward(batch))
     return np.concatenate(rows)
 
 

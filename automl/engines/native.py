@@ -4,6 +4,7 @@ Read `train` top down: set up, then per epoch one pass, validation by the averag
 best kept, a checkpoint. A first epoch and a resumed one run through the same lines.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import nn
 from automl.clock import Clock
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
-from automl.engines import distributed, replay
+from automl.engines import distributed, instant, replay
 from automl.engines.answers import predicted, predictions
 from automl.engines.frames import Frames
 from automl.engines.loader import TrainingSamples, augmented
@@ -25,9 +26,9 @@ from automl.engines.numbers import Watch
 from automl.engines.optimiser import build_optimiser
 from automl.engines.pace import pace_of
 from automl.engines.progress import Keeper, Progress
-from automl.engines.protocol import Epoch, OnEpoch, OnEvent, OnStep, Trained, unheard
+from automl.engines.protocol import Epoch, Event, OnEpoch, OnEvent, OnStep, Trained, unheard
 from automl.engines.steps import Course, HalfUpdated, halved, keep_pace, leave, one_epoch
-from automl.engines.stops import tell_resumed
+from automl.engines.stops import interrupted_at, tell_resumed
 from automl.model import bundle as bundles
 from automl.plan import Plan
 from automl.prediction import Prediction
@@ -62,6 +63,9 @@ def train(  # noqa: PLR0913  as `Engine` has it
         while True:
             progress = _progress(plan, dataset, device, keeper, on_event)
             progress.micro_batch = min(progress.micro_batch, fewer)
+            if instant.wanted(progress, plan):
+                to = instant.Listeners(on_epoch, on_event, stop)
+                _instant_answer(progress, keeper, plan, dataset, run, to)
             learner = _learner(progress.network, plan, dataset, device, world)
             repeated = replay.read(run).in_steps(progress.steps)
             pace = pace_of(plan, dataset, progress.steps, clock)
@@ -77,7 +81,7 @@ def train(  # noqa: PLR0913  as `Engine` has it
     if world.leads:
         _save_bundle(progress, plan, dataset, run)
     distributed.wait()
-    stopped_early = progress.epoch < progress.total
+    stopped_early = progress.epoch < max(1, progress.total)
     return Trained(run.model, progress.best_epoch, progress.epoch, stopped_early)
 
 
@@ -107,6 +111,41 @@ def _progress(
         keeper.saved = (saved.epoch, saved.step)
         tell_resumed(saved, on_event)
     return progress
+
+
+def _instant_answer(
+    progress: Progress,
+    keeper: Keeper,
+    plan: Plan,
+    dataset: Dataset,
+    run: RunDir,
+    to: instant.Listeners,
+) -> None:
+    """Epoch 0, by the process that leads; the others get the head with the rest of the weights."""
+    score, signal = None, ""
+    if keeper.leads:
+        try:
+            score = instant.answer(progress, plan, dataset, to)
+        except instant.Left:
+            signal = to.stop.signal
+    if signal := distributed.share(signal):
+        raise interrupted_at(signal, 0, 0, 1)
+    there, score = distributed.agree([float(score is not None), score or 0.0])
+    if not there:
+        return
+    progress.keep_best(score, 0)
+    if plan.train.stop_at_instant and instant.at_ceiling(score, len(dataset.split("val"))):
+        progress.end = 0
+        _tell_enough(to.on_event, "its validation score is at its ceiling")
+    if keeper.leads:
+        _save_bundle(progress, plan, dataset, run)
+    keeper.saved = (-1, -1)
+    keeper.save(progress)
+    distributed.wait()
+
+
+def _tell_enough(on_event: OnEvent, why: str) -> None:
+    on_event(Event("enough", f"ends with the instant answer: {why}", {"because": why}))
 
 
 def _learner(
@@ -144,6 +183,9 @@ def _epochs(
         if course.pace and whole:
             course.pace.ended()
             keep_pace(course, progress)
+        if _unbeaten(progress, plan):
+            why = f"none of the first {progress.epoch} epochs scored above it"
+            _tell_enough(course.on_event, why)
 
 
 def _validate(
@@ -173,7 +215,7 @@ def _validate(
         progress.tick()
     if signal := distributed.share(signal):
         leave(course, progress, progress.at, signal)
-    progress.keep_best(distributed.agree([score])[0])
+    progress.keep_best(distributed.agree([score])[0], progress.epoch + 1)
 
 
 def _until(stop: Stop, found: Iterable[Prediction]) -> Iterator[Prediction]:
@@ -184,9 +226,16 @@ def _until(stop: Stop, found: Iterable[Prediction]) -> Iterator[Prediction]:
         yield prediction
 
 
+def _unbeaten(progress: Progress, plan: Plan) -> bool:
+    """Whether the instant answer is still the best when it is time to decide."""
+    started = plan.train.stop_at_instant and progress.best_score > -math.inf
+    return started and progress.best_epoch == 0 and progress.epoch >= instant.look_after(plan)
+
+
 def _stale(progress: Progress, plan: Plan) -> bool:
     waited = progress.epoch - progress.best_epoch
-    return bool(plan.train.patience) and waited >= plan.train.patience
+    patience = bool(plan.train.patience) and waited >= plan.train.patience
+    return patience or _unbeaten(progress, plan)
 
 
 def _save_bundle(progress: Progress, plan: Plan, dataset: Dataset, run: RunDir) -> None:

@@ -102,10 +102,10 @@ class Progress:
             setattr(self, name, saved.facts[name])
         self.watch.restore(saved.facts["watch"])
 
-    def keep_best(self, score: float) -> None:
-        """Copies the averaged weights where the epoch that ends now is the best so far."""
+    def keep_best(self, score: float, epoch: int) -> None:
+        """Copies the averaged weights where this epoch is the best so far."""
         if score > self.best_score:
-            self.best_score, self.best_epoch = score, self.epoch + 1
+            self.best_score, self.best_epoch = score, epoch
             state = self.averaged.net.state_dict()
             self.best = {name: t.detach().cpu().clone() for name, t in state.items()}
 

@@ -74,7 +74,7 @@ def read(run: RunDir) -> Replay:
 
 def recorded(plan: Plan, events: Sequence[dict[str, Any]]) -> Replay:
     """What the journal of a training says of clock and memory."""
-    epochs = journal.epochs(list(events))
+    epochs = [e for e in journal.epochs(list(events)) if e["epoch"] > 0]
     totals: list[int] = []
     if plan.budget_s is not None and epochs:
         # an epoch says how many there were to be while it ran, so the next one says it of the end

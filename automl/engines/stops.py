@@ -39,7 +39,7 @@ def tell_resumed(saved: Checkpoint, on_event: OnEvent) -> None:
     """Says from where training goes on, and which damaged checkpoints it passed over."""
     for fault in saved.passed_over:
         on_event(Event("checkpoint", f"{fault}; {saved.name} is used", {"damaged": fault}))
-    where = f"after epoch {saved.epoch}"
+    where = f"after epoch {saved.epoch}" if saved.epoch else "after the instant answer"
     if saved.step:
         where = f"in epoch {saved.epoch + 1} after step {saved.step}"
     on_event(Event("resume", f"resume: {where}", {"epoch": saved.epoch, "step": saved.step}))

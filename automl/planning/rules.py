@@ -14,6 +14,7 @@ from automl.planning.checks import check_plan
 from automl.planning.choice import Choice, Model, Situation
 from automl.planning.expectation import budget_reason, expected_seconds, peak_gb
 from automl.planning.hardware import Hardware
+from automl.planning.instant_rules import choose_instant, choose_stop_at_instant
 from automl.planning.matching import Look
 from automl.planning.smoke import shrink
 from automl.planning.times import LEAST_S, budget_seconds, fewest_epochs, in_words, most_epochs
@@ -108,6 +109,8 @@ def _amounts(draft: Draft, model: Model) -> None:
     # A budget is a promise about this very run, so there the speed of the moment counts.
     steady = at.recipe.budget is None
     epoch_s = epoch_seconds(at, model.row, size, crop, steady=steady)
+    instant = draft.train("instant", lambda: choose_instant(at, model, size))
+    draft.train("stop_at_instant", lambda: choose_stop_at_instant(at, instant))
     judge_s = judging_seconds(at, model.row, size)
     draft.train("epochs", lambda: settings.choose_epochs(at, bounds, epoch_s, judge_s))
     draft.most_epochs = max(bounds[1], draft.values["epochs"])

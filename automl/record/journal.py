@@ -11,12 +11,13 @@ from automl.errors import DataError
 from automl.files import cannot_write
 
 EVENTS = (
-    *("start", "resume", "checkpoint", "memory", "pace", "epoch", "tainted"),
-    *("trained", "scores", "end"),
+    *("start", "resume", "checkpoint", "memory", "pace", "instant", "epoch", "enough"),
+    *("tainted", "trained", "scores", "end"),
 )
 """What a run writes. `start` comes with every process that trains, `resume` where it goes on from a
 checkpoint, `checkpoint` where a damaged one was passed over, `memory` where memory ran out, `pace`
-where a budget decides on the number of steps, `tainted` where the data was changed meanwhile."""
+where a budget decides on the number of steps, `tainted` where the data was changed meanwhile.
+`instant` follows epoch 0, a head on frozen features; `enough` comes where training ends with it."""
 
 
 class Journal:
@@ -80,7 +81,8 @@ def last_training(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The events of the training that made the model that is there now.
 
     Stages that are run one by one may train again in the same folder, each time with a `start`.
-    A `start` whose first epoch is not the first of all goes on with the training before it.
+    A `start` that is not `anew`, or whose first epoch is not the first of all, goes on with the
+    training before it.
     """
     first_epochs: list[tuple[int, int]] = []
     begun = 0
@@ -90,9 +92,19 @@ def last_training(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         elif event["event"] == "epoch" and (not first_epochs or first_epochs[-1][0] != begun):
             first_epochs.append((begun, event["epoch"]))
     for begun, number in reversed(first_epochs):
-        if number <= 1:
+        if number <= 1 and not _goes_on(events, begun):
             return events[begun:]
     return events
+
+
+def _goes_on(events: list[dict[str, Any]], begun: int) -> bool:
+    """Whether a start says that it goes on and its training has left an epoch before it."""
+    if events[begun].get("anew") is not False:
+        return False
+    for event in reversed(events[:begun]):
+        if event["event"] == "epoch" or event.get("anew"):
+            return bool(event["event"] == "epoch")
+    return False
 
 
 def epochs(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

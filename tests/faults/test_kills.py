@@ -12,6 +12,7 @@ import pytest
 
 from automl.dataset import Task
 from automl.engines import checkpoint as checkpoints
+from automl.model import bundle as bundles
 from automl.record import journal
 from automl.run_dir import RunDir
 from tests.faults.forked import forkserver
@@ -181,6 +182,21 @@ def test_kill__resumed_with_another_number_of_workers(
         job = Job(home / f"workers-{before}-{after}", "classification", workers=before)
         assert ended(killed_at, job, 2, 5, False) == -signal.SIGKILL
         same_after_resume(replace(job, workers=after), expected)
+
+
+def test_kill__around_the_instant_answer(straight: Straights) -> None:
+    """Before its line is in the journal, in its save, right after it, and in the epochs behind."""
+    home = straight["classification"][0]
+    train_more = (("instant", "torch"),)
+    job = Job(home / "instant", "classification", train=train_more)
+    assert ended(train, job) == 0
+    expected = result(job.run)
+    assert [e["epoch"] for e in history(job.run)] == list(range(EPOCHS + 1))
+    for save, call in ((1, 1), (1, 9), (1, 16), (2, 1), (3, 5)):
+        cut = Job(home / f"instant-{save}-{call}", "classification", train=train_more)
+        assert ended(killed_at, cut, save, call, False) == -signal.SIGKILL
+        assert bundles.read(cut.run.model).task == "classification"  # it can be used already
+        same_after_resume(cut, expected)
 
 
 def test_kill__ten_in_one_run(straight: Straights) -> None:

@@ -66,7 +66,9 @@ def _value(annotation: Any) -> str:
         return {list: "list", dict: "mapping"}[origin]
     if hasattr(annotation, "__metadata__"):
         return _value(arguments[0])
-    return {int: "whole number", float: "number", str: "text"}[annotation]
+    return {int: "whole number", float: "number", str: "text", bool: "`true` or `false`"}[
+        annotation
+    ]
 
 
 def models() -> Iterator[str]:

@@ -54,6 +54,13 @@ def test_last_training__a_resumed_one_is_one():
     assert journal.last_training(told) == told[2:]
 
 
+def test_last_training__one_that_goes_on_after_its_instant_answer_is_one():
+    told = events("start", "epoch 1", "start", "start", "epoch 0", "start", "epoch 1", "trained")
+    for number, anew in ((0, True), (2, True), (3, False), (5, False)):
+        told[number]["anew"] = anew
+    assert journal.last_training(told) == told[3:]
+
+
 def test_last_training__a_start_without_epochs_belongs_to_what_was():
     told = events("start", "epoch 1", "trained", "start", "trained")
     assert journal.last_training(told) == told

@@ -1,0 +1,143 @@
+"""A linear classifier fitted on features: L-BFGS, its penalty chosen by cross-validation."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+FOLDS = 5
+PENALTIES = (10000.0, 3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
+"""Weight of half the squared norm beside the sum of the losses over the images."""
+USUAL_PENALTY = 100.0
+"""Where there are too few images to choose by."""
+LEAST_IMAGES = 4 * FOLDS
+WORK = 1.2e8
+"""Multiplications of a pass over all folds that cross-validation may cost; fewer images then."""
+LEAST_PER_CLASS = 20
+ITERATIONS = {"trial": 30, "final": 150}
+
+
+@dataclass(frozen=True)
+class Head:
+    """`weight` float32 [K, D] and `bias` [K] for features as they are, not standardised."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    penalty: float
+
+
+def fit(
+    features: torch.Tensor,
+    targets: torch.Tensor,
+    classes: int,
+    folds: torch.Tensor,
+    class_weights: torch.Tensor | None = None,
+) -> Head:
+    """`features` float32 [N, D]; `targets` int64 [N], or float32 [N, K] for several labels.
+
+    `folds` int64 [N] says in which of `FOLDS` parts an image is held out. Features are
+    standardised, which is then folded into the layer.
+    """
+    mean, deviation = _moments(features)
+    scaled = ((features.double() - mean) / deviation).float()
+    problem = _Problem(scaled, targets, classes, class_weights)
+    penalty = _chosen(problem, folds)
+    everything = torch.ones(1, len(features))
+    start = torch.zeros(1, classes, scaled.shape[1] + 1)
+    found = _minimised(problem, everything, penalty, start, ITERATIONS["final"])[0].double()
+    weight = found[:, :-1] / deviation
+    bias = found[:, -1] - weight @ mean
+    return Head(weight.float(), bias.float(), penalty)
+
+
+def _moments(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation; 1 where a feature is the same in all images."""
+    wide = features.double()
+    mean, deviation = wide.mean(0), wide.std(0, correction=0)
+    flat = deviation <= 1e-6 * deviation.max().clamp(min=1e-12)
+    return mean, torch.where(flat, torch.ones_like(deviation), deviation)
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Standardised features with all that the loss needs."""
+
+    features: torch.Tensor
+    targets: torch.Tensor
+    classes: int
+    class_weights: torch.Tensor | None
+
+    def losses(self, parameters: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Losses and their weights `[F, N]` for parameters `[F, K, D + 1]`, bias last."""
+        logits = self.features @ parameters[..., :-1].mT + parameters[..., -1].unsqueeze(1)
+        weights = self.class_weights
+        if self.targets.ndim == 2:
+            wanted = self.targets.expand_as(logits)
+            each = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+            values = (each if weights is None else each * weights).sum(-1)
+            return values, torch.ones_like(values)
+        wanted = self.targets.expand(len(logits), -1)
+        values = functional.cross_entropy(logits.mT, wanted, reduction="none")
+        counts = torch.ones(self.classes) if weights is None else weights
+        return values, counts[self.targets].expand_as(values)
+
+    def part(self, rows: torch.Tensor) -> "_Problem":
+        """The same of some images."""
+        return _Problem(self.features[rows], self.targets[rows], self.classes, self.class_weights)
+
+
+def _chosen(problem: _Problem, folds: torch.Tensor) -> float:
+    """The penalty with the least held-out loss; from strong to weak, until it rises twice."""
+    count, width = problem.features.shape
+    if count < LEAST_IMAGES or int(folds.max()) + 1 < FOLDS:
+        return USUAL_PENALTY
+    affordable = round(WORK / (FOLDS * width * problem.classes))
+    most = max(affordable, LEAST_PER_CLASS * problem.classes, LEAST_IMAGES)
+    rows = torch.arange(count)[:: -(-count // most)]
+    few, held = problem.part(rows), folds[rows].unsqueeze(0) == torch.arange(FOLDS).unsqueeze(1)
+    inside = (~held).float()
+    found = torch.zeros(FOLDS, problem.classes, width + 1)
+    best, chosen, worse = float("inf"), USUAL_PENALTY, 0
+    for penalty in PENALTIES:
+        found = _minimised(few, inside, penalty, found, ITERATIONS["trial"])
+        values, weights = few.losses(found)
+        loss = float((values * weights)[held].sum() / weights[held].sum())
+        if loss < best:
+            best, chosen, worse = loss, penalty, 0
+        else:
+            worse += 1
+            if worse == 2:
+                break
+    return chosen
+
+
+def _minimised(
+    problem: _Problem,
+    inside: torch.Tensor,
+    penalty: float,
+    start: torch.Tensor,
+    iterations: int,
+) -> torch.Tensor:
+    """The parameters `[F, K, D + 1]` of every row of `inside` `[F, N]`, found at once."""
+    parameters = start.clone().requires_grad_()
+    optimiser = torch.optim.LBFGS(
+        [parameters],
+        max_iter=iterations,
+        history_size=10,
+        tolerance_grad=1e-6,
+        tolerance_change=1e-8,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        values, weights = problem.losses(parameters)
+        shares = weights * inside
+        fitted = (values * shares).sum(1) / shares.sum(1)
+        norm = parameters[..., :-1].square().sum((1, 2))
+        loss = (fitted + 0.5 * penalty * norm / inside.sum(1)).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    return parameters.detach()

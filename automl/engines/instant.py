@@ -1,0 +1,214 @@
+"""The instant answer: before the first epoch, a head fitted on the frozen backbone's features.
+
+It is epoch 0: scored on the validation split like any other, kept in a checkpoint, saved as the
+run's model at once, and the start of the fine-tuning.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from automl.clock import process_age
+from automl.data.truth import truth
+from automl.dataset import Dataset, Sample
+from automl.engines.features import Frozen, beheaded, of_images, spread
+from automl.engines.head import FOLDS, Head, fit
+from automl.engines.network import Network, loss_settings
+from automl.engines.progress import Progress
+from automl.engines.protocol import Epoch, Event, OnEpoch, OnEvent
+from automl.engines.randomness import seed_for
+from automl.model.build import classifier
+from automl.plan import Plan
+from automl.prediction import Prediction
+from automl.signals import Stop
+from automl.tasks.classification import SEVERAL
+from automl.tasks.protocol import module
+
+MOST_IMAGES = 20_000
+"""A linear head learns little from more."""
+LOOK = 1 / 3
+"""Share of the epochs after which it is decided whether fine-tuning beats the instant answer."""
+
+
+class Left(Exception):
+    """A signal came before the answer was there."""
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Who hears of it, and who may stop it."""
+
+    on_epoch: OnEpoch
+    on_event: OnEvent
+    stop: Stop
+
+
+def wanted(progress: Progress, plan: Plan) -> bool:
+    """Whether the training is at its very start and the plan asks for the answer."""
+    fresh = progress.step == 0 and progress.epoch == 0 and progress.best_score == -math.inf
+    return fresh and plan.train.instant != "none"
+
+
+def answer(progress: Progress, plan: Plan, dataset: Dataset, to: Listeners) -> float | None:
+    """Puts the fitted head into the net and its average; the score, or None where it cannot be."""
+    network = progress.network
+    name = classifier(network.net, network.backbone)
+    if name is None:
+        _tell_none(to, "the model does not end in one linear layer")
+        return None
+    frozen = _frozen(network, plan)
+    train, val = spread(dataset.split("train"), MOST_IMAGES), dataset.split("val")
+    seen = _seen(frozen, dataset, train, to.stop)
+    if not np.isfinite(seen).all():
+        _tell_none(to, "the features of the pretrained backbone are not finite")
+        return None
+    targets = _targets(dataset, train, plan)
+    settings = loss_settings(plan, dataset, torch.device("cpu"))
+    held = _folds(train, targets, plan.train.seed)
+    features = torch.from_numpy(seen)
+    head = fit(features, targets, len(dataset.classes), held, settings.class_weights)
+    linear = _linear(head, several=dataset.multi_label)
+    _put(head, (network, progress.averaged), name)
+    with torch.inference_mode():
+        parts = module(plan.task).loss(linear, features, targets, settings)
+        losses = {part: float(value) for part, value in parts.items()}
+    shown = torch.from_numpy(_seen(frozen, dataset, val, to.stop))
+    score = _scored(progress, linear, (shown, val), losses, to)
+    _tell(to, score, frozen, head, len(train))
+    return score
+
+
+def at_ceiling(score: float, images: int) -> bool:
+    """Whether what is left to gain is within one standard error of a score of so many images."""
+    return 1 - score <= math.sqrt(max(0.0, score * (1 - score)) / max(1, images))
+
+
+def look_after(plan: Plan) -> int:
+    """Finished epochs after which an unbeaten instant answer may end the training."""
+    return max(2, math.ceil(LOOK * plan.train.epochs))
+
+
+def _frozen(network: Network, plan: Plan) -> Frozen:
+    digest = plan.weights.sha256 or _digest(beheaded(network.net, network.backbone))
+    runner = "onnx" if plan.train.instant == "onnx" else "torch"
+    return Frozen(
+        f"{network.backbone.architecture} {digest}",
+        lambda: beheaded(network.net, network.backbone),
+        network.preprocess,
+        runner,  # type: ignore[arg-type]
+        plan.train.threads,
+        network.device,
+    )
+
+
+def _digest(net: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(net.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _seen(frozen: Frozen, dataset: Dataset, samples: list[Sample], stop: Stop) -> np.ndarray:
+    def look() -> None:
+        if stop.asked:
+            raise Left
+
+    return of_images(frozen, dataset, samples, look)
+
+
+def _targets(dataset: Dataset, samples: list[Sample], plan: Plan) -> torch.Tensor:
+    task = module(plan.task)
+    targets: torch.Tensor = task.collate([task.annotation(truth(dataset, s)) for s in samples])
+    return targets
+
+
+def _folds(samples: list[Sample], targets: torch.Tensor, seed: int) -> torch.Tensor:
+    """In which part each image is held out: classes spread evenly, groups never torn apart."""
+    drawn = np.random.default_rng(seed_for(seed, "folds")).permutation(len(samples))
+    if any(sample.group for sample in samples):
+        rank: dict[str, int] = {}
+        for index in drawn:
+            rank.setdefault(samples[index].group or samples[index].path, len(rank))
+        return torch.tensor([rank[s.group or s.path] % FOLDS for s in samples])
+    labels = targets.argmax(1) if targets.ndim == 2 else targets
+    order = drawn[np.argsort(labels.numpy()[drawn], kind="stable")]
+    folds = np.empty(len(samples), np.int64)
+    folds[order] = np.arange(len(samples)) % FOLDS
+    return torch.from_numpy(folds)
+
+
+def _linear(head: Head, *, several: bool) -> nn.Linear:
+    """The head as a layer of its own, for features that are there already."""
+    linear = nn.Linear(head.weight.shape[1], head.weight.shape[0])
+    with torch.no_grad():
+        linear.weight.copy_(head.weight)
+        linear.bias.copy_(head.bias)
+    if several:
+        setattr(linear, SEVERAL, True)
+    return linear
+
+
+@torch.no_grad()
+def _put(head: Head, networks: tuple[Network, ...], name: str) -> None:
+    for network in networks:
+        layer = network.net.get_submodule(name)
+        layer.weight.copy_(head.weight)  # type: ignore[operator]
+        if layer.bias is not None:
+            layer.bias.copy_(head.bias)  # type: ignore[operator]
+
+
+def _scored(
+    progress: Progress,
+    linear: nn.Linear,
+    val: tuple[torch.Tensor, list[Sample]],
+    losses: dict[str, float],
+    to: Listeners,
+) -> float:
+    progress.tick()
+    epoch = Epoch(
+        number=0,
+        total=progress.total,
+        seconds=progress.epoch_seconds,
+        losses=losses,
+        learning_rate=0.0,
+        predictions=_predictions(linear, *val),
+    )
+    score = to.on_epoch(epoch)
+    progress.tick()
+    progress.epoch_seconds = 0.0
+    return score
+
+
+def _predictions(
+    linear: nn.Linear, features: torch.Tensor, samples: list[Sample]
+) -> Iterator[Prediction]:
+    """What the net with this head says of images whose features are known."""
+    task = module("classification")
+    with torch.inference_mode():
+        outputs = task.outputs(linear, features)
+    yield from task.decode(outputs, [], [sample.path for sample in samples])
+
+
+def _tell(to: Listeners, score: float, frozen: Frozen, head: Head, images: int) -> None:
+    seconds = process_age()
+    text = (
+        f"instant answer: val score {score:.4f}, {seconds:.1f} s after the command; a head fitted "
+        f"on the frozen backbone's features of {images} images is saved and can be used"
+    )
+    facts = {
+        "score": score,
+        "since_start_s": round(seconds, 3),
+        "features": frozen.used,
+        "penalty": head.penalty,
+    }
+    to.on_event(Event("instant", text, facts))
+
+
+def _tell_none(to: Listeners, why: str) -> None:
+    to.on_event(Event("instant", f"no instant answer: {why}", {"because": why}))

@@ -1,0 +1,44 @@
+"""Whether training starts from a head fitted on frozen features, and may end with it."""
+
+from typing import Literal
+
+from automl.planning.choice import Choice, Model, Situation
+from automl.planning.cost import PASSES, seconds_per_image, steady_gflops
+
+EXPORT_S = 2.0
+"""Converting a net for ONNX Runtime and importing what that needs, on one core."""
+SAVED = 0.4
+"""Share of torch's time for a forward pass that ONNX Runtime saves with convolutional nets."""
+
+
+def choose_instant(
+    at: Situation, model: Model, size: tuple[int, int]
+) -> Choice[Literal["none", "torch", "onnx"]]:
+    """What computes the features, if anything."""
+    if at.task != "classification":
+        return Choice("none", f"no linear layer on a frozen backbone does {at.task}")
+    if not model.pretrained:
+        return Choice("none", "nothing is pretrained: features would say little")
+    images = at.train_images + at.val_images
+    if at.on_gpu:
+        return Choice("torch", f"the card takes {images} images at once", "none")
+    if model.row.transformer:
+        return Choice("torch", "ONNX Runtime is faster with convolutions only", "none")
+    speed = steady_gflops(at.hardware)
+    forward = seconds_per_image(model.row, size, at.hardware.device, speed) / PASSES
+    saved = SAVED * forward * images
+    if saved > EXPORT_S:
+        why = f"ONNX Runtime saves about {saved:.0f} s on {images} images, converting costs "
+        return Choice("onnx", f"{why}{EXPORT_S:.0f}", "torch")
+    why = f"{images} images are too few to convert the net for ONNX Runtime"
+    return Choice("torch", why, "onnx")
+
+
+def choose_stop_at_instant(at: Situation, instant: str) -> Choice[bool]:
+    """Whether the training may end with it."""
+    if instant == "none":
+        return Choice(False, "there is no instant answer")
+    if at.recipe.effort == "quick":
+        why = "quick effort ends where fine-tuning gains nothing over the instant answer"
+        return Choice(True, why, "false: fine-tunes to the end")
+    return Choice(False, f"{at.recipe.effort} effort fine-tunes and keeps the better", "true")

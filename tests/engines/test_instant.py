@@ -1,0 +1,149 @@
+"""Epoch 0: a head on frozen features, scored, saved, and the start of the fine-tuning."""
+
+import pytest
+import torch
+
+from automl.data.stream import images
+from automl.dataset import Sample
+from automl.engines import checkpoint as checkpoints
+from automl.engines import instant, native
+from automl.engines.answers import predictions
+from automl.engines.head import FOLDS
+from automl.engines.network import load_network
+from automl.errors import Interrupted
+from automl.model import bundle as bundles
+from automl.run_dir import RunDir
+from tests.engines.toy import draw_set, toy_plan
+
+
+class Seen:
+    """Listens to a training; `scores` are given back epoch by epoch where there are any."""
+
+    def __init__(self, scores=()):
+        self.epochs, self.events, self.found, self.scores = [], [], {}, list(scores)
+
+    def epoch(self, epoch):
+        self.epochs.append(epoch)
+        self.found[epoch.number] = {p.path: p.probabilities for p in epoch.predictions}
+        return self.scores[epoch.number] if self.scores else 1.0 / (1 + epoch.number)
+
+    def event(self, event):
+        self.events.append(event)
+
+
+def trained(dataset, folder, seen, **train):
+    settings = {"instant": "torch", "epochs": 2, **train}
+    plan = toy_plan("classification", dataset, **settings)
+    run = RunDir(folder)
+    result = native.train(plan, dataset, run, seen.epoch, lambda *_: None, seen.event)
+    return result, run
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return draw_set("classification", tmp_path_factory.mktemp("set"))
+
+
+@pytest.mark.parametrize("runner", ["torch", "onnx"])
+def test_answer__is_epoch_zero_and_the_bundle_says_the_same(toy, tmp_path, runner):
+    seen = Seen()
+    result, run = trained(toy, tmp_path, seen, instant=runner)
+    assert [e.number for e in seen.epochs] == [0, 1, 2]
+    assert (result.best_epoch, result.epochs) == (0, 2)
+    assert seen.epochs[0].losses.keys() == seen.epochs[1].losses.keys()
+    (event,) = [e for e in seen.events if e.kind == "instant"]
+    assert event.facts["features"] == runner
+    assert event.facts["since_start_s"] > 0
+    cpu = torch.device("cpu")
+    for prediction in predictions(load_network(run.model, cpu), images(toy, "val"), cpu):
+        told = seen.found[0][prediction.path]
+        assert prediction.probabilities == pytest.approx(told, abs=1e-4)
+
+
+def test_answer__is_saved_before_the_first_step(toy, tmp_path):
+    def stop(epoch, step, steps, loss):
+        bundles.read(RunDir(tmp_path).model)
+        assert [p.name for p in RunDir(tmp_path).checkpoints.iterdir()] == ["epoch-0000"]
+        raise KeyboardInterrupt
+
+    plan = toy_plan("classification", toy, instant="torch")
+    with pytest.raises(KeyboardInterrupt):
+        native.train(plan, toy, RunDir(tmp_path), Seen().epoch, stop)
+
+
+def test_answer__resumed_right_after_it_ends_in_the_same_bits(toy, tmp_path):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    straight, resumed = Seen([0.1, 0.2, 0.3]), Seen([0.1, 0.2, 0.3])
+    _, whole = trained(toy, tmp_path / "whole", straight)
+    run, plan = RunDir(tmp_path / "cut"), toy_plan("classification", toy, instant="torch")
+    with pytest.raises(KeyboardInterrupt):
+        native.train(plan, toy, run, Seen([0.1]).epoch, stop)
+    native.train(plan, toy, run, resumed.epoch, lambda *_: None, resumed.event)
+    assert [e.number for e in resumed.epochs] == [1, 2]
+    assert resumed.events[0].text == "resume: after the instant answer"
+    assert bundles.read(run.model).weights_sha256 == bundles.read(whole.model).weights_sha256
+
+
+def test_answer__fine_tuning_starts_from_it_and_wins_where_it_is_better(toy, tmp_path):
+    result, run = trained(toy, tmp_path, Seen([0.5, 0.4, 0.6]))
+    assert result.best_epoch == 2
+    assert checkpoints.newest(run.checkpoints).facts["best_score"] == 0.6
+
+
+def test_quick__ends_where_the_score_is_at_its_ceiling(toy, tmp_path):
+    seen = Seen([1.0])
+    result, _ = trained(toy, tmp_path, seen, stop_at_instant=True)
+    assert (result.best_epoch, result.epochs, result.stopped_early) == (0, 0, True)
+    assert [e.kind for e in seen.events] == ["instant", "enough"]
+    again, _ = trained(toy, tmp_path, Seen(), stop_at_instant=True)
+    assert again.epochs == 0
+
+
+def test_quick__ends_where_the_first_epochs_are_no_better(toy, tmp_path):
+    seen = Seen([0.6, 0.5, 0.6, 0.7, 0.8])
+    result, _ = trained(toy, tmp_path, seen, epochs=4, stop_at_instant=True)
+    assert (result.best_epoch, result.epochs, result.stopped_early) == (0, 2, True)
+    assert "none of the first 2 epochs" in seen.events[-1].text
+
+
+def test_quick__goes_on_where_fine_tuning_gains(toy, tmp_path):
+    result, _ = trained(
+        toy, tmp_path, Seen([0.6, 0.7, 0.6, 0.6, 0.6]), epochs=4, stop_at_instant=True
+    )
+    assert (result.epochs, result.best_epoch) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("score", "images", "there"),
+    [(1.0, 8, True), (0.99, 50, True), (0.95, 100, False), (0.0, 9, False)],
+)
+def test_at_ceiling__is_one_standard_error(score, images, there):
+    assert instant.at_ceiling(score, images) is there
+
+
+def test_folds__groups_stay_together_and_classes_are_spread():
+    samples = [
+        Sample(f"{i}", "train", 1, 1, "", label=i % 2, group=f"g{i // 4}") for i in range(40)
+    ]
+    folds = instant._folds(samples, torch.arange(40) % 2, 0)
+    assert all(len(set(folds[i : i + 4].tolist())) == 1 for i in range(0, 40, 4))
+    alone = [Sample(f"{i}", "train", 1, 1, "", label=i % 2) for i in range(40)]
+    folds = instant._folds(alone, torch.arange(40) % 2, 0)
+    for fold in range(FOLDS):
+        assert (torch.arange(40)[folds == fold] % 2).bincount().tolist() == [4, 4]
+
+
+def test_answer__a_signal_before_it_is_there_saves_nothing(toy, tmp_path, monkeypatch):
+    import os
+    import signal
+
+    def looked(frozen, dataset, samples, look):
+        os.kill(os.getpid(), signal.SIGTERM)
+        look()
+
+    monkeypatch.setattr(instant, "of_images", looked)
+    with pytest.raises(Interrupted, match="nothing to save"):
+        trained(toy, tmp_path, Seen())
+    assert checkpoints.newest(RunDir(tmp_path).checkpoints) is None
