@@ -13,14 +13,17 @@ from automl.data import pixel_store
 from automl.data.images import read_image
 from automl.data.truth import truth
 from automl.dataset import Class, Dataset, Region, Sample
+from automl.engines import native
 from automl.engines.frames import AS_IT_IS, Frames
 from automl.engines.loader import TrainingSamples, stream
-from automl.engines.protocol import Event
+from automl.engines.protocol import Epoch, Event
 from automl.errors import DataError
+from automl.model import bundle
 from automl.model.preprocess import Preprocess
 from automl.plan import Augment
 from automl.planning.augmentation import POLICIES
 from automl.prediction import IGNORE
+from automl.run_dir import RunDir
 from tests.engines.toy import draw_set, toy_plan
 
 LETTERBOX = Preprocess((64, 96), "letterbox", *AS_IT_IS)
@@ -216,3 +219,29 @@ def test_frames__a_full_disk_is_told_once_and_changes_no_pixel(
     (event,) = told
     assert event.text.startswith("the disk has room for the decoded pixels of 1 of 4 images")
     assert event.facts == {"kept": 1, "images": 4}
+
+
+def test_train__the_same_weights_with_and_without_kept_pixels(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = known_set("classification", tmp_path / "toy", train=8, val=4)
+    augment = Augment(policy="light", transforms=POLICIES["classification"]["light"])
+    plan = toy_plan("classification", dataset, fit="crop", stored_size=48)
+    plan = plan.model_copy(update={"augment": augment})
+
+    def trained(name: str) -> tuple[str, list[float]]:
+        """Digest of the weights, and what was predicted after each epoch."""
+        found: list[float] = []
+
+        def on_epoch(epoch: Epoch) -> float:
+            found.extend(float(p.probabilities[0]) for p in epoch.predictions or ())
+            return float(epoch.number)
+
+        run = RunDir(tmp_path / name)
+        native.train(plan, dataset, run, on_epoch, lambda *_: None)
+        return bundle.read(run.model).weights_sha256, found
+
+    building, kept = trained("building"), trained("kept")
+    assert len(list(cache.glob("*.bin"))) == 2  # of the training and of the validation split
+    monkeypatch.setenv("AUTOML_CACHE", "off")
+    assert building == kept == trained("off")
