@@ -56,13 +56,13 @@ class Train(Strict):
             description="longest short side at which images are kept for random crops "
             "(classification); 0 = all their pixels",
         ),
-    ]
+    ] = 0
     mosaic: Annotated[
         Share,
         Field(
             description="share of the training images that are put together from four (detection)"
         ),
-    ]
+    ] = 0.0
     instant: Annotated[
         Literal["none", "torch", "onnx"],
         Field(
@@ -139,7 +139,10 @@ class Train(Strict):
 
 
 class Augment(Strict):
-    """The name of a policy and the Albumentations transforms that it stands for, in order."""
+    """The name of a policy and what it does, in order, by Albumentations' names and arguments.
+
+    A recipe's list (`custom`) is done by that library, the others in one pass by OpenCV.
+    """
 
     policy: Literal["none", "light", "medium", "heavy", "custom"]
     transforms: tuple[dict[str, dict[str, Any]], ...] = ()

@@ -44,8 +44,6 @@ DRAWS = 96
 """More than any policy takes for one sample."""
 LEAST_VISIBLE = 0.25
 """Share of a moved box that must be left in the frame."""
-LEAST_SIDE = 1.0
-"""Pixels of a side of a box below which there is nothing left to learn."""
 
 
 @dataclass(frozen=True)
@@ -166,5 +164,5 @@ def visible(boxes: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.nd
     height, width = size
     cut = np.clip(boxes, 0, [width, height, width, height])
     sides, before = cut[:, 2:] - cut[:, :2], boxes[:, 2:] - boxes[:, :2]
-    kept = (sides >= LEAST_SIDE).all(1) & (sides.prod(1) >= LEAST_VISIBLE * before.prod(1))
+    kept = (sides > 0).all(1) & (sides.prod(1) >= LEAST_VISIBLE * before.prod(1))
     return cut[kept].astype(np.float32), kept

@@ -1,5 +1,7 @@
 """Augmentation policies as data: names and arguments of Albumentations 2.0.8 transforms.
 
+`engines.policy_steps` does them itself, and knows no argument that is not here.
+
 The geometry that brings an image to its training size (random resized crop, zoom, letterbox) is
 the engine's; a policy holds what comes after it.
 """

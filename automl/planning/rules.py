@@ -77,7 +77,8 @@ def make_plan(  # noqa: PLR0913  one for each thing that a plan follows from
     augment = draft.note("augment.policy", choose_augment(at, draft.values["epochs"]))
     draft.train("mosaic", lambda: choose_mosaic(at, model.row.engine, augment.policy))
     draft.reasons["augment.transforms"] = Reason(
-        because=f"the {len(augment.transforms)} transforms of `{augment.policy}`"
+        because=f"the {len(augment.transforms)} transforms of `{augment.policy}` by the names of "
+        "Albumentations; moves are joined to one, changes of colour too"
         if augment.policy != "custom"
         else IN_RECIPE
     )

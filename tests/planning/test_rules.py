@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from automl.errors import MachineError, RecipeError
 from automl.plan import EXPECTED
-from tests.planning.situations import GPU, everything, lite0_only, nothing, plan_for, profile
+from tests.planning.situations import CPU, GPU, everything, lite0_only, nothing, plan_for, profile
 
 DIGITS = dict.fromkeys("0123456789", 140)
 
@@ -75,6 +77,36 @@ def test_model__card_takes_a_better_net_than_a_cpu():
     assert (fast.train.precision, slow.train.precision) == ("bf16", "fp32")
     assert fast.train.workers > 0
     assert fast.reasons["model"].runner_up
+
+
+def test_workers__fewer_are_needed_where_pixels_are_kept():
+    of = profile("classification", images={"train": 5000, "val": 500})
+    many = replace(CPU, cores=16)
+    counts = [
+        plan_for(of, replace(machine, keeps_pixels=kept)).train.workers
+        for machine in (GPU, many)
+        for kept in (True, False)
+    ]
+    assert counts == [4, 8, 0, 4]
+    assert "decoded once and kept" in plan_for(of, many).reasons["train.workers"].because
+
+
+@pytest.mark.parametrize(
+    ("task", "side", "expected"),
+    [("classification", 3000, 288), ("classification", 200, 0), ("detection", 3000, 0)],
+)
+def test_stored_size__photos_wait_for_their_crops_at_a_little_more_than_those(task, side, expected):
+    plan = plan_for(profile(task, width=side, height=side, smallest_side=side, largest_side=side))
+    assert plan.train.stored_size == expected
+    assert plan.reasons["train.stored_size"].because
+
+
+def test_mosaic__is_for_yolo_as_the_policy_has_it_and_for_others_on_demand():
+    of = profile("detection")
+    assert plan_for(of).train.mosaic == 0.0
+    assert plan_for(of, train={"mosaic": 0.25}).train.mosaic == 0.25
+    yolo = plan_for(of, model="yolo11n", licence="any", weights="none", augment="heavy")
+    assert yolo.train.mosaic == 1.0
 
 
 def test_model__licence_policy_is_obeyed():
