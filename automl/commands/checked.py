@@ -52,7 +52,7 @@ def lines(checked: "Checked") -> list[str]:
     if len(told) > LONGEST:
         told = [*told[:LONGEST], f"and {len(told) - LONGEST} more lines; --json has them all"]
     warnings = len(checked.findings) - checked.fatal
-    return [*shown, *told, f"{checked.fatal} fatal, {warnings} warnings"]
+    return [*shown, *told, f"{checked.fatal} fatal, {many(warnings, 'warning')}"]
 
 
 def _head(checked: "Checked") -> list[str]:
@@ -61,18 +61,38 @@ def _head(checked: "Checked") -> list[str]:
         return []
     counts = ", ".join(f"{n} {split}" for split, n in dataset.counts().items()) or "no"
     classes = len(dataset.classes)
-    head = [f"{dataset.format}, {dataset.task}: {counts} images, {classes} classes"]
+    shown = many(classes, "class", "classes")
+    head = [f"{dataset.format}, {dataset.task}: {counts} images, {shown}"]
     if checked.index:
         head.append(f"{len(checked.changes)} changes in {checked.index.parent / 'changes.csv'}")
         head.append(f"clean index: {checked.index}; what is left in it:")
     return head
 
 
+def many(count: int, one: str, more: str = "") -> str:
+    """`1 class`, `2 classes`."""
+    return f"{count} {one if count == 1 else more or one + 's'}"
+
+
+def _reason(finding: "Finding") -> list[str]:
+    """On one line, but for the list of all that could have been there."""
+    whole = finding.code == "unreadable"
+    first, *rest = finding.reason.split("\n") if whole else [finding.reason]
+    return [f"  {one_line(finding.file)}: {one_line(first)}", *(f"  {one_line(r)}" for r in rest)]
+
+
+def hint(checked: "Checked", data: str, *, fixed: bool) -> str:
+    """What to do about fatal findings."""
+    if checked.dataset is None:
+        return "do what the cure says"
+    return "mend the rest" if fixed else f"mend them, or `automl check {data} --fix OUT`"
+
+
 def _group(code: str, found: "list[Finding]") -> list[str]:
     first = found[0]
     about = CODES.get(code, "")
     told = [f"{first.severity} {code} ({len(found)}){': ' if about else ''}{about}"]
-    told += [f"  {one_line(f.file)}: {one_line(f.reason)}" for f in found[:EACH]]
+    told += [line for f in found[:EACH] for line in _reason(f)]
     if len(found) > EACH:
         told.append(f"  and {len(found) - EACH} more")
     if first.waived:

@@ -1,5 +1,6 @@
 """The verbs that look at data and rewrite it; no model takes part in them."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -63,5 +64,6 @@ def check(
     found = examine(data, talk(), task=task, fix=fix)
     out_json(checked.facts(found)) if json else out(*checked.lines(found))
     if found.fatal:
-        hint = f"mend them, or `automl check {data} --fix OUT`" if fix is None else "mend the rest"
-        raise GateError(f"{found.fatal} fatal findings", where=str(data), hint=hint)
+        hint = checked.hint(found, shlex.quote(str(data)), fixed=fix is not None)
+        message = checked.many(found.fatal, "fatal finding")
+        raise GateError(message, where=str(data), hint=hint)

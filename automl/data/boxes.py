@@ -21,6 +21,7 @@ MANY = 1000
 """Boxes in one image above which it is said."""
 
 _LEFT_OUT = frozenset({"degenerate_box"})
+"""Findings whose box is left out even where the image stays."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,18 @@ def place(scanned: Scanned, file: str) -> tuple[Placed, list[Finding]]:
         tuple(box.crowd for _, box in kept),
     )
     return placed, findings
+
+
+def without_them(placed: Placed, faults: list[Finding]) -> list[Finding]:
+    """Boxes without area are left out, and said so, where others in the image remain."""
+    if not placed.corners:
+        return faults
+    return [
+        warning(f.code, f.file, f"{f.reason} and is left out", f.cure)
+        if f.code in _LEFT_OUT and f.severity == "fatal"
+        else f
+        for f in faults
+    ]
 
 
 def _each_once(

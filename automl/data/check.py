@@ -37,7 +37,7 @@ def check(
         recipe = recipe_of(source, task)
         if fix is not None:
             refuse_target(fix, Path(recipe.data.path))
-        found = prepare(recipe, talk)
+        found = prepare(recipe, talk, mending=fix is not None)
     except DataError as error:
         if not is_there(source):
             raise

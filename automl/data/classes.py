@@ -50,7 +50,7 @@ def settle(reading: Reading, masks: Iterable[MaskFacts], data: Data) -> Settled:
     if all(e.mask is None and e.shapes is None for e in reading.entries):
         return Settled(reading.classes)
     found = {i for mask in masks for i in mask.counts}
-    ignore = set(data.ignore)
+    ignore = {*data.ignore, *reading.ignore}
     classes = reading.classes
     if found == {0, 255} and ignore == {255} and [c.id for c in classes] in ([], [0, 1]):
         names = [c.name for c in classes] or ["background", "foreground"]

@@ -3,13 +3,16 @@
 import os
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from automl.data.images import SUFFIXES
 from automl.dataset import SplitName
 from automl.errors import DataError, MachineError
 
 _COMMON = (".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".tif", ".tiff")
+
+DEEPEST = 8
+"""Last parts of another machine's path that are looked for here."""
 
 _SPLIT_WORDS: dict[str, SplitName] = {
     "train": "train",
@@ -93,6 +96,14 @@ def is_there(path: Path) -> bool:
 def is_file(path: Path) -> bool:
     """Whether it is a file; no name that a system refuses is one."""
     return is_there(path) and path.is_file()
+
+
+def ways(name: str) -> list[Path]:
+    """A path as it is written; one of another machine also without its first parts."""
+    plain = PurePosixPath(name.replace("\\", "/"))
+    foreign = plain.is_absolute() or re.match("[A-Za-z]:/", str(plain))
+    parts = plain.parts[1:][-DEEPEST:] if foreign else ()
+    return [Path(plain), *(Path(*parts[at:]) for at in range(len(parts)))]
 
 
 def impossible(path: Path) -> str:

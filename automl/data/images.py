@@ -105,7 +105,8 @@ def image_facts(path: Path) -> ImageFacts:
     data = read_bytes(path)
     decoded = decode(data, path)
     image = decoded.image
-    stored, notes = to_pixels.grey_or_rgb(image, path)
+    plain = to_pixels.is_plain(image)
+    stored, notes = (image, ()) if plain else to_pixels.grey_or_rgb(image, path)
     wide = image.mode in to_pixels.SIXTEEN_BIT
     width, height = image.size[::-1] if decoded.orientation >= 5 else image.size
     return ImageFacts(

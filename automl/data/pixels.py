@@ -54,6 +54,11 @@ def grey_or_rgb(image: Image.Image, path: Path) -> tuple[np.ndarray, tuple[Note,
         raise DataError(message, where=str(path), hint="convert it to 8 or 16 bit RGB") from None
 
 
+def is_plain(image: Image.Image) -> bool:
+    """Whether the stored values are the pixels, 8-bit grey or RGB."""
+    return image.mode in ("L", "RGB") and "transparency" not in image.info
+
+
 def channels(image: Image.Image) -> int:
     """1 for grey, otherwise 3."""
     return 1 if image.mode in _GREY else 3

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from automl.data.archive import opened
 from automl.data.box_format import check_format
-from automl.data.boxes import Placed, place
+from automl.data.boxes import Placed, place, without_them
 from automl.data.checks import check, check_brightness, waived
 from automl.data.classes import Settled, refuse_classes, settle
 from automl.data.copies import Copies, check_copies, find_copies
@@ -56,15 +56,18 @@ class _Draft:
     item: Item
 
 
-def prepare(recipe: Recipe, talk: Talk) -> Prepared:
-    """Reads, decodes, checks, splits and measures the data; nothing is written anywhere."""
+def prepare(recipe: Recipe, talk: Talk, *, mending: bool = False) -> Prepared:
+    """Reads, decodes, checks, splits and measures the data; nothing is written anywhere.
+
+    `mending` leaves out boxes that can be nothing, where they else condemn their whole image.
+    """
     reading = read(recipe)
     entries, linked = once_each(reading)
     reading = replace(reading, entries=entries)
     scanned, findings = scan(reading, talk)
     findings += linked
     settled = settle(reading, [s.mask for s in scanned if s.mask], recipe.data)
-    drafts = _drafts(scanned, settled, _common_root(reading), findings)
+    drafts = _drafts(scanned, settled, _common_root(reading), findings, mending=mending)
     drafts = _once_each(drafts, findings)
     facts = [draft.scanned for draft in drafts]
     copies = find_copies([f.image for f in facts], [f.entry.path for f in facts])
@@ -144,12 +147,18 @@ def _relative_to_here(root: Path) -> str:
 
 
 def _drafts(
-    scanned: list[Scanned], settled: Settled, root: Path, findings: list[Finding]
+    scanned: list[Scanned],
+    settled: Settled,
+    root: Path,
+    findings: list[Finding],
+    *,
+    mending: bool,
 ) -> list[_Draft]:
     """Samples in the order of their paths; those with a fatal fault are left out."""
     drafts = []
     for one in scanned:
         placed, faults = place(one, shown(one.entry.path, root))
+        faults = without_them(placed, faults) if mending else faults
         faults += [*_mask_faults(one, settled, root), *(one.traced.findings if one.traced else ())]
         findings += faults
         if not any(fault.severity == "fatal" for fault in faults):

@@ -91,6 +91,8 @@ class Reading:
     """Splits that the set names, even where they turn out to be empty."""
     colours: tuple[tuple[int, int, int, int], ...] = ()
     """Red, green, blue and id of masks that may be colours."""
+    ignore: tuple[int, ...] = ()
+    """Mask ids that the set itself says not to judge."""
 
 
 def fatal(code: str, file: str, reason: str, cure: str) -> Finding:

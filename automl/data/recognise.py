@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from automl.data.archive import opened
-from automl.data.files import is_there
+from automl.data.files import files, holds_images, images, is_there
 from automl.data.readers import (
     coco,
     cvat,
@@ -21,6 +21,7 @@ from automl.data.readers import (
     voc,
     yolo,
 )
+from automl.data.readers.rows import SUFFIXES, header_of
 from automl.data.reading import Asked, Reading
 from automl.dataset import Task
 from automl.errors import DataError, Fault
@@ -119,6 +120,23 @@ def _fitting(path: Path, task: Task | None) -> Iterator[Recognised]:
             yield Recognised(name, one, why)
 
 
+def _clue(path: Path) -> str:
+    """What keeps the likeliest layout from being recognised; empty where nothing tells."""
+    tables = [t for s in SUFFIXES for t in files(path, s)] if path.is_dir() else []
+    if not path.is_dir() and path.suffix.lower() in SUFFIXES and path.is_file():
+        tables = [path]
+    if tables:
+        names = [n for n in header_of(tables[0]) if n][:8]
+        found = f"`{tables[0].name}` has the columns {', '.join(names) or 'without names'}"
+        example = "`data: {path: ..., columns: {path: file, label: diagnosis}}`"
+        return f"{found}: say in a recipe which is which, such as {example}"
+    if not path.is_dir():
+        return "name a folder, an archive, or a file of one of these formats"
+    if images(path):
+        return "these images have no labels: put each into a folder named after its class"
+    return "" if holds_images(path) else "there is no image in it: name the folder that has them"
+
+
 def _unrecognised(path: Path, task: Task | None) -> DataError:
     layouts = "\n".join(
         f"  {name}: {row.layout}" for name, row in READERS.items() if task in (None, *row.tasks)
@@ -128,6 +146,8 @@ def _unrecognised(path: Path, task: Task | None) -> DataError:
     other = next(_fitting(path, None), None) if task else None
     if other:
         hint = f"this is a set for {other.task}: {other.why}; set `task: {other.task}`"
+    elif clue := _clue(path):
+        hint = clue
     else:
         hint = "arrange the files in one of these ways, or set `data.path` to the folder that is"
     return DataError(message, faults=[Fault(message, str(path), hint)])

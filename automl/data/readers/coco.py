@@ -61,7 +61,8 @@ def looks_like(path: Path, task: Task) -> str:
 def _serves(source: Path, task: Task) -> bool:
     if task == "classification":
         return not holds(source, b'"bbox"') and not holds(source, b'"segmentation"')
-    return task == "detection" or holds(source, b'"segmentation"')
+    drawn = holds(source, b'"segmentation"') or (task == "detection" and holds(source, b'"bbox"'))
+    return drawn or (task == "detection" and not holds(source, b'"category_id"'))
 
 
 def read(path: Path, task: Task, asked: Asked) -> Reading:

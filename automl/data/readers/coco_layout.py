@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from automl.data.documents import holds
-from automl.data.files import files, first_folder, folders, is_there, split_in, split_word
+from automl.data.files import files, first_folder, folders, is_there, split_in, split_word, ways
 from automl.data.reading import unusable
 from automl.dataset import SplitName
 
@@ -67,6 +67,5 @@ def bases(source: Path, root: Path, split: SplitName | None) -> list[Path]:
 
 def find(bases: list[Path], name: str) -> Path:
     """The first of the places where an image may be that has it; otherwise the first of them."""
-    plain = name.replace("\\", "/")
-    candidates = [base / plain for base in bases]
+    candidates = [base / way for way in ways(name) for base in bases]
     return next((c for c in candidates if is_there(c)), candidates[0])

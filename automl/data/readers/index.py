@@ -49,6 +49,7 @@ def read(path: Path, task: Task, _: Asked) -> Reading:
         entries,
         splits=splits,
         colours=dataset.colours,
+        ignore=dataset.ignore,
     )
 
 

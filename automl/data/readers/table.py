@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from automl.data.files import files, is_there, split_in, split_word
+from automl.data.files import files, split_in, split_word
+from automl.data.readers.finder import Finder
 from automl.data.readers.masks import listed_names
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
 from automl.data.readers.rows import SUFFIXES, Row, attributes_of, header_of, rows_of
@@ -126,7 +127,7 @@ def _columns(table: Path, asked: Asked) -> dict[str, str]:
 
 def _lines(table: Path, asked: Asked, found: Found, *, alone: bool) -> Iterator[_Line]:
     columns = _columns(table, asked)
-    files: dict[str, Path] = {}
+    finder = Finder(table.parent, "images")
     of_file: SplitName | None = None if alone else split_in(table.stem)
     for number, row in rows_of(table):
         where = f"{shown(table, found.root)}:{number}"
@@ -139,18 +140,9 @@ def _lines(table: Path, asked: Asked, found: Found, *, alone: bool) -> Iterator[
             found.findings.append(fatal("unknown_split", where, f"split `{said}`", cure))
             continue
         split = split_word(said) or of_file
-        image = files.get(ours["path"])
-        if image is None:
-            image = files[ours["path"]] = _file(table.parent, ours["path"], "images")
+        image = finder.find(ours["path"])
         found.splits |= {split} if split else frozenset()
         yield _Line(image, ours, where, split, table, attributes_of(row, asked))
-
-
-def _file(folder: Path, name: str, inside: str) -> Path:
-    """Beside the table, or in a folder `images` (`masks`) beside it."""
-    plain = folder / name.replace("\\", "/")
-    below = folder / inside / name
-    return below if not is_there(plain) and is_there(below) else plain
 
 
 def _classes(lines: Iterable[_Line], found: Found, *, many: bool) -> None:
@@ -243,6 +235,7 @@ def _corners(row: Row) -> tuple[float, float, float, float]:
 
 def _masks(lines: Iterable[_Line], found: Found, asked: Asked) -> Reading:
     entries: dict[Path, Entry] = {}
+    finders: dict[Path, Finder] = {}
     for line in lines:
         if not line.row["mask"]:
             reason = "the image has no mask"
@@ -252,10 +245,12 @@ def _masks(lines: Iterable[_Line], found: Found, asked: Asked) -> Reading:
             reason = f"`{shown(line.image, found.root)}` is listed twice"
             found.findings.append(warning("listed_twice", line.where, reason, "list it once"))
         else:
+            folder = line.table.parent
+            finder = finders.setdefault(folder, Finder(folder, "masks"))
             entries[line.image] = Entry(
                 line.image,
                 line.split,
-                mask=_file(line.table.parent, line.row["mask"], "masks"),
+                mask=finder.find(line.row["mask"]),
                 group=line.row.get("group", ""),
                 attributes=line.attributes,
             )

@@ -1,6 +1,6 @@
 """YOLO: `data.yaml` and text files of relative boxes or outlines. `download` is never followed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -10,6 +10,7 @@ from automl.data.documents import load_yaml
 from automl.data.files import (
     files,
     folders,
+    images,
     is_file,
     is_image,
     is_there,
@@ -60,10 +61,25 @@ def looks_like(path: Path, task: Task) -> str:
         return f"`{description.name}` with names and splits"
     if not path.is_dir():
         return ""
+    if _is_flat(path):
+        return "images with a text file of boxes beside each"
     labels = path / "labels"
     inside = [labels, *folders(labels)] if labels.is_dir() else []
     has_text = any(files(folder, ".txt") for folder in inside)
     return "`images` beside `labels` with text files" if has_text and _images(path) else ""
+
+
+def _is_flat(path: Path) -> bool:
+    """Whether the first text file beside an image of its name says where things are."""
+    if _images(path):
+        return False
+    tops = [path, *(f for f in folders(path) if split_word(f.name))]
+    beside = (p.with_suffix(".txt") for top in tops for p in images(top))
+    first = next((p for p in beside if is_file(p)), None)
+    if first is None:
+        return False
+    with first.open(encoding="utf-8", errors="replace") as lines:
+        return isinstance(_object(next(lines, ""), "", outlined=False), Box)
 
 
 def _has_outlines(path: Path) -> bool:
@@ -93,18 +109,28 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
     if description and "download" in document:
         gathered.findings.append(_not_followed(shown(description, gathered.root)))
     classes = _classes(document, gathered, asked.classes)
-    known = {c.id for c in classes}
-    gathered.findings += [
-        unknown_class(f"id {one.class_id}", classes, one.where)
-        for entry in gathered.entries
-        for one in entry.objects
-        if one.class_id not in known
-    ]
+    gathered.findings += _unknown(gathered, classes)
     if task == "segmentation":
         classes = with_background(classes)
     splits = frozenset(split for split, _ in sources if split)
-    entries, findings = tuple(gathered.entries), tuple(gathered.findings)
+    entries, findings = tuple(gathered.entries), tuple(dict.fromkeys(gathered.findings))
     return Reading("yolo", gathered.root, classes, entries, findings, splits)
+
+
+def _unknown(gathered: _Gathered, classes: tuple[Class, ...]) -> list[Finding]:
+    """Ids of no class; where all are one too high, that is what is said."""
+    known = {c.id for c in classes}
+    every = [one for entry in gathered.entries for one in entry.objects]
+    found = [
+        unknown_class(f"id {one.class_id}", classes, one.where)
+        for one in every
+        if one.class_id not in known
+    ]
+    ids = {one.class_id for one in every}
+    if 0 in ids or max(ids, default=0) != max(known, default=0) + 1:
+        return found
+    cure = "ids count from 0, and these seem to count from 1: subtract 1 from each"
+    return [replace(one, cure=cure) for one in found]
 
 
 def _description(path: Path) -> Path | None:
@@ -172,16 +198,17 @@ def _images(path: Path) -> Path | None:
 
 def _tree(path: Path) -> list[tuple[SplitName | None, list[Path]]]:
     """`images/train`, `images/val` or plain `images`."""
-    pictures = _images(path)
-    if not pictures:
+    top = _images(path) or (path if _is_flat(path) else None)
+    if not top:
         raise unusable("no data.yaml and no folder `images`", path, "expected images/ and labels/")
-    by_split = [(s, walk_images(f)) for f in folders(pictures) if (s := split_word(f.name))]
-    return [*by_split] if by_split else [(None, walk_images(pictures))]
+    by_split = [(s, walk_images(f)) for f in folders(top) if (s := split_word(f.name))]
+    return [*by_split] if by_split else [(None, walk_images(top))]
 
 
 def _entry(image: Path, split: SplitName | None, gathered: _Gathered) -> Entry:
     """No text file means: nothing to be found in this image."""
-    label = label_file(image)
+    label, beside = label_file(image), image.with_suffix(".txt")
+    label = beside if not is_there(label) and is_file(beside) else label
     outlined = gathered.task == "segmentation"
     boxes: list[Box] = []
     shapes: list[Shape] = []
