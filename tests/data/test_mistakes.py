@@ -18,7 +18,7 @@ def images(folder, count=10):
         save(toy.pixels, folder / f"{toy.name}.png")
 
 
-@pytest.mark.parametrize("top", ["C:\\data\\set\\images\\", "/home/somebody/set/images/"])
+@pytest.mark.parametrize("top", ["C:\\data\\set\\images\\", "/srv/set/images/"])
 def test_coco__paths_of_another_machine(tmp_path, top):
     made = toys(10)
     images(tmp_path / "images")
