@@ -98,7 +98,7 @@ def plan(task: str, augment: Augment) -> Plan:
         "class_weights": "none", "precision": "fp32", "workers": 0, "threads": 1, "seed": 0,
     }  # fmt: skip
     return Plan(
-        task=task, dataset_digest="drawn", model="any", engine="native", augment=augment,
+        task=task, dataset_digest="drawn", model="resnet18", engine="native", augment=augment,
         weights=Weights(source="none", covers="nothing"), train=Train(**settings), device="cpu",
     )  # fmt: skip
 

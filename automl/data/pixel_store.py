@@ -30,8 +30,11 @@ VERSION = 1
 LARGEST = 20_000_000_000
 """Bytes of all files together; whole files go, those first that were opened longest ago."""
 
-FREE_SHARE = 0.5
-"""Of the free disk that one set may take: the run needs room too."""
+FREE_SHARE = 0.25
+"""Of the free disk that one file may take; a training has two, for its two splits."""
+
+LEFT_FREE = 5_000_000_000
+"""Bytes of the disk that are never taken: the run needs room for its checkpoints."""
 
 _FILLED = 1 << 32
 _ENTRY = 8
@@ -100,7 +103,9 @@ def open_store(key: Any, sizes: Sequence[int]) -> PixelStore | None:
     path = place / f"{name}.bin"
     try:
         place.mkdir(parents=True, exist_ok=True)
-        room = min(LARGEST, _taken(path) + int(FREE_SHARE * free_bytes(place)))
+        free = free_bytes(place)
+        spare = max(0, min(int(FREE_SHARE * free), free - LEFT_FREE))
+        room = min(LARGEST, _taken(path) + spare)
         ends = np.cumsum(np.asarray(sizes, np.int64)) + _ENTRY * len(sizes)
         limit = int(np.searchsorted(ends, room, side="right"))
         store = PixelStore(path, sizes, limit)

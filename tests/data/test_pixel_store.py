@@ -14,6 +14,7 @@ SIZES = [12, 5000, 7, 300]
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AUTOML_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(pixel_store, "LEFT_FREE", 0)
     return tmp_path / "cache" / "pixels"
 
 
@@ -131,6 +132,21 @@ def test_put__no_more_than_the_disk_has_room_for(
     store = filled()
     assert [store.get(place) is None for place in range(4)] == [False, False, True, True]
     assert (store.get(1) == content(1)).all()
+
+
+def test_put__what_the_run_needs_of_the_disk_is_left_to_it(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_store("set", SIZES).put(0, content(0))
+    monkeypatch.setattr(pixel_store, "LEFT_FREE", 10**18)
+    store = open_store("set", SIZES)
+    store.put(3, content(3))
+    assert (store.get(0) == content(0)).all()
+    assert store.limit < len(SIZES) or store.get(3) is not None
+    other = open_store("other", SIZES)
+    other.put(0, content(0))
+    assert other.limit == 0
+    assert other.get(0) is None
 
 
 def test_open_store__the_one_opened_longest_ago_goes_first(

@@ -32,6 +32,7 @@ LETTERBOX = Preprocess((64, 96), "letterbox", *AS_IT_IS)
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AUTOML_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(pixel_store, "LEFT_FREE", 0)
     return tmp_path / "cache" / "pixels"
 
 
