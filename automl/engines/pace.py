@@ -52,6 +52,10 @@ class Pace:
     _mark: float = 0.0
     _looked: float = field(default=float("-inf"))
 
+    def __post_init__(self) -> None:
+        """A process may begin with a validation."""
+        self._mark = self.clock.now()
+
     def begin(self) -> None:
         """Steps follow now."""
         self._mark = self.clock.now()
