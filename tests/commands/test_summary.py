@@ -7,17 +7,20 @@ import pytest
 from automl.commands.summary import (
     finished_lines,
     plan_lines,
+    plan_notes,
     record_lines,
     run_facts,
     run_lines,
     runs_facts,
     runs_lines,
     score_lines,
+    time_line,
 )
 from automl.files import write_json
 from automl.plan import Plan
 from automl.record.runs import summaries
 from automl.run_dir import RunDir
+from tests.planning.situations import plan_for, profile
 from tests.report.made_run import make_run
 
 
@@ -111,3 +114,22 @@ def test_finished_lines__the_next_command_finds_a_run_that_lies_elsewhere(run, t
     run.root.rename(elsewhere)
     (line,) = [x for x in finished_lines(run_facts(RunDir(elsewhere))) if x.startswith("next")]
     assert line == f"next    automl predict 'my runs/{run.id}' IMAGE"
+
+
+def test_time_line__spent_by_stage_against_the_promise(run):
+    assert time_line(run_facts(run)["time"]) == "", "nothing is known of an older run"
+    run.times.write_text(json.dumps({"start": 4.25, "train": 500.5}))
+    line = time_line(run_facts(run)["time"])
+    assert line.startswith(
+        "504.8 s of 600 s promised (start 4.2, train 500.5); 95.2 s unused (16%)"
+    )
+    assert any("504.8 s of 600 s" in text for text in finished_lines(run_facts(run)))
+    assert any("504.8 s of 600 s" in text for text in run_lines(run_facts(run)))
+
+
+def test_plan_notes__expected_time_by_stage_and_memory():
+    notes = plan_notes(plan_for(profile("detection"), budget="2m"))
+    assert notes[0].startswith("expected: ")
+    for stage in ("prepare", "train", "evaluate", "report", "record"):
+        assert stage in notes[0]
+    assert "GB of memory" in notes[1]
