@@ -140,7 +140,7 @@ def _write_plan(run: RunDir, dataset: Dataset) -> None:
             micro_batch=8, optimiser="adamw", lr=2e-3, backbone_lr=0.1, layer_decay=0.8,
             weight_decay=0.05, warmup_epochs=1, schedule="cosine", clip_norm=1, ema=0.998,
             patience=5, label_smoothing=0.1, class_weights="none", precision="fp32", workers=0,
-            threads=2, seed=0,
+            threads=2, seed=0, stored_size=0, mosaic=0.0,
         ),
         budget_s=600, expected_train_s=212.5, goal=Goal(metric=PRIMARY[dataset.task], at_least=0.5),
     )  # fmt: skip
