@@ -55,6 +55,10 @@ BEYOND_GOAL = 0.2
 LOW_RESOLUTION = 0.1
 """What is left of a net's lead on ImageNet where images are thumbnails; at 64 px little is."""
 FEW_IMAGES = 500
+LOOK_S = 3.0
+"""Seconds of measuring a candidate: it is built, and some steps are timed."""
+LOOK_PART = 0.15
+"""Share of the training time of a budget that measuring candidates may take."""
 LARGE_NET = 42.0
 """Nets above this many million parameters overfit on fewer than `FEW_IMAGES` images."""
 
@@ -94,9 +98,14 @@ def choose_model(
     models = _allowed_models(at, at_hand)
     ranked = _affordable([_judge(m, at) for m in models], at)
     close = [c for c in ranked if c.score > ranked[0].score - WORTH_MEASURING][:MOST_MEASURED]
-    if look is not None and len(close) > 1:
+    if look is not None and len(close) > 1 and _time_to_look(at, len(close)):
         close = _affordable(_measured(close, at, look), at)
     return _explain(close, at, len(ranked)), close
+
+
+def _time_to_look(at: Situation, candidates: int) -> bool:
+    """Whether a budget, if there is one, has time to measure so many nets before it trains one."""
+    return at.recipe.budget is None or LOOK_S * candidates <= LOOK_PART * goal_seconds(at)
 
 
 def _allowed_models(at: Situation, at_hand: AtHand) -> list[Model]:

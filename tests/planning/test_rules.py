@@ -4,7 +4,18 @@ import pytest
 
 from automl.errors import MachineError, RecipeError
 from automl.plan import EXPECTED
-from tests.planning.situations import CPU, GPU, everything, lite0_only, nothing, plan_for, profile
+from automl.planning.rules import make_plan
+from tests.planning.situations import (
+    CPU,
+    GPU,
+    dataset,
+    everything,
+    lite0_only,
+    nothing,
+    plan_for,
+    profile,
+    recipe,
+)
 
 DIGITS = dict.fromkeys("0123456789", 140)
 
@@ -263,3 +274,17 @@ def test_budget__one_that_cannot_be_kept_is_a_warning():
     assert not long.hopeless
     assert short.train.epochs == 1
     assert not plan_for(of).hopeless
+
+
+def test_budget__a_short_one_measures_no_candidates():
+    looked: list[int] = []
+
+    def look(asked, seconds):
+        looked.append(len(asked))
+        return {}
+
+    of = profile("classification", images={"train": 2000, "val": 300})
+    for budget in ("40s", "8h"):
+        asked = recipe(of.task, budget=budget)
+        make_plan(asked, dataset(of), of, CPU, everything, look=look)
+        assert bool(looked) == (budget == "8h")
