@@ -144,7 +144,7 @@ def plan(
 def _plan(
     recipe: Recipe, run: RunDir, talk: Talk, device: str | None, *, smoke: bool, clock: Clock
 ) -> Plan:
-    from automl.engines.matching import looking
+    from automl.engines.matching import bf16_gain, looking
     from automl.engines.transforms import try_out
     from automl.model.weights import at_hand
     from automl.planning.habits import around
@@ -156,7 +156,9 @@ def _plan(
     profile = Profile.read(needed(run.profile, "prepare"))
     machine = replace(probe(device), around_s=around(recipe, clock))
     look = looking(dataset, machine.device, talk)
-    made = make_plan(recipe, dataset, profile, machine, at_hand, look=look, smoke=smoke)
+    made = make_plan(
+        recipe, dataset, profile, machine, at_hand, look=look, gain=bf16_gain, smoke=smoke
+    )
     try_out(made, recipe.place("augment"))
     if made.device.startswith("cuda"):
         from automl.engines.fit import fitted

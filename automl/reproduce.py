@@ -133,7 +133,11 @@ def _planned_today(found: Inputs, again: RunDir, notes: list[str]) -> list[Row]:
     try:
         profile, machine = Profile.read(again.profile), probe(found.plan.device)
         look = recorded(found.plan)  # measured then: now it would differ by chance
-        made = make_plan(recipe, found.dataset, profile, machine, at_hand, look=look, smoke=smoke)
+        as_then = 2.0 if found.plan.train.precision == "bf16" else 1.0
+        made = make_plan(
+            recipe, found.dataset, profile, machine, at_hand, look=look, gain=lambda _: as_then,
+            smoke=smoke,
+        )  # fmt: skip
     except AutomlError as error:
         notes.append(f"a plan cannot be made today: {error}")
         return []

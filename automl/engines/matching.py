@@ -68,7 +68,20 @@ def _step_times(asked: Sequence[Asked], device: str, talk: Talk) -> list[float |
     return found
 
 
-def _measured(asked: Asked, device: str) -> float | None:
+def bf16_gain(asked: Asked) -> float | None:
+    """How many times faster a step is in bf16 on this CPU: as kept, or measured now."""
+    said = ["bf16", VERSION, _machine("cpu"), torch.__version__, asked.row.name, *asked.crop]
+    key = json.dumps(said)
+    raw = kept.find(key)
+    if raw is None:
+        plain, short = (_measured(asked, "cpu", bf16=bf16) for bf16 in (False, True))
+        raw = bytearray(json.dumps(plain / short if plain and short else None).encode())
+        kept.keep(key, bytes(raw))
+    gain: float | None = json.loads(raw)
+    return gain
+
+
+def _measured(asked: Asked, device: str, *, bf16: bool = False) -> float | None:
     """Seconds of forward and backward by image; None for a net that cannot be tried."""
     if asked.row.engine != "native":
         return None
@@ -78,7 +91,7 @@ def _measured(asked: Asked, device: str) -> float | None:
     count = CUDA_BATCH if on_card else max(2, min(8, round(0.5 * STEP_SECONDS / asked.step_s)))
     threads = torch.get_num_threads()
     try:
-        step = _step(asked, torch.device(device), count)
+        step = _step(asked, torch.device(device), count, bf16=bf16 or _on_card_bf16(device))
         # CPU time of one thread is the same on a busy machine; wall time is not.
         torch.set_num_threads(threads if on_card else 1)
         seconds = _fastest(step, clock) / count
@@ -89,7 +102,12 @@ def _measured(asked: Asked, device: str) -> float | None:
     return seconds if on_card else seconds / cores() ** SCALING
 
 
-def _step(asked: Asked, device: torch.device, count: int) -> Callable[[], None]:
+def _on_card_bf16(device: str) -> bool:
+    on_card = device.startswith("cuda")
+    return on_card and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _step(asked: Asked, device: torch.device, count: int, *, bf16: bool) -> Callable[[], None]:
     """Forward and backward on noise, as the training does them."""
     task = module(asked.row.task)
     net = build(asked.row, CLASSES, asked.crop).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -98,7 +116,6 @@ def _step(asked: Asked, device: torch.device, count: int) -> Callable[[], None]:
     images = images.to(memory_format=torch.channels_last)
     targets = task.collate([made_up(asked.row.task, *asked.crop)] * count)
     settings = LossSettings()
-    bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
     def step() -> None:
         net.zero_grad(set_to_none=True)

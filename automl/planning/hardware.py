@@ -38,6 +38,8 @@ class Hardware:
     keeps_pixels: bool = True
     """Whether decoded pixels have a place between epochs."""
     threads: int | None = None
+    native_bf16: bool = False
+    """Whether a CPU multiplies bfloat16 by instructions of its own; a net may gain by it or not."""
 
 
 def there(device: str | None = None) -> str:
@@ -64,6 +66,7 @@ def probe(device: str | None = None) -> Hardware:
         gflops=_measure(chosen, torch, bf16=bf16),
         keeps_pixels=folder() is not None,
         threads=asked_threads(),
+        native_bf16=chosen == "cpu" and native_bf16(),
     )
 
 
@@ -167,12 +170,21 @@ def cpu_name() -> str:
     """The processor as Linux names it."""
     import platform
 
+    return _of_cpu("model name") or platform.processor() or platform.machine()
+
+
+def native_bf16() -> bool:
+    """Whether the processor has instructions for bfloat16, in vectors or in tiles."""
+    return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(_of_cpu("flags", "Features").split()))
+
+
+def _of_cpu(*names: str) -> str:
+    """What Linux says of the first processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.processor() or platform.machine()
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(names)), "")
 
 
 def _measure(device: str, torch: Any, *, bf16: bool) -> float:

@@ -9,6 +9,7 @@ from automl.plan import Augment, Candidate, Plan, Reason, Train
 from automl.planning import model_rules, settings, sizes
 from automl.planning.augment_rules import choose_augment, choose_mosaic
 from automl.planning.backbones import Backbone
+from automl.planning.bf16 import Gain, bf16_gain
 from automl.planning.candidates import epoch_seconds, judging_seconds, listed, step_seconds
 from automl.planning.checks import check_plan
 from automl.planning.choice import Choice, Model, Situation
@@ -55,12 +56,14 @@ def make_plan(  # noqa: PLR0913  one for each thing that a plan follows from
     at_hand: Callable[[Backbone], Weights | None],
     *,
     look: Look | None = None,
+    gain: Gain | None = None,
     smoke: bool = False,
 ) -> Plan:
     """Decides everything that the recipe leaves open.
 
     `at_hand` says which weights a model may start from. `look` measures candidates where
-    `model: auto` has several; a plan without it goes by the table. `smoke` keeps the model that
+    `model: auto` has several; a plan without it goes by the table. `gain` measures what bf16
+    brings on a CPU. `smoke` keeps the model that
     the table names and shrinks all else.
     """
     profile = replace(profile, images=dataset.counts())  # of a smoke run: fewer
@@ -72,7 +75,7 @@ def make_plan(  # noqa: PLR0913  one for each thing that a plan follows from
     _sizes(draft, model)
     _amounts(draft, model)
     _rates(draft, model)
-    _machine(draft)
+    _machine(draft, bf16_gain(at, model, draft.values, None if smoke else gain))
     _note_the_rest(draft, model, dataset)
     augment = draft.note("augment.policy", choose_augment(at, draft.values["epochs"]))
     draft.train("mosaic", lambda: choose_mosaic(at, model.row.engine, augment.policy))
@@ -85,7 +88,7 @@ def make_plan(  # noqa: PLR0913  one for each thing that a plan follows from
     if smoke:
         augment = shrink(at, model.row, draft.values, draft.reasons, augment)
     plan = _assemble(draft, model, dataset, augment, [] if smoke else listed(at, weighed))
-    check_plan(plan, recipe, profile)
+    check_plan(plan, recipe, profile, native_bf16=hardware.native_bf16)
     return plan
 
 
@@ -137,10 +140,10 @@ def _rates(draft: Draft, model: Model) -> None:
     draft.train("class_weights", lambda: settings.choose_class_weights(at))
 
 
-def _machine(draft: Draft) -> None:
+def _machine(draft: Draft, gain: float | None) -> None:
     """How the machine is used."""
     at = draft.situation
-    draft.train("precision", lambda: settings.choose_precision(at))
+    draft.train("precision", lambda: settings.choose_precision(at, gain))
     draft.train("workers", lambda: settings.choose_workers(at))
     draft.train("threads", lambda: settings.choose_threads(at))
     draft.train("seed", lambda: settings.choose_seed(at))

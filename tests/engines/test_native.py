@@ -96,6 +96,16 @@ def test_train__resumed_ends_in_the_bits_of_an_uninterrupted_run(
     assert digest(broken) == digest(straight)
 
 
+def test_train__in_bf16_on_a_cpu_learns_and_repeats_itself(tmp_path: Path) -> None:
+    dataset = draw_set("classification", tmp_path / "data", train=32)
+    plan = toy_plan("classification", dataset, precision="bf16", epochs=5, lr=5e-3)
+    runs = [RunDir(tmp_path / name) for name in ("first", "second")]
+    for run in runs:
+        fit(plan, dataset, run)
+    assert digest(runs[0]) == digest(runs[1])
+    assert judge(plan, dataset, runs[0], "accuracy") >= 0.75
+
+
 def test_train__worker_processes_change_no_bit(tmp_path: Path) -> None:
     dataset = draw_set("classification", tmp_path / "data")
     runs = [RunDir(tmp_path / str(workers)) for workers in (0, 2)]
