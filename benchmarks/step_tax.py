@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from automl import pipeline
+from automl.data.samples import write_sample
 from automl.dataset import Class, Dataset, Sample
 from automl.engines import distributed
 from automl.engines.loader import Batch, TrainingSamples
@@ -29,11 +31,13 @@ from automl.engines.optimiser import build_optimiser
 from automl.engines.progress import Keeper, Progress
 from automl.engines.protocol import unheard
 from automl.engines.steps import Course, one_epoch
-from automl.plan import Augment, Plan, Train
+from automl.plan import Plan
 from automl.planning.backbones import TABLE
 from automl.planning.hardware import probe
+from automl.recipe import load_recipe
+from automl.run_dir import RunDir
 from automl.signals import Stop
-from automl.weights import Weights
+from automl.talk import Silent
 
 DEFAULT = ("efficientnet_lite0:64", "efficientnet_lite0:128", "resnet18:128")
 BATCH = 16
@@ -44,26 +48,25 @@ class Synthetic(TrainingSamples):
     """Always the same batch, so that reading costs nothing."""
 
     def __init__(self, plan: Plan, dataset: Dataset, images: torch.Tensor, targets: torch.Tensor):
-        super().__init__(plan, dataset)
+        self.plan, self.samples = plan, dataset.split("train")
         self.batch = Batch(images, targets, [s.path for s in self.samples[: len(targets)]])
 
     def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch:
         return self.batch
 
 
-def plan_for(name: str, size: int, device: str, precision: str) -> Plan:
-    """What the rules choose for a small set, written out."""
-    train = Train(
-        image_size=(size, size), crop=(size, size), fit="squash", epochs=10, batch_size=BATCH,
-        micro_batch=BATCH, optimiser="adamw", lr=1e-3, backbone_lr=1.0, layer_decay=1.0,
-        weight_decay=0.02, warmup_epochs=0.5, schedule="cosine", clip_norm=5.0, ema=0.99,
-        patience=0, label_smoothing=0.1, class_weights="none", precision=precision, workers=0,
-        threads=1, seed=0,
-    )  # fmt: skip
-    return Plan(
-        task="classification", dataset_digest="", model=name, engine="native", train=train,
-        weights=Weights("none", covers="nothing"), augment=Augment(policy="none"), device=device,
-    )  # fmt: skip
+def plan_for(name: str, size: int, device: str, folder: Path) -> Plan:
+    """What the rules choose for the built-in digits; only the sizes of this table are set."""
+    (folder / "recipe.yaml").write_text(
+        f"task: classification\ndata: digits\nmodel: {name}\nweights: none\n"
+        f"train: {{image_size: {size}, batch_size: {BATCH}, micro_batch: {BATCH}, ema: 0.99, "
+        "epochs: 10, threads: 1, workers: 0}\n"
+    )
+    write_sample("digits-classification", folder / "digits", images=60)
+    run = RunDir(folder / "run")
+    recipe = load_recipe(folder / "recipe.yaml")
+    pipeline.prepare(recipe, run, Silent())
+    return pipeline.plan(recipe, run, Silent(), device=device)
 
 
 class Ours:
@@ -146,9 +149,8 @@ def main() -> None:
         name, _, side = entry.partition(":")
         if name not in {row.name for row in TABLE}:
             sys.exit(f"no model `{name}` in the table")
-        precision = "bf16" if hardware.bf16 and hardware.device != "cpu" else "fp32"
-        plan = plan_for(name, int(side), hardware.device, precision)
         with tempfile.TemporaryDirectory() as folder:
+            plan = plan_for(name, int(side), hardware.device, Path(folder))
             ours = Ours(plan, asked.steps, Path(folder))
             bare = Bare(ours.network, plan, asked.steps)
             took: dict[str, list[float]] = {"bare": [], "ours": []}

@@ -8,15 +8,21 @@ import pytest
 from typer.main import get_command
 
 from automl.cli import app
+from automl.data.samples import write_sample
 
 HEAVY = {"numpy", "pydantic", "yaml", "torch", "mlflow", "rich", "cv2", "PIL", "dvc", "timm"}
+NOT_FOR_A_STEP = {
+    "sklearn", "pandas", "mlflow", "matplotlib", "albumentations", "scipy", "dvc", "jinja2",
+    "ultralytics", "segmentation_models_pytorch", "onnxruntime", "onnx",
+}  # fmt: skip
 VERBS = list(get_command(app).commands)
 
 
-def imported(*arguments: str) -> set[str]:
+def imported(*arguments: str, code: int = 0) -> set[str]:
     command = [sys.executable, "-X", "importtime", "-m", "automl", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stderr[-2000:]
+    assert done.stdout or code
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     return {line.rpartition("|")[2].strip().split(".")[0] for line in lines}
 
@@ -31,6 +37,28 @@ def test_help__imports_nothing_heavy(arguments):
 def test_runs__is_answered_without_arrays_or_nets(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert not imported("runs") & {"torch", "mlflow", "timm", "cv2", "dvc", "numpy"}
+
+
+def test_recipe_fault__is_told_without_arrays_nets_or_the_pipeline(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipe.yaml").write_text("task: classification\ndata: x\nmodle: auto\n")
+    found = imported("run", "recipe.yaml", code=2)
+    assert "pydantic" in found
+    assert not found & {"torch", "numpy", "mlflow", "timm", "cv2", "PIL", "dvc"}
+
+
+def test_training__loads_only_what_its_steps_need(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_sample("digits-classification", tmp_path / "digits", images=40)
+    (tmp_path / "recipe.yaml").write_text(
+        "task: classification\ndata: digits\nmodel: test_resnet\nweights: none\n"
+        "track: {mlflow: 'off', dvc: 'off'}\ntrain: {epochs: 1, image_size: 32}\n"
+    )
+    planning = imported("plan", "recipe.yaml", "--run-dir", "run", "--device", "cpu")
+    training = imported("train", "run")
+    assert {"torch", "timm"} <= training
+    assert not planning & NOT_FOR_A_STEP
+    assert not training & NOT_FOR_A_STEP
 
 
 def test_help__costs_little_more_than_typer():
