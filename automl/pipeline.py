@@ -7,6 +7,7 @@ that a person, `dvc repro` and `run` take the same path. This module alone knows
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -232,15 +233,17 @@ def record(run: RunDir, talk: Talk, clock: Clock | None = None) -> Recorded:
     """Run folder -> DVC-tracked data and model, MLflow run and registered model."""
     from automl.recipe import read_recipe
     from automl.record import dvc_workspace, mlflow_delivery
+    from automl.record.promise import left_s
 
     recipe = read_recipe(needed(run.recipe, "prepare"))
     dataset = prepared(run)
     needed(run.metrics, "evaluate")
-    with timed(run.times, "record", clock):
+    with timed(run.times, "record", clock) as running:
         tracked = dvc_workspace.track(run, dataset, recipe)
         if tracked is not None and tracked.note:
             talk.say(f"dvc: {tracked.note}")
-        return Recorded(mlflow_delivery.record(run, recipe, tracked, talk), tracked)
+        left = left_s(run, running.spent) if clock else inf
+        return Recorded(mlflow_delivery.record(run, recipe, tracked, talk, left), tracked)
 
 
 def check_goal(run: RunDir) -> None:

@@ -6,10 +6,12 @@ not costs a run at most `PATIENCE_S`; what is missing there is known from `recor
 
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -44,8 +46,17 @@ class Delivery:
     sent: int
 
 
-def record(run: RunDir, recipe: Recipe, dvc: "DvcRecord | None", talk: Talk) -> MlflowRecord | None:
-    """Delivers a run at its end. A store that cannot be reached costs the record, never the run."""
+def record(
+    run: RunDir,
+    recipe: Recipe,
+    dvc: "DvcRecord | None",
+    talk: Talk,
+    within_s: float = math.inf,
+) -> MlflowRecord | None:
+    """Delivers a run at its end. A store that cannot be reached costs the record, never the run.
+
+    What takes longer than `within_s`, as a budget may say, is left to `automl sync`.
+    """
     tracked = asdict(dvc) if dvc else None
     if recipe.track.mlflow == "off":
         write_json(run.record, {"mlflow": None, "dvc": tracked, "delivery": None})
@@ -53,19 +64,21 @@ def record(run: RunDir, recipe: Recipe, dvc: "DvcRecord | None", talk: Talk) -> 
     store = store_of(run, recipe)
     write_json(run.record, {"mlflow": None, "dvc": tracked, "delivery": _owed(store)})
     try:
-        return deliver(run, store).record
+        return deliver(run, store, within_s=within_s).record
     except MachineError as error:
         for fault in error.faults:
             talk.say(f"mlflow: {fault.message}; {fault.hint} ({fault.where})")
         return None
 
 
-def deliver(run: RunDir, store: Store, patience_s: float = PATIENCE_S) -> Delivery:
+def deliver(
+    run: RunDir, store: Store, patience_s: float = PATIENCE_S, within_s: float = math.inf
+) -> Delivery:
     """Has a child deliver the run and notes in `record.json` what came of it."""
     state = state_of(run)
     noted = {"mlflow": None, "dvc": None, **read_object(run.record, "record")}
     try:
-        done = _by_child(run, store, patience_s)
+        done = _by_child(run, store, patience_s, time.monotonic() + within_s)
     except AutomlError as error:
         noted["delivery"] = {**_owed(store), "why": error.faults[0].message}
         write_json(run.record, noted)
@@ -112,7 +125,7 @@ def _owed(store: Store) -> dict[str, Any]:
     return {"uri": store.shown, "state": "", "points": 0, "why": "not delivered yet"}
 
 
-def _by_child(run: RunDir, store: Store, patience_s: float) -> Delivery:
+def _by_child(run: RunDir, store: Store, patience_s: float, until: float) -> Delivery:
     with Liveness(store.uri, store.experiment) as liveness:
         if not liveness.first(patience_s):
             raise unreached(store, liveness.why)
@@ -120,6 +133,8 @@ def _by_child(run: RunDir, store: Store, patience_s: float) -> Delivery:
             while child.poll() is None:
                 if liveness.silent_s > patience_s:
                     raise unreached(store, liveness.why or f"no answer for {patience_s:g} s")
+                if time.monotonic() > until:
+                    raise unreached(store, "the budget leaves no time for it")
                 with suppress(subprocess.TimeoutExpired):
                     child.wait(0.05)
             answer = child.stdout.read() if child.stdout else b""

@@ -1,5 +1,6 @@
 """What a budget promised and what was spent, by stage; out of the files of a run."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,9 @@ from automl import clock
 from automl.record import journal
 from automl.run_dir import RunDir
 
+OVER = 0.03
+"""Share of a promise by which it may be passed before the record is left to `automl sync`."""
+LEAST_S = 3.0
 WORTH_SAYING = 0.15
 """Share of a promise that is left over with a word why."""
 
@@ -53,6 +57,15 @@ def promise(run: RunDir) -> Promise:
     return Promise(
         _number(text, "budget_s"), _expected(text), clock.read(run.times), _why(run, text)
     )
+
+
+def left_s(run: RunDir, spent: float) -> float:
+    """Seconds that a run may still wait for others; without end where no promise can be broken."""
+    found = promise(run)
+    around = sum(seconds for name, seconds in found.expected.items() if name != "train")
+    if found.promised is None or around >= found.promised:
+        return math.inf
+    return max(LEAST_S, (1 + OVER) * found.promised - spent)
 
 
 def _expected(plan: str) -> dict[str, float]:

@@ -227,3 +227,12 @@ def test_live__a_short_training_or_a_file_needs_none(run, workspace):
     assert short._child is None
     assert file._child is None
     assert not Path(workspace / "mlflow.db").exists()
+
+
+def test_record__a_budget_that_is_over_leaves_it_to_sync(run, tmp_path):
+    heard = Heard()
+    url = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    made = mlflow_delivery.record(run, recipe_for(url, run), None, heard, within_s=0.0)
+    assert made is None
+    assert_owed(run, heard.lines, url)
+    assert "the budget leaves no time" in heard.lines[0]

@@ -1,12 +1,13 @@
 """Promised against spent, out of a run's files."""
 
 import json
+import math
 
 import pytest
 
 from automl.plan import Plan
 from automl.record.journal import Journal
-from automl.record.promise import promise
+from automl.record.promise import OVER, left_s, promise
 from automl.run_dir import RunDir
 from tests.planning.situations import plan_for, profile
 
@@ -63,3 +64,11 @@ def test_promise__without_a_budget_or_files_nothing_is_claimed(tmp_path):
     run.times.write_text(json.dumps(SPENT))
     assert promise(run).verdict() == ""
     assert promise(run).promised is None
+
+
+def test_left_s__the_record_may_wait_for_as_long_as_the_promise_lasts(run, tmp_path):
+    assert left_s(run, 50.0) == pytest.approx(60 * (1 + OVER) - 50)
+    assert 0 < left_s(run, 100.0) < 5
+    assert left_s(RunDir(tmp_path / "none"), 1.0) == math.inf
+    plan_for(profile("classification"), budget="10s").write(run.plan)
+    assert left_s(run, 50.0) == math.inf, "a promise that could not be kept costs no record"
