@@ -177,6 +177,7 @@ class Candidate(Strict):
 
     model: str
     parameters: float
+    image_size: tuple[int, int]
     ms_per_image: float
     measured: bool
     epochs: int

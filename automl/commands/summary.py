@@ -32,11 +32,12 @@ def plan_lines(plan: "Plan") -> list[str]:
 
 def _candidate_lines(plan: "Plan") -> list[str]:
     """The models that `auto` weighed, and why it took one."""
-    header = ("model", "M params", "ms/image", "epochs", "transfer", "expected", "")
+    header = ("model", "M params", "px", "ms/image", "epochs", "transfer", "expected", "")
     rows = [
         (
             candidate.model,
             f"{candidate.parameters:g}",
+            "x".join(str(side) for side in candidate.image_size),
             f"{candidate.ms_per_image:.3g}{'' if candidate.measured else ' ?'}",
             str(candidate.epochs),
             "-" if candidate.transfer is None else f"{candidate.transfer:.3f}",

@@ -90,6 +90,7 @@ def _candidate(at: Situation, contender: Contender, best: Contender) -> Candidat
     return Candidate(
         model=row.name,
         parameters=row.parameters,
+        image_size=size,
         ms_per_image=float(f"{1000 * step_s:.4g}"),
         measured=row.name in at.step_s,
         epochs=epochs,

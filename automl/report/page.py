@@ -65,6 +65,7 @@ def context(material: Material) -> dict[str, Any]:
         "balance": _balance(material),
         "balance_name": COUNTED.get(material.task, ""),
         "choices": sections.choices(material),
+        "candidates": sections.candidates(material),
         "times": sections.times(material),
         "curves": _curves(material),
         "classes": sections.classes(material),

@@ -121,6 +121,22 @@ def choices(material: Material) -> list[dict[str, Any]]:
     return [{"name": name, "rows": rows[name]} for name in order if name in rows]
 
 
+def candidates(material: Material) -> list[dict[str, Any]]:
+    """The models that `auto` weighed; a time that is not measured is the table's."""
+    return [
+        {
+            "model": one.get("model", ""),
+            "size": words.setting(one.get("image_size")),
+            "ms": f"{one.get('ms_per_image', 0):.3g}" + ("" if one.get("measured") else " ?"),
+            "epochs": words.number(one.get("epochs")),
+            "transfer": words.number(one.get("transfer")),
+            "expected": words.seconds(one.get("expected_s") or 0.0),
+            "verdict": one.get("verdict", ""),
+        }
+        for one in material.plan.get("candidates") or []
+    ]
+
+
 def _value(plan: Mapping[str, Any], key: str) -> str:
     """What the plan holds under a dotted path; keys that end in `_s` are seconds."""
     value = _leaf(plan, key.split("."))

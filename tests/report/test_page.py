@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 import yaml
 
+from automl.plan import Candidate, Plan
 from automl.report.page import write
 from automl.run_dir import RunDir
 from tests.report.conftest import TASKS
@@ -216,3 +217,27 @@ def test_write__epochs_of_another_engine(tmp_path):
     words = outline(run).words
     assert "Loss over 2 epochs. Box loss from 1.000 to 0.500" in words
     assert "Learning rate over" not in words
+
+
+def test_candidates__stand_in_the_page_with_what_was_measured(tmp_path):
+    run = make_run(tmp_path, "classification")
+    assert "Models that were weighed" not in write(run).read_text(encoding="utf-8")
+    plan = Plan.read(run.plan)
+    weighed = Candidate(
+        model="efficientnet_lite1",
+        parameters=4.15,
+        image_size=(240, 240),
+        ms_per_image=62.5,
+        measured=True,
+        epochs=8,
+        transfer=0.961,
+        unexplained=0.21,
+        images=128,
+        expected_s=74.0,
+        verdict="twice the time",
+    )
+    plan.model_copy(update={"candidates": (weighed,)}).write(run.plan)
+    page = write(run).read_text(encoding="utf-8")
+    assert "Models that were weighed" in page
+    for shown in ("efficientnet_lite1", "240 × 240 px", "62.5", "0.961", "twice the time"):
+        assert shown in page
