@@ -161,10 +161,7 @@ def _plan(
         recipe, dataset, profile, machine, at_hand, look=look, gain=bf16_gain, smoke=smoke
     )
     try_out(made, recipe.place("augment"))
-    if made.device.startswith("cuda"):
-        from automl.engines.fit import fitted
-
-        made = fitted(made, dataset)
+    made = fitted(made, dataset)
     made.write(run.plan)
     write_recipe(recipe, run.recipe)  # what was planned, should it differ from what was prepared
     height, width = made.train.image_size
