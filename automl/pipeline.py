@@ -145,6 +145,7 @@ def plan(
 def _plan(
     recipe: Recipe, run: RunDir, talk: Talk, device: str | None, *, smoke: bool, clock: Clock
 ) -> Plan:
+    from automl.engines.fit import fitted
     from automl.engines.matching import bf16_gain, looking
     from automl.engines.transforms import try_out
     from automl.model.weights import at_hand
