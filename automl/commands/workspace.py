@@ -1,12 +1,12 @@
 """Recipes and runs by the names that a person types."""
 
 import shlex
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from automl.commands.scratch import scratch
 from automl.commands.terminal import leads
 from automl.commands.work import command_line, working
 from automl.errors import UsageError
@@ -101,8 +101,8 @@ def planning(run_dir: Path | None, recipe: "Recipe") -> Iterator[RunDir]:
         with working(folder):
             yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="automl-plan-") as scratch:
-        yield RunDir(Path(scratch))
+    with scratch() as folder_:
+        yield RunDir(folder_)
 
 
 def shown(path: Path) -> Path:
