@@ -1,6 +1,7 @@
 """Files to pixels and facts: every image and mask of the program is read here, upright, in full."""
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,8 +140,13 @@ def mask_facts(path: Path, colours: Colours = ()) -> MaskFacts:
 
 def count_ids(ids: np.ndarray) -> dict[int, int]:
     """Pixels by id."""
-    if ids.dtype == np.uint8:
-        counted = np.bincount(ids.ravel(), minlength=256)
-        return {int(i): int(counted[i]) for i in np.flatnonzero(counted)}
-    found, counts = np.unique(ids, return_counts=True)
-    return {int(i): int(n) for i, n in zip(found, counts, strict=True)}
+    total: Counter[int] = Counter()
+    for part in to_pixels.strips(ids):  # counting makes eight bytes of each
+        if ids.dtype == np.uint8:
+            counts = np.bincount(part.ravel(), minlength=256)
+            found = np.flatnonzero(counts)
+            counts = counts[found]
+        else:
+            found, counts = np.unique(part, return_counts=True)
+        total.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+    return dict(sorted(total.items()))

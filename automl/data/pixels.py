@@ -1,6 +1,6 @@
 """A decoded picture to pixels: 8-bit grey or RGB for images, exact ids for masks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,9 @@ LOSSY = frozenset({"JPEG", "MPO"})
 """Containers that blur the ids of a mask; WebP and AVIF may be exact, so they are let through."""
 
 SIXTEEN_BIT = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
+STRIP = 1 << 20
+"""Pixels that are converted at a time."""
+
 _ALPHA = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 _GREY = SIXTEEN_BIT | {"1", "L", "LA", "F"}
 _USUAL_RANGES = (1.0, 255.0, 65535.0)
@@ -39,19 +42,48 @@ def grey_or_rgb(image: Image.Image, path: Path) -> tuple[np.ndarray, tuple[Note,
             return _from_sixteen_bit(image, path), ()
         if image.mode == "F":
             return _from_float(image, path)
-        notes: tuple[Note, ...] = ()
+        if is_plain(image):
+            return np.asarray(image), ()
         if image.mode in _ALPHA or "transparency" in image.info:
-            layer = image.convert("RGBA")
-            if layer.getchannel("A").getextrema()[0] < 255:  # type: ignore[operator]
-                reason = f"is transparent in places, which become {BACKGROUND}"
-                notes = (("transparent", reason),)
-            image = Image.alpha_composite(Image.new("RGBA", layer.size, BACKGROUND), layer)
-        if image.mode == "1":
-            image = image.convert("L")
-        return np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB")), notes
+            return _on_background(image)
+        return _converted(image, "L" if image.mode in ("1", "L") else "RGB"), ()
     except (ValueError, OSError) as error:
         message = f"pixels of the kind {image.mode} cannot be converted: {error}"
         raise DataError(message, where=str(path), hint="convert it to 8 or 16 bit RGB") from None
+
+
+def strips(pixels: np.ndarray) -> Iterator[np.ndarray]:
+    """Some rows at a time: what is made on the way of a large picture would not fit."""
+    step = max(1, STRIP // max(1, pixels.shape[1]))
+    for top in range(0, pixels.shape[0], step):
+        yield pixels[top : top + step]
+
+
+def _strips_of_picture(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    step = max(1, STRIP // image.width)
+    for top in range(0, image.height, step):
+        rows = slice(top, min(top + step, image.height))
+        yield rows, image.crop((0, rows.start, image.width, rows.stop))
+
+
+def _converted(image: Image.Image, mode: str) -> np.ndarray:
+    shape = (image.height, image.width, 3) if mode == "RGB" else (image.height, image.width)
+    found = np.empty(shape, np.uint8)
+    for rows, part in _strips_of_picture(image):
+        found[rows] = np.asarray(part.convert(mode))
+    return found
+
+
+def _on_background(image: Image.Image) -> tuple[np.ndarray, tuple[Note, ...]]:
+    found = np.empty((image.height, image.width, 3), np.uint8)
+    opaque = True
+    for rows, part in _strips_of_picture(image):
+        layer = part.convert("RGBA")
+        opaque = opaque and layer.getchannel("A").getextrema()[0] == 255
+        whole = Image.alpha_composite(Image.new("RGBA", layer.size, BACKGROUND), layer)
+        found[rows] = np.asarray(whole.convert("RGB"))
+    reason = f"is transparent in places, which become {BACKGROUND}"
+    return found, () if opaque else (("transparent", reason),)
 
 
 def is_plain(image: Image.Image) -> bool:
@@ -71,7 +103,9 @@ def _from_sixteen_bit(image: Image.Image, path: Path) -> np.ndarray:
         raise DataError(
             "pixels are wider than 16 bit", where=str(path), hint="convert it to 8 or 16 bit"
         )
-    grey: np.ndarray = ((wide.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    grey = np.empty(wide.shape, np.uint8)
+    for of, to in zip(strips(wide), strips(grey), strict=True):
+        to[:] = (of.astype(np.uint32) + 128) // 257
     return grey
 
 
@@ -89,8 +123,10 @@ def _from_float(image: Image.Image, path: Path) -> tuple[np.ndarray, tuple[Note,
         notes = (("odd_range", reason),)
     else:
         low, high = 0.0, top
-    scaled = (values - low) * (255 / max(high - low, 1e-12))
-    return np.clip(scaled + 0.5, 0, 255).astype(np.uint8), notes
+    grey = np.empty(values.shape, np.uint8)
+    for of, to in zip(strips(values), strips(grey), strict=True):
+        to[:] = np.clip((of - low) * (255 / max(high - low, 1e-12)) + 0.5, 0, 255)
+    return grey, notes
 
 
 def ids(image: Image.Image, path: Path, colours: Colours = ()) -> np.ndarray:
