@@ -17,6 +17,8 @@ SETTLED = 4
 """Steps before which their time says little: it is looked at only where the promise is near."""
 FEWER, MORE = 0.04, 0.08
 """Shares of the steps ahead by which their number must be wrong before it is changed."""
+NOISE = 1.25
+"""Steps slower than the fastest by more than this are a machine that has become slower."""
 EVERY = 0.01
 """Share of the promise between two looks at it."""
 GUESSED_VALIDATION = 0.4
@@ -82,7 +84,9 @@ class Pace:
         `due`: looks at the time, however lately it was looked at.
         """
         now, done = self.clock.now(), epoch * self.steps + at
-        if not self.step_s or (not due and now - self._looked < EVERY * self.promise):
+        if not self.step_s:  # gone on with: what is there may have to do
+            return done if (epoch or at) and self.left_s() <= 0 else planned
+        if not due and now - self._looked < EVERY * self.promise:
             return planned
         if self._count < SETTLED and self.left_s() > 2 * SETTLED * self.step_s + self._ending():
             return planned
@@ -97,6 +101,7 @@ class Pace:
     def left_s(self) -> float:
         """Seconds for steps and for judging them."""
         slower = self.step_s / self.fastest_s if self.fastest_s else 1.0
+        slower = slower if slower > NOISE else 1.0
         per_image = self._ending() / max(1, self.validated)
         after = self.after_s * slower + self.judged * per_image
         return self.promise * (1 - MARGIN) - self.clock.spent - after

@@ -17,7 +17,7 @@ from automl.planning.expectation import budget_reason, expected_seconds, peak_gb
 from automl.planning.hardware import Hardware
 from automl.planning.instant_rules import choose_instant, choose_stop_at_instant
 from automl.planning.matching import Look
-from automl.planning.smoke import shrink
+from automl.planning.smoke import EPOCHS, shrink
 from automl.planning.times import LEAST_S, budget_seconds, fewest_epochs, in_words, most_epochs
 from automl.recipe import Recipe
 from automl.weights import Weights
@@ -86,6 +86,7 @@ def make_plan(  # noqa: PLR0913  one for each thing that a plan follows from
         else IN_RECIPE
     )
     if smoke:
+        draft.most_epochs = EPOCHS
         augment = shrink(at, model.row, draft.values, draft.reasons, augment)
     plan = _assemble(draft, model, dataset, augment, [] if smoke else listed(at, weighed))
     check_plan(plan, recipe, profile, native_bf16=hardware.native_bf16)

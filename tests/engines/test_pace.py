@@ -104,5 +104,13 @@ def test_end__an_unfinished_epoch_goes_on_after_a_restart():
     assert 26 + 75 < end <= 26 + 95
 
 
+def test_end__a_restart_after_the_time_is_over_takes_what_is_there():
+    world = World(10.0, 1.0, 1.0)
+    world.time = 20.0
+    assert world.pace.end(3, 0, 60, due=True) == 30
+    assert world.pace.end(3, 4, 60, due=True) == 34
+    assert world.pace.end(0, 0, 60, due=True) == 60, "nothing would be kept"
+
+
 def test_margin__is_part_of_what_may_be_unused():
     assert 0 < MARGIN < 0.05

@@ -28,6 +28,10 @@ def test_around__usual_until_something_is_learnt(cache):
     assert around(asked, Ran(plan=9.0))["plan"] == 9.0, "what has passed is not to be had again"
 
 
+def test_around__a_record_that_is_off_takes_little(cache):
+    assert around(recipe("classification", track={"mlflow": "off"}), Ran())["record"] < 1
+
+
 def test_learn__keeps_more_than_most_runs_took(cache):
     asked = recipe("classification")
     for seconds in (1.0, 9.0, 2.0, 3.0):

@@ -259,6 +259,10 @@ def test_budget__a_short_one_takes_smaller_images_and_a_net_that_is_no_slower():
     assert "of the budget" in plans[0].reasons["train.image_size"].because
 
 
+def test_budget__a_smoke_run_does_not_fill_it():
+    assert plan_for(profile("classification"), smoke=True, budget="8h").most_epochs == 2
+
+
 def test_budget__given_sizes_and_epochs_stay():
     of = profile("segmentation", images={"train": 2000, "val": 300})
     plan = plan_for(of, budget="40s", train={"image_size": [352, 480], "epochs": 7})
