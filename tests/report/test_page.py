@@ -241,3 +241,14 @@ def test_candidates__stand_in_the_page_with_what_was_measured(tmp_path):
     assert "Models that were weighed" in page
     for shown in ("efficientnet_lite1", "240 × 240 px", "62.5", "0.961", "twice the time"):
         assert shown in page
+
+
+def test_write__time_by_stage_and_the_promise(tmp_path):
+    run = make_run(tmp_path, "classification")
+    assert 'id="time"' not in write(run).read_text()
+    run.times.write_text('{"start": 4.2, "train": 433.0, "evaluate": 2.5}')
+    page = write(run).read_text()
+    assert 'id="time"' in page
+    assert "7 min 20 s of the promised 10 min up to this page" in page
+    assert "all, promised 10 min" in page
+    assert "7 min 13 s" in page, "of the training"
