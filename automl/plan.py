@@ -77,6 +77,14 @@ class Train(Strict):
             "or where no epoch of the first third beats it"
         ),
     ] = False
+    frozen_epochs: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="first epochs in which a pretrained backbone stays as it is: they cost no "
+            "backward pass through it, and a first usable model comes sooner",
+        ),
+    ] = 0
     epochs: Annotated[Positive, Field(description="passes over the training split")]
     batch_size: Annotated[Images, Field(description="images per optimiser step")]
     micro_batch: Annotated[

@@ -5,6 +5,7 @@ best kept, a checkpoint. A first epoch and a resumed one run through the same li
 """
 
 import math
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -36,6 +37,10 @@ from automl.run_dir import RunDir
 from automl.signals import Stop, watch
 
 __all__ = ["augmented", "predict", "train"]
+
+
+BUNDLE_EVERY_S = 20.0
+"""A better epoch becomes the run's model no sooner after the one before: writing takes time."""
 
 
 class Left(Exception):
@@ -73,7 +78,7 @@ def train(  # noqa: PLR0913  as `Engine` has it
                 samples, learner, world, stop, keeper, on_step, on_event, repeated, pace
             )
             try:
-                _epochs(course, progress, plan, dataset, on_epoch)
+                _epochs(course, progress, plan, dataset, run, on_epoch)
                 break
             except HalfUpdated:
                 fewer = halved(progress, on_event)
@@ -159,14 +164,20 @@ def _learner(
     if world.size == 1:
         return learner
     return nn.parallel.DistributedDataParallel(
-        learner, find_unused_parameters=False, gradient_as_bucket_view=True
+        learner, find_unused_parameters=plan.train.frozen_epochs > 0, gradient_as_bucket_view=True
     )
 
 
 def _epochs(
-    course: Course, progress: Progress, plan: Plan, dataset: Dataset, on_epoch: OnEpoch
+    course: Course,
+    progress: Progress,
+    plan: Plan,
+    dataset: Dataset,
+    run: RunDir,
+    on_epoch: OnEpoch,
 ) -> None:
-    """Each: a pass, a validation, a checkpoint."""
+    """Each: a pass, a validation, a checkpoint, and the bundle where it is the best so far."""
+    bundled = -math.inf
     frames = Frames(dataset, dataset.split("val"), progress.network.preprocess)
     begins = True
     while progress.epoch < progress.total and not _stale(progress, plan):
@@ -179,6 +190,10 @@ def _epochs(
         whole = progress.at == progress.steps
         progress.end_epoch()
         course.keeper.save(progress)
+        better = progress.best_epoch == progress.epoch
+        if course.world.leads and better and time.monotonic() - bundled >= BUNDLE_EVERY_S:
+            _save_bundle(progress, plan, dataset, run)
+            bundled = time.monotonic()
         distributed.wait()
         if course.pace and whole:
             course.pace.ended()

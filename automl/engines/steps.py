@@ -26,6 +26,7 @@ from automl.engines.stops import (
     no_memory,
     no_memory_together,
 )
+from automl.plan import Train
 from automl.signals import Stop
 
 Losses = dict[str, torch.Tensor]
@@ -55,13 +56,23 @@ def one_epoch(course: Course, progress: Progress) -> dict[str, float]:
     train = course.samples.plan.train
     order = epoch_order(train.seed, progress.epoch, len(course.samples))
     steps = batches(order, train.batch_size)
-    progress.network.train(frozen=train.backbone_lr == 0)
+    freeze(progress, train)
     buffers = Buffers(progress.network.net)
     while progress.at < progress.due:
         _steps(course, progress, steps, buffers)
     progress.watch.look_at_weights(progress.epoch + 1, progress.at)
     leave_if_asked(course, progress, len(steps))
     return {name: float(value) / progress.at for name, value in progress.sums.items()}
+
+
+def freeze(progress: Progress, train: Train) -> None:
+    """Training mode for what learns in this epoch; no gradients for a backbone that does not."""
+    frozen = train.backbone_lr == 0 or progress.epoch < train.frozen_epochs
+    progress.network.train(frozen=frozen)
+    learning = {id(p) for group in progress.optimiser.param_groups for p in group["params"]}
+    for name, parameter in progress.network.net.named_parameters():
+        if id(parameter) in learning and progress.network.stages[name] > 0:
+            parameter.requires_grad_(not frozen)
 
 
 def leave_if_asked(course: Course, progress: Progress, steps: int) -> None:

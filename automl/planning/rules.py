@@ -15,7 +15,11 @@ from automl.planning.checks import check_plan
 from automl.planning.choice import Choice, Model, Situation
 from automl.planning.expectation import budget_reason, expected_seconds, peak_gb
 from automl.planning.hardware import Hardware
-from automl.planning.instant_rules import choose_instant, choose_stop_at_instant
+from automl.planning.instant_rules import (
+    choose_frozen_epochs,
+    choose_instant,
+    choose_stop_at_instant,
+)
 from automl.planning.matching import Look
 from automl.planning.smoke import EPOCHS, shrink
 from automl.planning.times import LEAST_S, budget_seconds, fewest_epochs, in_words, most_epochs
@@ -127,6 +131,7 @@ def _rates(draft: Draft, model: Model) -> None:
     """How the weights move."""
     at, epochs, batch = draft.situation, draft.values["epochs"], draft.values["batch_size"]
     steps = -(-at.train_images // batch)
+    draft.train("frozen_epochs", lambda: choose_frozen_epochs(at, model, epochs))
     draft.train("optimiser", lambda: settings.choose_optimiser(at))
     draft.train("lr", lambda: settings.choose_lr(at, model, batch))
     draft.train("backbone_lr", lambda: settings.choose_backbone_lr(at, model))

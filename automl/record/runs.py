@@ -187,10 +187,12 @@ def _state(run: RunDir, events: list[dict[str, Any]]) -> State:
         return "finished"
     if run.metrics.is_file():
         return "scored"
-    if "trained" in happened or (run.model / "model.json").is_file():
+    if "trained" in happened:
         return "trained"
-    if "epoch" in happened:
+    if "epoch" in happened:  # its model is the best so far
         return "training"
+    if (run.model / "model.json").is_file():
+        return "trained"
     return "planned" if run.plan.is_file() else "prepared"
 
 
