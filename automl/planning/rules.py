@@ -131,7 +131,7 @@ def _rates(draft: Draft, model: Model) -> None:
     """How the weights move."""
     at, epochs, batch = draft.situation, draft.values["epochs"], draft.values["batch_size"]
     steps = -(-at.train_images // batch)
-    draft.train("frozen_epochs", lambda: choose_frozen_epochs(at, model, epochs))
+    draft.train("frozen_epochs", lambda: choose_frozen_epochs(at, model))
     draft.train("optimiser", lambda: settings.choose_optimiser(at))
     draft.train("lr", lambda: settings.choose_lr(at, model, batch))
     draft.train("backbone_lr", lambda: settings.choose_backbone_lr(at, model))

@@ -31,7 +31,6 @@ def shrink(
         "crop": size,
         "stored_size": values["stored_size"] and round(max(size) * STORED),
         "stop_at_instant": False,
-        "frozen_epochs": min(1, values["frozen_epochs"]),
         "epochs": EPOCHS,
         "batch_size": batch,
         "micro_batch": batch,
