@@ -47,7 +47,7 @@ def ours(data: str, target: float, limit: float) -> None:
             """Of no interest."""
 
     asked = {"task": "classification", "data": {"path": data}, "model": MODEL, "effort": "quick"}
-    off = {"track": {"mlflow": "off", "dvc": "off"}, "train": {"image_size": SIDE}}
+    off = {"track": {"mlflow": "off", "dvc": "off"}, "train": {"image_size": (SIDE, SIDE)}}
     recipe = Recipe.model_validate({**asked, **off})
     with tempfile.TemporaryDirectory() as folder:
         run = RunDir(Path(folder) / "run")
