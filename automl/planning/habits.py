@@ -23,6 +23,7 @@ USUAL_S = {
 }
 """On two cores of a server; `setup` is what a training does before its first step, `evaluate` is
 without the time that the images take, `end` is after the last stage."""
+UNTOLD_S = 0.05
 UNRECORDED_S = 0.5
 """Of a record that is turned off."""
 KEPT = 8
@@ -32,14 +33,20 @@ LONGEST_S = 1e5
 def around(recipe: Recipe, clock: Clock) -> dict[str, float]:
     """Seconds of every stage but the epochs: what has passed, and the usual for what follows.
 
-    The usual is longer than three of four that were measured.
+    The usual is the median of what was measured. A verb that plans and runs nothing does not say
+    how long a run takes to start.
     """
     known, passed = _read().get(_key(recipe), {}), clock.passed()
     usual = {name: _usual(name, known.get(name)) for name in USUAL_S}
     if recipe.track.mlflow == "off" and "record" not in known:
         usual["record"] = UNRECORDED_S
-    found = {**usual, **{name: passed.get(name, 0.0) for name in ("start", "prepare")}}
-    return {**found, "plan": max(usual["plan"], passed.get("plan", 0.0))}
+    start, planning = passed.get("start", 0.0), passed.get("plan", 0.0)
+    return {
+        **usual,
+        "start": start if start > UNTOLD_S else usual["start"],
+        "prepare": passed.get("prepare", 0.0),
+        "plan": max(usual["plan"], planning),
+    }
 
 
 def learn(recipe: Recipe, clock: Clock) -> None:
@@ -69,7 +76,7 @@ def learn(recipe: Recipe, clock: Clock) -> None:
 def _usual(name: str, measured: object) -> float:
     values = measured if isinstance(measured, list) else []
     numbers = sorted(v for v in values if isinstance(v, int | float) and 0 <= v < LONGEST_S)
-    return float(numbers[-1 - len(numbers) // 4]) if numbers else USUAL_S[name]
+    return float(numbers[len(numbers) // 2]) if numbers else USUAL_S[name]
 
 
 def _key(recipe: Recipe) -> str:

@@ -32,7 +32,7 @@ def test_around__a_record_that_is_off_takes_little(cache):
     assert around(recipe("classification", track={"mlflow": "off"}), Ran())["record"] < 1
 
 
-def test_learn__keeps_more_than_most_runs_took(cache):
+def test_learn__keeps_what_half_of_the_runs_took(cache):
     asked = recipe("classification")
     for seconds in (1.0, 9.0, 2.0, 3.0):
         ran = Ran(report=seconds, train=100.0)
