@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,30 +55,32 @@ def _step_times(asked: Sequence[Asked], device: str, talk: Talk) -> list[float |
     """Seconds of a training step by image: as kept, or measured now."""
     found = []
     for number, candidate in enumerate(asked):
-        key = json.dumps(
-            ["step", VERSION, _machine(device), torch.__version__, candidate.row.name]
-            + [*candidate.crop]
-        )
-        raw = kept.find(key)
-        if raw is None:
-            talk.progress("models: speed", number, len(asked), candidate.row.name)
-            raw = bytearray(json.dumps(_measured(candidate, device)).encode())
-            kept.keep(key, bytes(raw))
-        found.append(json.loads(raw))
+        talk.progress("models: speed", number, len(asked), candidate.row.name)
+        said = ["step", _machine(device), candidate.row.name, *candidate.crop]
+        found.append(_kept(said, partial(_measured, candidate, device)))
     talk.progress("models: speed", len(asked), len(asked))
     return found
 
 
+def _kept(said: list[Any], measure: Callable[[], Any]) -> Any:
+    """What was measured before under the same circumstances, or is now; a JSON value."""
+    key = json.dumps([*said, VERSION, torch.__version__])
+    raw = kept.find(key)
+    if raw is not None:
+        return json.loads(raw)
+    value = measure()
+    kept.keep(key, json.dumps(value).encode())
+    return value
+
+
 def bf16_gain(asked: Asked) -> float | None:
     """How many times faster a step is in bf16 on this CPU: as kept, or measured now."""
-    said = ["bf16", VERSION, _machine("cpu"), torch.__version__, asked.row.name, *asked.crop]
-    key = json.dumps(said)
-    raw = kept.find(key)
-    if raw is None:
+
+    def measure() -> float | None:
         plain, short = (_measured(asked, "cpu", bf16=bf16) for bf16 in (False, True))
-        raw = bytearray(json.dumps(plain / short if plain and short else None).encode())
-        kept.keep(key, bytes(raw))
-    gain: float | None = json.loads(raw)
+        return plain / short if plain and short else None
+
+    gain: float | None = _kept(["bf16", _machine("cpu"), asked.row.name, *asked.crop], measure)
     return gain
 
 
@@ -174,14 +177,23 @@ def _transfers(
 
 def _transfer(asked: Asked, dataset: Dataset, labels: np.ndarray) -> Transfer | None:
     """The score of one candidate; None for a net that hands no features to a last layer."""
-    fit: Any = asked.fit
-    how = How(fit=fit, threads=cores(), most=len(labels))
-    try:
-        rows, _ = features(asked.row, asked.weights, dataset, "train", asked.size, how)
-    except (ValueError, RuntimeError):
-        return None
-    accuracy, error = fitted(rows, labels)
-    return Transfer(accuracy, error, len(labels))
+
+    def measure() -> tuple[float, float] | None:
+        fit: Any = asked.fit
+        how = How(fit=fit, threads=cores(), most=len(labels))
+        try:
+            rows, _ = features(asked.row, asked.weights, dataset, "train", asked.size, how)
+        except (ValueError, RuntimeError):
+            return None
+        return fitted(rows, labels)
+
+    row, weights = asked.row, asked.weights
+    said = ["transfer", dataset.digest, row.name, weights.name, weights.sha256]
+    if weights.sha256:
+        score = _kept([*said, *asked.size, asked.fit, len(labels)], measure)
+    else:  # what lies under the name may be another file tomorrow
+        score = measure()
+    return None if score is None else Transfer(score[0], score[1], len(labels))
 
 
 def _stepped(count: float) -> int:
