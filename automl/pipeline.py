@@ -68,7 +68,7 @@ def run(
     `age`: seconds since the command began, which count where a time is promised.
     """
     from automl.engines.together import help_training, leads
-    from automl.planning.habits import learn
+    from automl.planning.habits import busy, learn
 
     if not leads():
         help_training()
@@ -86,7 +86,7 @@ def run(
     report(run, talk, clock)
     _journal(run).write("end", seconds=round(clock.spent, 3))
     recorded = record(run, talk, clock)
-    learn(recipe, clock)
+    learn(recipe, clock, busy())
     return Finished(run, scores, run.report, recorded)
 
 
@@ -149,14 +149,14 @@ def _plan(
     from automl.engines.matching import bf16_gain, looking
     from automl.engines.transforms import try_out
     from automl.model.weights import at_hand
-    from automl.planning.habits import around
+    from automl.planning.habits import around, busy
     from automl.planning.hardware import probe
     from automl.planning.rules import make_plan
     from automl.recipe import write_recipe
 
     dataset = prepared(run, recipe.task)
     profile = Profile.read(needed(run.profile, "prepare"))
-    machine = replace(probe(device), around_s=around(recipe, clock))
+    machine = replace(probe(device), around_s=around(recipe, clock, busy()))
     look = looking(dataset, machine.device, talk)
     made = make_plan(
         recipe, dataset, profile, machine, at_hand, look=look, gain=bf16_gain, smoke=smoke

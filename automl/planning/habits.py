@@ -24,20 +24,30 @@ USUAL_S = {
 """On two cores of a server; `setup` is what a training does before its first step, `evaluate` is
 without the time that the images take, `end` is after the last stage."""
 UNTOLD_S = 0.05
+MOST_BUSY = 4.0
 UNRECORDED_S = 0.5
 """Of a record that is turned off."""
 KEPT = 8
 LONGEST_S = 1e5
 
 
-def around(recipe: Recipe, clock: Clock) -> dict[str, float]:
+def busy() -> float:
+    """How many times longer things take because of what else runs: by the load of the last minute."""
+    try:
+        waiting = os.getloadavg()[0] / (os.cpu_count() or 1)
+    except OSError:
+        return 1.0
+    return min(MOST_BUSY, max(1.0, waiting))
+
+
+def around(recipe: Recipe, clock: Clock, slower: float = 1.0) -> dict[str, float]:
     """Seconds of every stage but the epochs: what has passed, and the usual for what follows.
 
     The usual is the median of what was measured. A verb that plans and runs nothing does not say
-    how long a run takes to start.
+    how long a run takes to start. `slower` as `busy` says it.
     """
     known, passed = _read().get(_key(recipe), {}), clock.passed()
-    usual = {name: _usual(name, known.get(name)) for name in USUAL_S}
+    usual = {name: slower * _usual(name, known.get(name)) for name in USUAL_S}
     if recipe.track.mlflow == "off" and "record" not in known:
         usual["record"] = UNRECORDED_S
     start, planning = passed.get("start", 0.0), passed.get("plan", 0.0)
@@ -49,8 +59,8 @@ def around(recipe: Recipe, clock: Clock) -> dict[str, float]:
     }
 
 
-def learn(recipe: Recipe, clock: Clock) -> None:
-    """Keeps what a whole run took; where the cache cannot be written, nothing is learnt."""
+def learn(recipe: Recipe, clock: Clock, slower: float = 1.0) -> None:
+    """Keeps what a whole run would take on an idle machine; without a cache nothing is learnt."""
     from automl.data.scan_cache import folder
 
     clock.keep()
@@ -63,7 +73,10 @@ def learn(recipe: Recipe, clock: Clock) -> None:
     known = everything.setdefault(_key(recipe), {})
     for name in (USUAL_S.keys() & took.keys()) - {"evaluate"}:
         before = known.get(name)
-        known[name] = [*(before if isinstance(before, list) else []), round(took[name], 3)][-KEPT:]
+        known[name] = [
+            *(before if isinstance(before, list) else []),
+            round(took[name] / slower, 3),
+        ][-KEPT:]
     fresh = place / f"times.{os.getpid()}.new"
     with suppress(OSError):
         place.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from automl.clock import Clock
-from automl.planning.habits import KEPT, USUAL_S, around, learn
+from automl.planning.habits import KEPT, MOST_BUSY, USUAL_S, around, busy, learn
 from tests.planning.situations import recipe
 
 
@@ -30,6 +30,16 @@ def test_around__usual_until_something_is_learnt(cache):
 
 def test_around__a_record_that_is_off_takes_little(cache):
     assert around(recipe("classification", track={"mlflow": "off"}), Ran())["record"] < 1
+
+
+def test_habits__are_those_of_an_idle_machine_and_longer_on_a_busy_one(cache):
+    asked = recipe("classification")
+    learn(asked, Ran(report=6.0), slower=3.0)
+    assert around(asked, Ran())["report"] == 2.0
+    found = around(asked, Ran(start=5.0, prepare=1.0), slower=2.0)
+    assert (found["report"], found["record"]) == (4.0, 2 * USUAL_S["record"])
+    assert (found["start"], found["prepare"]) == (5.0, 1.0), "what has passed is no longer"
+    assert 1 <= busy() <= MOST_BUSY
 
 
 def test_learn__keeps_what_half_of_the_runs_took(cache):
