@@ -32,7 +32,7 @@ LONGEST_S = 1e5
 
 
 def busy() -> float:
-    """How many times longer things take because of what else runs: by the load of the last minute."""
+    """How many times longer things take beside what else runs: by the load of the last minute."""
     try:
         waiting = os.getloadavg()[0] / (os.cpu_count() or 1)
     except OSError:
