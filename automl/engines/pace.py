@@ -18,7 +18,9 @@ SETTLED = 4
 FEWER, MORE = 0.04, 0.08
 """Shares of the steps ahead by which their number must be wrong before it is changed."""
 NOISE = 1.25
-"""Steps slower than the fastest by more than this are a machine that has become slower."""
+"""Steps slower than the first ones by more than this are a machine that has become slower."""
+FIRST = 32
+"""Steps whose mean is what the machine took before."""
 EVERY = 0.01
 """Share of the promise between two looks at it."""
 GUESSED_VALIDATION = 0.4
@@ -46,7 +48,7 @@ class Pace:
     judged: int
     after_s: float
     step_s: float = 0.0
-    fastest_s: float = 0.0
+    usual_s: float = 0.0
     ending_s: float = 0.0
     """From the last step of an epoch to the first of the next; `_at_s` is `step_s` of then."""
     _at_s: float = 0.0
@@ -68,10 +70,11 @@ class Pace:
         took, self._mark = now - self._mark, now
         self._count += 1
         if self._count <= 2:
-            self.step_s = self.fastest_s = took
+            self.step_s = self.usual_s = took
             return
         self.step_s += (took - self.step_s) / min(self._count - 1, MEMORY)
-        self.fastest_s = min(self.fastest_s, self.step_s)
+        if self._count <= FIRST:
+            self.usual_s += (took - self.usual_s) / (self._count - 1)
 
     def ended(self) -> None:
         """An epoch is validated and saved, `begin` or the last step was before it."""
@@ -100,7 +103,7 @@ class Pace:
 
     def left_s(self) -> float:
         """Seconds for steps and for judging them."""
-        slower = self.step_s / self.fastest_s if self.fastest_s else 1.0
+        slower = self.step_s / self.usual_s if self.usual_s else 1.0
         slower = slower if slower > NOISE else 1.0
         per_image = self._ending() / max(1, self.validated)
         after = self.after_s * slower + self.judged * per_image

@@ -24,7 +24,7 @@ USUAL_S = {
 """On two cores of a server; `setup` is what a training does before its first step, `evaluate` is
 without the time that the images take, `end` is after the last stage."""
 UNTOLD_S = 0.05
-MOST_BUSY = 4.0
+MOST_BUSY = 2.5
 UNRECORDED_S = 0.5
 """Of a record that is turned off."""
 KEPT = 8
