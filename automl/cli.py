@@ -70,7 +70,7 @@ def run(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """The whole line: prepare, plan, train, evaluate, report, record."""
+    """All stages: prepare, plan, train, evaluate, report, record."""
     from automl.commands import workspace
     from automl.commands.terminal import out, out_json, talk
     from automl.commands.work import working

@@ -166,7 +166,17 @@ def _reasons(raw: dict) -> dict[str, Reason]:
     keys = [
         k
         for k in raw
-        if k not in {"task", "dataset_digest", "train", "augment", "weights", "goal", "reasons"}
+        if k
+        not in {
+            "task",
+            "dataset_digest",
+            "train",
+            "augment",
+            "weights",
+            "goal",
+            "reasons",
+            "candidates",
+        }
     ]
     keys += [f"{part}.{k}" for part in ("weights", "augment", "train") for k in raw[part]]
     usual = Reason(because="usual for fine-tuning a convolutional backbone on a few hundred images")
