@@ -127,6 +127,9 @@ class Train(Strict):
     precision: Annotated[
         Literal["fp32", "bf16"], Field(description="precision of forward and backward passes")
     ]
+    compile: Annotated[
+        bool, Field(description="compile the net before its first step (classification, masks)")
+    ] = False
     workers: Annotated[
         int,
         Field(

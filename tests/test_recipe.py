@@ -332,8 +332,10 @@ def test_load_recipe__every_key_of_the_plan_can_be_set(tmp_path, key):
     info = Train.model_fields[key]
     value = {"image_size": "[96, 64]", "crop": "[32, 32]"}.get(key)
     kind = str(info.annotation)
-    value = value or (kind.split("'")[1] if "Literal" in kind else "1" if "int" in kind else "0.5")
-    task = "segmentation" if key == "crop" else "classification"
+    usual = {"bool": "true", "int": "1", "float": "0.5"}
+    value = value or next((text for name, text in usual.items() if name in kind), None)
+    value = kind.split("'")[1] if "Literal" in kind else value or "0.5"
+    task = {"crop": "segmentation", "mosaic": "detection"}.get(key, "classification")
     recipe = load(tmp_path, f"task: {task}\ndata: x\n", f"train.{key}={value}")
     assert getattr(recipe.train, key) is not None
     assert recipe.place(f"train.{key}").startswith("--set")

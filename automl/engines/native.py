@@ -161,6 +161,8 @@ def _learner(
     world: distributed.World,
 ) -> nn.Module:
     learner = Learner(network, loss_settings(plan, dataset, device))
+    if plan.train.compile:
+        network.net.compile()  # in place: names of weights, and copies, stay as they are
     if world.size == 1:
         return learner
     return nn.parallel.DistributedDataParallel(

@@ -79,7 +79,7 @@ def make_plan(  # noqa: PLR0913  one for each thing that a plan follows from
     _sizes(draft, model)
     _amounts(draft, model)
     _rates(draft, model)
-    _machine(draft, bf16_gain(at, model, draft.values, None if smoke else gain))
+    _machine(draft, model, bf16_gain(at, model, draft.values, None if smoke else gain))
     _note_the_rest(draft, model, dataset)
     augment = draft.note("augment.policy", choose_augment(at, draft.values["epochs"]))
     draft.train("mosaic", lambda: choose_mosaic(at, model.row.engine, augment.policy))
@@ -146,10 +146,13 @@ def _rates(draft: Draft, model: Model) -> None:
     draft.train("class_weights", lambda: settings.choose_class_weights(at))
 
 
-def _machine(draft: Draft, gain: float | None) -> None:
+def _machine(draft: Draft, model: Model, gain: float | None) -> None:
     """How the machine is used."""
-    at = draft.situation
+    at, values = draft.situation, draft.values
+    size, crop = values["image_size"], values["crop"]
+    train_s = values["epochs"] * epoch_seconds(at, model.row, size, crop, steady=True)
     draft.train("precision", lambda: settings.choose_precision(at, gain))
+    draft.train("compile", lambda: settings.choose_compile(at, model, train_s))
     draft.train("workers", lambda: settings.choose_workers(at))
     draft.train("threads", lambda: settings.choose_threads(at))
     draft.train("seed", lambda: settings.choose_seed(at))

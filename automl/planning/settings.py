@@ -40,6 +40,9 @@ IMBALANCE = 0.2
 """Images of the rarest over those of the most frequent class; below it the loss weighs classes."""
 PIXEL_IMBALANCE = 0.2
 """The same of pixels, over those of the median class beside the largest."""
+COMPILE_S, COMPILE_GAIN = 60.0, 1.3
+"""What compiling takes on a card, and how much faster steps are then: usual figures, not measured
+here, so it must pay twice over."""
 BF16_GAIN = 1.3
 """Times the speed of fp32 from which bf16 is taken on a CPU: noise of a measurement is below it."""
 MOST_WORKERS, MOST_WORKERS_KEPT = 8, 4
@@ -245,6 +248,17 @@ def choose_precision(at: Situation, gain: float | None) -> Choice[Literal["fp32"
     if at.hardware.native_bf16:
         return Choice("fp32", "the training is too short to measure what bf16 would gain")
     return Choice("fp32", "bf16 is several times slower on CPUs without native support")
+
+
+def choose_compile(at: Situation, model: Model, train_s: float) -> Choice[bool]:
+    """Whether the net is compiled before its first step."""
+    if not at.hardware.device.startswith("cuda"):
+        return Choice(False, "on a CPU it takes minutes and gains a tenth at most")
+    if model.row.engine != "native" or at.task == "detection":
+        return Choice(False, "detectors choose boxes in plain Python, which is not compiled")
+    even = COMPILE_S / (1 - 1 / COMPILE_GAIN)
+    why = f"pays from {in_words(even)} of training on; about {in_words(train_s)} lie ahead"
+    return Choice(train_s >= 2 * even, why)
 
 
 def choose_workers(at: Situation) -> Choice[int]:

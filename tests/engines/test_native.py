@@ -2,6 +2,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+import torch
 
 from automl.data.stream import images, judged
 from automl.dataset import Dataset, Task
@@ -90,10 +91,19 @@ def test_train__resumed_ends_in_the_bits_of_an_uninterrupted_run(
     fit(plan, dataset, straight)
     with pytest.raises(Killed):
         fit(plan, dataset, broken, die_after=2)
-    assert not broken.model.exists()
+    assert bundles.read(broken.model).classes == dataset.classes  # the best so far is usable
     _, history = fit(plan, dataset, broken)
     assert len(history) == 2  # epochs 1 and 2 were not trained again
     assert digest(broken) == digest(straight)
+
+
+def test_train__a_compiled_net_is_saved_like_any_other(tmp_path: Path) -> None:
+    dataset = draw_set("classification", tmp_path / "data", train=16)
+    runs = [RunDir(tmp_path / name) for name in ("plain", "compiled")]
+    with torch.compiler.set_stance("force_eager"):  # all but the compiler itself, which takes long
+        for run, compiled in zip(runs, (False, True), strict=True):
+            fit(toy_plan("classification", dataset, compile=compiled, epochs=1), dataset, run)
+    assert digest(runs[0]) == digest(runs[1])
 
 
 def test_train__in_bf16_on_a_cpu_learns_and_repeats_itself(tmp_path: Path) -> None:

@@ -292,3 +292,12 @@ def test_budget__a_short_one_measures_no_candidates():
         asked = recipe(of.task, budget=budget)
         make_plan(asked, dataset(of), of, CPU, everything, look=look)
         assert bool(looked) == (budget == "8h")
+
+
+def test_compile__pays_on_a_card_for_long_trainings_alone():
+    few = profile("classification", images={"train": 500, "val": 100})
+    many = profile("classification", images={"train": 2_000_000, "val": 1000})
+    boxes = profile("detection", images={"train": 2_000_000, "val": 1000})
+    found = [plan_for(of, GPU, everything).train.compile for of in (few, many, boxes)]
+    assert found == [False, True, False]
+    assert not plan_for(many).train.compile
