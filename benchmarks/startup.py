@@ -4,7 +4,8 @@ python benchmarks/startup.py [--rounds 7] [--first-step-rounds 3]
 
 CPU seconds of the process tree, median of interleaved rounds; byte code is compiled beforehand
 into a folder of its own. The first step is that of `automl run` on 60 images of 28 px, with the
-backbone efficientnet_lite0 at 64 px: from the command to the end of the first optimiser step.
+backbone efficientnet_lite0 at 64 px: from the command to the end of the loop's first optimiser
+step, without the instant answer before it.
 """
 
 import argparse
@@ -30,12 +31,15 @@ app()
 """
 UNTIL_FIRST_STEP = """
 import importlib.abc, os, resource, sys
+def left(optimiser, *_):
+    if type(optimiser).__name__ != "LBFGS":  # which fits the head of the instant answer
+        os._exit(0)
 class Watch(importlib.abc.MetaPathFinder):
     "Hooks into torch when the program comes to its own optimiser."
     def find_spec(self, name, path=None, target=None):
         if name == "automl.engines.optimiser":
             from torch.optim.optimizer import register_optimizer_step_post_hook
-            register_optimizer_step_post_hook(lambda *_: os._exit(0))
+            register_optimizer_step_post_hook(left)
 sys.meta_path.insert(0, Watch())
 from automl.cli import main
 main()
@@ -43,7 +47,7 @@ main()
 BROKEN = "task: classification\ndata: x\nmodle: auto\ntrain: {epochs: many}\n"
 RECIPE = (
     "task: classification\ndata: small\nmodel: efficientnet_lite0\n"
-    "train: {epochs: 1, image_size: 64}\ntrack: {mlflow: off, dvc: off}\n"
+    "train: {epochs: 1, image_size: 64, instant: none}\ntrack: {mlflow: off, dvc: off}\n"
 )
 SMALL = {
     "bare Typer, `--help`": (1.0, ["bare.py", "--help"]),
