@@ -112,7 +112,7 @@ def first_batch_of_training(plan: Plan, dataset: Dataset, folder: Path) -> list[
     samples = dataset.split("train")
     images = write_layout(folder / "data", Path(dataset.root), samples)
     given = arguments(plan, samples, folder, backbone=0)
-    job = Job(plan, dataset, images, folder, given, None, make_net, None, None)
+    job = Job(plan, dataset, images, folder, given, None, make_net, None, None, None, None)
     with pytest.raises(Seen) as caught:
         Watched(job).train()
     return list(caught.value.args[0].permute(0, 2, 3, 1).numpy())
