@@ -18,10 +18,11 @@ from automl.data.truth import truth
 from automl.dataset import Dataset, Sample
 from automl.engines.features import Frozen, beheaded, of_images, spread
 from automl.engines.head import FOLDS, Head, fit
-from automl.engines.network import Network, loss_settings
+from automl.engines.loader import TrainingSamples
+from automl.engines.network import Learner, Network, loss_settings
 from automl.engines.progress import Progress
 from automl.engines.protocol import Epoch, Event, OnEpoch, OnEvent
-from automl.engines.randomness import seed_for
+from automl.engines.randomness import epoch_order, seed_for
 from automl.model.build import classifier
 from automl.plan import Plan
 from automl.prediction import Prediction
@@ -81,6 +82,51 @@ def answer(progress: Progress, plan: Plan, dataset: Dataset, to: Listeners) -> f
     score = _scored(progress, linear, (shown, val), losses, to)
     _tell(to, score, frozen, head, len(train))
     return score
+
+
+def last_layer(network: Network) -> dict[str, torch.Tensor]:
+    """A copy of the weights of a classifier's last layer; empty where that is not linear."""
+    name = classifier(network.net, network.backbone)
+    layer = network.net.get_submodule(name) if name else nn.Module()
+    return {key: value.detach().clone() for key, value in layer.state_dict().items()}
+
+
+def begin(
+    progress: Progress, samples: TrainingSamples, drawn: dict[str, torch.Tensor], on_event: OnEvent
+) -> None:
+    """Fine-tunes from the fitted head where it helps, else from the one that was drawn.
+
+    In training the net normalises by the batch and sees augmented images: where such features are
+    far from those that the head was fitted on, it is worse than knowing nothing.
+    """
+    loss, plain = _first_loss(progress, samples, {}), _first_loss(progress, samples, drawn)
+    if loss <= plain:
+        return
+    name = classifier(progress.network.net, progress.network.backbone) or ""
+    for network in (progress.network, progress.averaged):
+        network.net.get_submodule(name).load_state_dict(drawn)
+    text = (
+        f"fine-tuning draws a new head: the first batch costs {plain:.2f} with it, not {loss:.2f}"
+    )
+    on_event(Event("instant", text, {"first_loss": loss, "first_loss_drawn": plain}))
+
+
+@torch.no_grad()
+def _first_loss(
+    progress: Progress, samples: TrainingSamples, head: dict[str, torch.Tensor]
+) -> float:
+    """Of the first images as the training sees them, by a copy of the net with this last layer."""
+    trial, train = progress.network.copy(), samples.plan.train
+    name = classifier(trial.net, trial.backbone) or ""
+    trial.net.get_submodule(name).load_state_dict(head, strict=bool(head))
+    trial.train(frozen=train.backbone_lr == 0 or train.frozen_epochs > 0)
+    batch = samples[0, epoch_order(train.seed, 0, len(samples))[: progress.micro_batch]]
+    batch = batch.to(trial.device)
+    torch.manual_seed(seed_for(train.seed, "first loss"))
+    settings = loss_settings(samples.plan, samples.dataset, trial.device)
+    with trial.autocast(trial.device):
+        losses = Learner(trial, settings)(batch.images, batch.targets)
+    return float(sum(losses.values()))
 
 
 def at_ceiling(score: float, images: int) -> bool:

@@ -70,7 +70,7 @@ def train(  # noqa: PLR0913  as `Engine` has it
             progress.micro_batch = min(progress.micro_batch, fewer)
             if instant.wanted(progress, plan):
                 to = instant.Listeners(on_epoch, on_event, stop)
-                _instant_answer(progress, keeper, plan, dataset, run, to)
+                _instant_answer(progress, keeper, samples, run, to)
             learner = _learner(progress.network, plan, dataset, device, world)
             repeated = replay.read(run).in_steps(progress.steps)
             pace = pace_of(plan, dataset, progress.steps, clock)
@@ -121,12 +121,13 @@ def _progress(
 def _instant_answer(
     progress: Progress,
     keeper: Keeper,
-    plan: Plan,
-    dataset: Dataset,
+    samples: TrainingSamples,
     run: RunDir,
     to: instant.Listeners,
 ) -> None:
     """Epoch 0, by the process that leads; the others get the head with the rest of the weights."""
+    plan, dataset = samples.plan, samples.dataset
+    drawn = instant.last_layer(progress.network)
     score, signal = None, ""
     if keeper.leads:
         try:
@@ -144,6 +145,7 @@ def _instant_answer(
         _tell_enough(to.on_event, "its validation score is at its ceiling")
     if keeper.leads:
         _save_bundle(progress, plan, dataset, run)
+        instant.begin(progress, samples, drawn, to.on_event)
     keeper.saved = (-1, -1)
     keeper.save(progress)
     distributed.wait()

@@ -9,9 +9,14 @@ from automl.engines import checkpoint as checkpoints
 from automl.engines import instant, native
 from automl.engines.answers import predictions
 from automl.engines.head import FOLDS
-from automl.engines.network import load_network
+from automl.engines.loader import TrainingSamples
+from automl.engines.network import build_network, load_network
+from automl.engines.numbers import Watch
+from automl.engines.optimiser import build_optimiser
+from automl.engines.progress import Progress
 from automl.errors import Interrupted
 from automl.model import bundle as bundles
+from automl.model.build import classifier
 from automl.run_dir import RunDir
 from tests.engines.toy import draw_set, toy_plan
 
@@ -90,6 +95,31 @@ def test_answer__fine_tuning_starts_from_it_and_wins_where_it_is_better(toy, tmp
     result, run = trained(toy, tmp_path, Seen([0.5, 0.4, 0.6]))
     assert result.best_epoch == 2
     assert checkpoints.newest(run.checkpoints).facts["best_score"] == 0.6
+
+
+@pytest.mark.parametrize("worse", [False, True])
+def test_begin__the_drawn_head_comes_back_where_the_fitted_one_is_worse(toy, tmp_path, worse):
+    """A head fitted on other features than those of training is sure of the wrong class."""
+    samples = TrainingSamples(toy_plan("classification", toy, instant="torch"), toy)
+    network = build_network(samples.plan, toy, torch.device("cpu"))
+    optimiser = build_optimiser(network.net, network.stages, samples.plan.train, network.device)
+    watch, seen = Watch(network.net, samples.plan.train), Seen()
+    progress = Progress(network, network.copy(), optimiser, watch, 3, 6, 8)
+    before = {k: v.clone() for k, v in network.net.state_dict().items() if "running" in k}
+    knows_nothing = {k: torch.zeros_like(v) for k, v in instant.last_layer(network).items()}
+    sure = {**knows_nothing, "bias": torch.tensor([50.0, -50.0])}
+    fitted, drawn = (sure, knows_nothing) if worse else (knows_nothing, sure)
+    for one in (network, progress.averaged):
+        name = classifier(one.net, one.backbone)
+        one.net.get_submodule(name).load_state_dict(fitted)
+    instant.begin(progress, samples, drawn, seen.event)
+    for one in (network, progress.averaged):
+        layer = instant.last_layer(one)
+        assert all(torch.equal(layer[key], knows_nothing[key]) for key in layer)
+    assert len(seen.events) == worse
+    after = network.net.state_dict()
+    assert before
+    assert all(torch.equal(after[key], value) for key, value in before.items())
 
 
 def test_quick__ends_where_the_score_is_at_its_ceiling(toy, tmp_path):
