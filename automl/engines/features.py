@@ -22,7 +22,7 @@ from torch import nn
 from automl.data.images import read_image
 from automl.dataset import Dataset, Sample, SplitName
 from automl.engines import kept
-from automl.engines.onnx_net import Forward, converted
+from automl.engines.onnx_net import Forward, NotConverted, converted
 from automl.model.build import build, classifier, load_backbone, normalisation
 from automl.model.preprocess import Fit, Preprocess
 from automl.planning.backbones import Backbone
@@ -59,6 +59,8 @@ class Frozen:
     device: torch.device = torch.device("cpu")
     used: str = ""
     """What computed the features at last: `torch`, `onnx`, or `kept`."""
+    why_torch: str = ""
+    """Why ONNX Runtime did not, though it was asked for."""
 
 
 def features(
@@ -178,8 +180,11 @@ def _forward(frozen: Frozen) -> Forward:
     """By ONNX Runtime where that is asked for and agrees, else by torch."""
     body = frozen.body()
     if frozen.runner == "onnx" and frozen.device.type == "cpu":
-        found = converted(body.float(), frozen.preprocess.size, frozen.threads, frozen.name)
-        if found is not None:
+        try:
+            found = converted(body.float(), frozen.preprocess.size, frozen.threads, frozen.name)
+        except NotConverted as error:
+            frozen.why_torch = str(error)
+        else:
             frozen.used = "onnx"
             return found
     frozen.used = "torch"

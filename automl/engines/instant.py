@@ -253,6 +253,9 @@ def _tell(to: Listeners, score: float, frozen: Frozen, head: Head, images: int) 
         "features": frozen.used,
         "penalty": head.penalty,
     }
+    if frozen.why_torch:
+        text += f"; torch computed them instead of ONNX Runtime: {frozen.why_torch}"
+        facts["why_torch"] = frozen.why_torch
     to.on_event(Event("instant", text, facts))
 
 

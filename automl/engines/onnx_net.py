@@ -18,16 +18,20 @@ Forward = Callable[[np.ndarray], np.ndarray]
 """Normalised images float32 [B, 3, H, W] in, features float32 [B, D] out."""
 
 
-def converted(net: nn.Module, size: tuple[int, int], threads: int, key: str) -> Forward | None:
-    """The net run by ONNX Runtime; None where it cannot be had or does not agree with torch.
+class NotConverted(Exception):
+    """Why torch has to do the work."""
+
+
+def converted(net: nn.Module, size: tuple[int, int], threads: int, key: str) -> Forward:
+    """The net run by ONNX Runtime; NotConverted where it cannot be had or disagrees with torch.
 
     `key` names the net and its weights: the converted net is kept under it.
     """
     try:
         import onnx  # noqa: F401
         import onnxruntime
-    except ImportError:
-        return None
+    except ImportError as error:
+        raise NotConverted(f"{error.name} is not installed") from error
     key = json.dumps(["onnx", key, size, torch.__version__, onnxruntime.__version__])
     generator = torch.Generator().manual_seed(0)
     trial = torch.randn(2, 3, *size, generator=generator)
@@ -35,11 +39,12 @@ def converted(net: nn.Module, size: tuple[int, int], threads: int, key: str) -> 
     try:
         model = bytes(found) if found is not None else _exported(net, trial)
         forward = _session(model, threads)
-        agrees = _agrees(net, forward, trial)
-    except Exception:  # each of both libraries has errors of its own; torch does the work then
-        return None
-    if not agrees:
-        return None
+        given = forward(trial.numpy())
+    except Exception as error:  # both libraries raise kinds of their own, without a common base
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise NotConverted(f"the net cannot be converted: {why}") from error
+    if not _agrees(net, trial, given):
+        raise NotConverted("the converted net gives other features")
     if found is None:
         kept.keep(key, model)
     return forward
@@ -78,11 +83,10 @@ def _session(model: bytes, threads: int) -> Forward:
     return forward
 
 
-def _agrees(net: nn.Module, forward: Forward, trial: torch.Tensor) -> bool:
-    """Whether both give the same features for images that nobody chose."""
+def _agrees(net: nn.Module, trial: torch.Tensor, given: np.ndarray) -> bool:
+    """Whether torch gives the same features for images that nobody chose."""
     with torch.inference_mode():
         wanted = net(trial).float().numpy()
-    given = forward(trial.numpy())
     if given.shape != wanted.shape or not np.isfinite(given).all():
         return False
     return bool(np.abs(given - wanted).max() <= TOLERANCE * np.abs(wanted).max())

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from automl.engines import kept
 from automl.engines.features import How, beheaded, features, spread
-from automl.engines.onnx_net import converted
+from automl.engines.onnx_net import NotConverted, converted
 from automl.model.build import build, classifier
 from automl.model.weights import at_hand
 from automl.planning.backbones import find
@@ -102,7 +102,17 @@ def test_converted__a_net_that_disagrees_is_refused():
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return images.mean((2, 3)) + torch.rand(3)
 
-    assert converted(Fickle(), (8, 8), 1, "fickle") is None
+    with pytest.raises(NotConverted, match="other features"):
+        converted(Fickle(), (8, 8), 1, "fickle")
+
+
+def test_converted__what_the_exporter_does_not_know_is_named():
+    class Unknown(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.special.bessel_j0(images.mean((2, 3)))
+
+    with pytest.raises(NotConverted, match="bessel_j0"):
+        converted(Unknown(), (8, 8), 1, "unknown")
 
 
 def test_kept__is_bounded_and_forgets_the_oldest(tmp_path, monkeypatch):
