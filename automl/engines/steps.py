@@ -1,5 +1,6 @@
 """The steps of an epoch: from any step on, stopped at any step, redone where memory runs out."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ def leave(course: Course, progress: Progress, steps: int, signal: str) -> None:
     """Saves and stops; nobody leaves before the one that saves has done so."""
     course.keeper.save(progress)
     distributed.wait()
-    raise interrupted_at(signal, progress.epoch, progress.at, steps)
+    answered = progress.best_score > -math.inf
+    raise interrupted_at(signal, progress.epoch, progress.at, steps, answered=answered)
 
 
 def _steps(course: Course, progress: Progress, steps: list[np.ndarray], buffers: "Buffers") -> None:

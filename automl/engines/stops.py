@@ -24,8 +24,15 @@ def interrupted(stop: Stop, finished: int) -> Interrupted:
     return Interrupted(f"stopped by {stop.signal}; {kept}")
 
 
-def interrupted_at(signal: str, epoch: int, step: int, steps: int) -> Interrupted:
-    """The same where the very step is kept; `epoch` counts finished ones, `step` those after."""
+def interrupted_at(
+    signal: str, epoch: int, step: int, steps: int, *, answered: bool = False
+) -> Interrupted:
+    """The same where the very step is kept; `epoch` counts finished ones, `step` those after.
+
+    `answered`: the instant answer, which comes before the first step, is kept.
+    """
+    if answered and not (epoch or step):
+        return Interrupted(f"stopped by {signal} after the instant answer; saved")
     if not (epoch or step):
         return Interrupted(f"stopped by {signal}; nothing to save yet")
     if not step:

@@ -1,5 +1,8 @@
 """Epoch 0: a head on frozen features, scored, saved, and the start of the fine-tuning."""
 
+import os
+import signal
+
 import pytest
 import torch
 
@@ -166,9 +169,6 @@ def test_folds__groups_stay_together_and_classes_are_spread():
 
 
 def test_answer__a_signal_before_it_is_there_saves_nothing(toy, tmp_path, monkeypatch):
-    import os
-    import signal
-
     def looked(frozen, dataset, samples, look):
         os.kill(os.getpid(), signal.SIGTERM)
         look()
@@ -177,3 +177,14 @@ def test_answer__a_signal_before_it_is_there_saves_nothing(toy, tmp_path, monkey
     with pytest.raises(Interrupted, match="nothing to save"):
         trained(toy, tmp_path, Seen())
     assert checkpoints.newest(RunDir(tmp_path).checkpoints) is None
+
+
+def test_answer__a_signal_right_after_it_says_that_it_is_saved(toy, tmp_path):
+    class Hasty(Seen):
+        def event(self, event):
+            if event.kind == "instant":
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="after the instant answer; saved"):
+        trained(toy, tmp_path, Hasty())
+    assert checkpoints.newest(RunDir(tmp_path).checkpoints).epoch == 0
