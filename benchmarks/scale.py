@@ -69,11 +69,11 @@ def _watch(root: int, sums: list[float], over: threading.Event) -> None:
 def _tree(root: int) -> list[int]:
     found = [root]
     for pid in found:
-        for task in Path(f"/proc/{pid}/task").glob("*/children"):
-            try:
+        try:  # a process may end between any two of these
+            for task in Path(f"/proc/{pid}/task").glob("*/children"):
                 found += [int(child) for child in task.read_text().split()]
-            except OSError:
-                continue
+        except OSError:
+            continue
     return found
 
 
