@@ -36,7 +36,7 @@ LOOK = 1 / 3
 """Share of the epochs after which it is decided whether fine-tuning beats the instant answer."""
 
 
-class Left(Exception):
+class AnswerStopped(Exception):
     """A signal came before the answer was there."""
 
 
@@ -163,7 +163,7 @@ def _digest(net: nn.Module) -> str:
 def _seen(frozen: Frozen, dataset: Dataset, samples: list[Sample], stop: Stop) -> np.ndarray:
     def look() -> None:
         if stop.asked:
-            raise Left
+            raise AnswerStopped
 
     return of_images(frozen, dataset, samples, look)
 

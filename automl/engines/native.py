@@ -43,7 +43,7 @@ BUNDLE_EVERY_S = 20.0
 """A better epoch becomes the run's model no sooner after the one before: writing takes time."""
 
 
-class Left(Exception):
+class ValidationStopped(Exception):
     """A signal came during the validation."""
 
 
@@ -132,7 +132,7 @@ def _instant_answer(
     if keeper.leads:
         try:
             score = instant.answer(progress, plan, dataset, to)
-        except instant.Left:
+        except instant.AnswerStopped:
             signal = to.stop.signal
     if signal := distributed.share(signal):
         raise interrupted_at(signal, 0, 0, 1)
@@ -229,7 +229,7 @@ def _validate(
         )
         try:
             score = on_epoch(epoch)
-        except Left:
+        except ValidationStopped:
             signal = course.stop.signal
         progress.tick()
     if signal := distributed.share(signal):
@@ -241,7 +241,7 @@ def _until(stop: Stop, found: Iterable[Prediction]) -> Iterator[Prediction]:
     """The predictions, for as long as nobody asks to stop."""
     for prediction in found:
         if stop.asked:
-            raise Left
+            raise ValidationStopped
         yield prediction
 
 

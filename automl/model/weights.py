@@ -27,12 +27,6 @@ def at_hand(backbone: Backbone) -> Weights | None:
     return _cached(backbone)
 
 
-def hub(backbone: Backbone) -> Weights | None:
-    """What a download would give; None where the library knows no weights of this model."""
-    name = _hub_name(backbone)
-    return Weights(source="hub", name=name, covers=_covers(backbone)) if name else None
-
-
 def missing(backbone: Backbone) -> MachineError:
     """The error that says which file is missing, where it belongs and what fetches it."""
     wanted = _file_names(backbone)[0]
@@ -51,7 +45,7 @@ def fetch(backbone: Backbone) -> Weights:
     found = at_hand(backbone)
     if found is not None:
         return found
-    name = _hub_name(backbone)
+    name = hub_name(backbone)
     if not name:
         raise MachineError(
             f"no pretrained weights of `{backbone.name}` are published",
@@ -190,7 +184,7 @@ def _stored(backbone: Backbone) -> Path | None:
     return None
 
 
-def _hub_name(backbone: Backbone) -> str:
+def hub_name(backbone: Backbone) -> str:
     """Hub id or URL of the weights as the library has them; empty where it has none."""
     match backbone.source:
         case "ultralytics":
@@ -210,7 +204,7 @@ def _cached(backbone: Backbone) -> Weights | None:
     """Weights that a hub's cache already has; asks the library only where a file looks right."""
     if not any(_candidates(backbone)):
         return None
-    name = _hub_name(backbone)
+    name = hub_name(backbone)
     path = _cache_file(backbone, name) if name else None
     return _found("hub", name, path, backbone) if path else None
 

@@ -16,7 +16,7 @@ def expected_seconds(at: Situation, judge_s: float) -> dict[str, float]:
     """By stage, training excepted; `evaluate` with the images of the judged split."""
     seconds = {**at.hardware.around_s}
     seconds["evaluate"] = seconds.get("evaluate", 0.0) + judge_s
-    return {name: float(f"{value:.3g}") for name, value in seconds.items()}
+    return {name: round(float(f"{value:.3g}"), 2) for name, value in seconds.items()}
 
 
 def peak_gb(

@@ -24,6 +24,7 @@ USUAL_S = {
 """On two cores of a server; `setup` is what a training does before its first step, `evaluate` is
 without the time that the images take, `end` is after the last stage."""
 UNTOLD_S = 0.05
+"""A shorter start is none: a stage that is run alone, or called from Python, has no age."""
 MOST_BUSY = 2.5
 UNRECORDED_S = 0.5
 """Of a record that is turned off."""
@@ -72,6 +73,8 @@ def learn(recipe: Recipe, clock: Clock, slower: float = 1.0) -> None:
     everything = _read()
     known = everything.setdefault(_key(recipe), {})
     for name in (USUAL_S.keys() & took.keys()) - {"evaluate"}:
+        if name == "start" and took[name] <= UNTOLD_S:
+            continue  # whoever ran it did not say when it began
         before = known.get(name)
         known[name] = [
             *(before if isinstance(before, list) else []),

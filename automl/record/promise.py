@@ -71,7 +71,7 @@ def left_s(run: RunDir, spent: float) -> float:
 def _expected(plan: str) -> dict[str, float]:
     """`expected_s` of a plan, and with `train` what it says of the epochs."""
     found = re.search(r"^expected_s:[^\n]*\n((?:  \w+: [^\n]*\n)+)", plan, re.MULTILINE)
-    lines = re.findall(r"^  (\w+): ([\d.e+]+)", found[1], re.MULTILINE) if found else []
+    lines = re.findall(r"^  (\w+): ([\d.e+-]+)", found[1], re.MULTILINE) if found else []
     seconds = {name: float(value) for name, value in lines}
     epochs = _number(plan, "expected_train_s")
     if epochs is not None and seconds:
@@ -80,7 +80,7 @@ def _expected(plan: str) -> dict[str, float]:
 
 
 def _number(plan: str, key: str) -> float | None:
-    found = re.search(rf"^{key}: ([\d.e+]+)", plan, re.MULTILINE)
+    found = re.search(rf"^{key}: ([\d.e+-]+)", plan, re.MULTILINE)
     return float(found[1]) if found else None
 
 

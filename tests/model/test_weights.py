@@ -236,9 +236,8 @@ def test_load_backbone__other_architecture(empty_stores: Path) -> None:
 
 def test_at_hand__cache_of_the_hub(tmp_path: Path) -> None:
     row = find("unet-test_resnet", "segmentation")
-    promised = weights.hub(row)
-    assert promised is not None
-    folder = tmp_path / "HF_HUB_CACHE" / f"models--{promised.name.replace('/', '--')}"
+    promised = weights.hub_name(row)
+    folder = tmp_path / "HF_HUB_CACHE" / f"models--{promised.replace('/', '--')}"
     snapshot = folder / "snapshots" / ("0" * 40)
     snapshot.mkdir(parents=True)
     (folder / "refs").mkdir()
@@ -246,7 +245,7 @@ def test_at_hand__cache_of_the_hub(tmp_path: Path) -> None:
     stored(row, snapshot, "model.safetensors")
     found = weights.at_hand(row)
     assert found is not None
-    assert (found.source, found.name) == ("hub", promised.name)
+    assert (found.source, found.name) == ("hub", promised)
     net = build(row, 3, (64, 64))
     assert load_backbone(net, row, found) > 0
     assert weights.fetch(row) == found
@@ -272,21 +271,19 @@ def test_load_backbone__torchvision_classifier(tmp_path: Path) -> None:
     from torchvision.models import get_model
 
     row = find("tv_mobilenet_v3_large", "classification")
-    promised = weights.hub(row)
-    assert promised is not None
+    promised = weights.hub_name(row)
     folder = tmp_path / "TORCH_HOME" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     published = get_model(row.architecture).state_dict()
-    torch.save(published, folder / promised.name.rsplit("/", 1)[-1])
+    torch.save(published, folder / promised.rsplit("/", 1)[-1])
     found = weights.at_hand(row)
     assert found is not None
     assert load_backbone(build(row, 3, (64, 64)), row, found) == len(published) - 2
 
 
-def test_hub__names_the_source() -> None:
-    assert weights.hub(find("resnet50", "classification")).name.startswith("timm/resnet50.")
-    assert weights.hub(find("fcos_resnet50_fpn", "detection")).covers == "all"
-    assert weights.hub(find("yolo11n", "detection")).name.endswith("/yolo11n.pt")
+def test_hub_name__names_the_source() -> None:
+    assert weights.hub_name(find("resnet50", "classification")).startswith("timm/resnet50.")
+    assert weights.hub_name(find("yolo11n", "detection")).endswith("/yolo11n.pt")
 
 
 def test_missing__names_file_place_and_command(empty_stores: Path) -> None:
