@@ -81,6 +81,8 @@ class Dataset:
     """Red, green, blue and id, where masks are colours."""
     multi_label: bool = False
     """Classification in which an image may show several classes, or none."""
+    frame: int | Literal["middle"] | None = None
+    """Which picture of files that hold several, counted from 0."""
 
     def split(self, name: SplitName) -> list[Sample]:
         """The samples of one split in their fixed order."""

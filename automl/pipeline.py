@@ -277,7 +277,7 @@ def predict(
     def loaded() -> "Iterator[tuple[str, np.ndarray]]":
         for path in paths:
             try:
-                pixels = read_image(path)
+                pixels = read_image(path, bundle.frame)
             except DataError as error:
                 unread.extend(error.faults)
                 continue

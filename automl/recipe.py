@@ -35,6 +35,7 @@ Format = Literal[
     "openimages",
     "index",
 ]
+Frame = Annotated[int, Field(ge=0)] | Literal["middle"]
 Channel = Annotated[int, Field(ge=0, le=255)]
 
 TrainSettings = create_model(
@@ -101,6 +102,10 @@ class Data(Strict):
     group: Annotated[
         str, Field(description="pattern in an image's path whose first (...) must not be split")
     ] = ""
+    frame: Annotated[
+        Frame | None,
+        Field(description="which picture of files that hold several: a number from 0, or `middle`"),
+    ] = None
     split: Annotated[
         Split,
         Field(description="shares drawn where the set brings no split"),

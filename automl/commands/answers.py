@@ -66,7 +66,8 @@ class Answers:
         from automl.tasks.draw import draw
 
         for path, prediction in found:
-            picture = draw(read_image(path), self.bundle.names, prediction, self.least)
+            image = read_image(path, self.bundle.frame)
+            picture = draw(image, self.bundle.names, prediction, self.least)
             _write_png(self.file("drawn", path), picture[..., ::-1])
             yield path, prediction
 
@@ -183,7 +184,7 @@ def _coco(answers: Answers, found: Found) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, (path, prediction) in enumerate(found, start=1):
-        height, width = read_image(path).shape[:2]
+        height, width = read_image(path, answers.bundle.frame).shape[:2]
         images.append({"id": number, "file_name": str(path), "width": width, "height": height})
         for fact in _coco_facts(answers, prediction):
             annotations.append({"id": len(annotations) + 1, "image_id": number, **fact})

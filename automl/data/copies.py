@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from automl.data.duplicates import Twin, exact_twins, near_twins
+from automl.data.frame import Frame
 from automl.data.images import ImageFacts, read_image
 from automl.data.reading import fatal, warning
 from automl.dataset import Dataset, Finding, Sample
@@ -36,12 +37,15 @@ class Copies:
         ]
 
 
-def find_copies(facts: Sequence[ImageFacts], files: Sequence[Path]) -> Copies:
+def find_copies(
+    facts: Sequence[ImageFacts], files: Sequence[Path], frame: Frame | None = None
+) -> Copies:
     """Exact and near copies; `files` are read again only where the pixels may be the same."""
 
     def same(first: int, other: int) -> bool:
         try:
-            return np.array_equal(read_image(files[first]), read_image(files[other]))
+            one, two = (read_image(files[i], frame) for i in (first, other))
+            return np.array_equal(one, two)
         except AutomlError:
             return False
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import automl
+from automl.data.frame import Frame
 from automl.data.images import ImageFacts, MaskFacts
 from automl.data.look import Look
 from automl.data.pixels import Colours
@@ -42,6 +43,7 @@ class Job:
     kind: str
     """`image` or `mask`."""
     colours: Colours = ()
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class _Worker:
 
     def ask(self, jobs: Sequence[Job]) -> Iterator[dict[str, Any]]:
         """Answers as they come; ends early where the process dies."""
-        request = [{"path": str(j.path), "kind": j.kind, "colours": j.colours} for j in jobs]
+        request = [{**vars(j), "path": str(j.path)} for j in jobs]
         stdin = self.process.stdin
         if stdin is None:
             return

@@ -1,7 +1,8 @@
 """A file's bytes to a decoded picture: the one place that opens images, guarded by their header.
 
-Limits: 120 million pixels, 500 MB of file, one picture per file (the first). Only formats that are
-listed here are tried: Pillow would run other programs for some of the rest.
+Limits: 120 million pixels, 500 MB of file, one picture per file: the first, or the frame that the
+recipe asks for. Only formats that are listed here are tried: Pillow would run other programs for
+some of the rest.
 """
 
 import io
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError, features
 
+from automl.data.frame import Frame, number_of
 from automl.errors import DataError, MachineError
 
 LARGEST_PIXELS = 120_000_000
@@ -86,8 +88,8 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def decode(data: bytes, path: Path, short_side: int = 0) -> Decoded:
-    """Decodes the first picture; `DataError` where that cannot be done.
+def decode(data: bytes, path: Path, short_side: int = 0, frame: Frame | None = None) -> Decoded:
+    """Decodes the first picture, or the one that `frame` says; `DataError` where that cannot be.
 
     A JPEG of which `short_side` pixels are enough is decoded at the smallest of its own scales
     that has them: most of its arithmetic is left out.
@@ -96,13 +98,13 @@ def decode(data: bytes, path: Path, short_side: int = 0) -> Decoded:
     if data[128:132] == b"DICM":
         from automl.data.dicom import picture
 
-        image = picture(data, path)
+        image = picture(data, path, frame)
         return Decoded(image, 1, _name_notes("DICOM", path), image.size)
     try:
         image = Image.open(io.BytesIO(data), formats=_formats())
+        _measure(image.size, path)
+        notes = [*_name_notes(image.format or "", path), *_turn_to(image, frame, path)]
         full = image.size
-        _measure(full, path)
-        notes = [*_name_notes(image.format or "", path), *_frame_notes(image)]
         _whole(image, data)
         if short_side and image.format in ("JPEG", "MPO"):
             image.draft(None, reduced_size(full, short_side))
@@ -194,9 +196,16 @@ def _name_notes(form: str, path: Path) -> tuple[Note, ...]:
     return (("wrong_suffix", f"a {form} file whose name ends in `.{ending}`"),)
 
 
-def _frame_notes(image: Image.Image) -> list[Note]:
-    """MPO is left out: what follows its picture is made for displays, not for people."""
+def _turn_to(image: Image.Image, frame: Frame | None, path: Path) -> list[Note]:
+    """Goes to the frame of a file that has several; what to say where nobody chose one.
+
+    MPO is left out: what follows its picture is made for displays, not for people.
+    """
     if image.format == "MPO" or not getattr(image, "is_animated", False):
+        return []
+    if frame is not None:
+        image.seek(number_of(frame, getattr(image, "n_frames", 1), path))
+        _measure(image.size, path)  # each page has a size of its own
         return []
     if image.format == "TIFF":
         return [("several_pages", "a file of several pages, of which the first is used")]

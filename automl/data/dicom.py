@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from automl.data.frame import FRAME_CURE, Frame, number_of
 from automl.errors import DataError, MachineError
 
 
-def picture(data: bytes, path: Path) -> Image.Image:
-    """Grey or colour, 8 bits; `MachineError` without pydicom, `DataError` for several frames."""
+def picture(data: bytes, path: Path, frame: Frame | None = None) -> Image.Image:
+    """Grey or colour, 8 bits; of several frames that one, `DataError` where nobody chose.
+
+    `MachineError` without pydicom.
+    """
     try:
         import pydicom
     except ImportError:
@@ -20,8 +24,8 @@ def picture(data: bytes, path: Path) -> Image.Image:
         raise MachineError(message, where=str(path), hint=hint) from None
     try:
         file: Any = pydicom.dcmread(io.BytesIO(data))
-        _refuse_unfit(file, path)
-        pixels = _pixels(file)
+        number = _frame_of(file, path, frame)
+        pixels = _pixels(file, number)
     except (DataError, MachineError):
         raise
     except Exception as error:  # the parser and its decoders raise anything on broken bytes
@@ -33,24 +37,36 @@ def picture(data: bytes, path: Path) -> Image.Image:
     return image
 
 
-def _refuse_unfit(file: Any, path: Path) -> None:
-    """Several frames, and pictures that would not fit into memory."""
+def _frame_of(file: Any, path: Path, frame: Frame | None) -> int:
+    """The number of the frame to read; pictures that would not fit into memory are refused."""
     from automl.data.decoding import LARGEST_PIXELS
 
     frames = int(file.get("NumberOfFrames") or 1)
-    if frames > 1:
-        hint = "export the frame that you mean as a file of its own"
-        raise DataError(f"a DICOM file of {frames} frames", where=str(path), hint=hint)
+    if frames > 1 and frame is None:
+        raise DataError(f"a DICOM file of {frames} frames", where=str(path), hint=FRAME_CURE)
     pixels = int(file.get("Rows") or 0) * int(file.get("Columns") or 0)
     if not 16 <= pixels <= LARGEST_PIXELS:
         hint = "remove it, or cut it into tiles"
         raise DataError(f"a DICOM image of {pixels} pixels", where=str(path), hint=hint)
+    return 0 if frames == 1 or frame is None else number_of(frame, frames, path)
 
 
-def _pixels(file: Any) -> np.ndarray:
+def _own_values(file: Any, number: int) -> None:
+    """Rescaling and window of a frame, where an enhanced file keeps them by frame, to its top."""
+    shared = file.get("SharedFunctionalGroupsSequence") or []
+    by_frame = file.get("PerFrameFunctionalGroupsSequence") or []
+    for groups in (*shared[:1], *by_frame[number : number + 1]):
+        for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
+            for item in (groups.get(name) or [])[:1]:
+                file.update(item)
+
+
+def _pixels(file: Any, number: int) -> np.ndarray:
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+    from pydicom.pixels.utils import pixel_array
 
-    stored = file.pixel_array
+    _own_values(file, number)
+    stored = pixel_array(file, index=number)
     if int(file.get("SamplesPerPixel") or 1) == 3:
         return np.ascontiguousarray(stored.astype(np.uint8))
     values = apply_voi_lut(apply_modality_lut(stored, file), file).astype(np.float64)

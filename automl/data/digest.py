@@ -21,6 +21,7 @@ def digest_of(dataset: Dataset) -> str:
     }
     later = {"colours": dataset.colours, "multi_label": dataset.multi_label}
     content |= {name: value for name, value in later.items() if value}
+    content |= {} if dataset.frame is None else {"frame": dataset.frame}
     return _digest(content, map(_content, dataset.samples))
 
 
@@ -30,11 +31,12 @@ def split_digests(dataset: Dataset) -> dict[str, str]:
     The name of the split is left out, so that equal splits are found equal.
     """
     classes = [asdict(c) for c in dataset.classes]
+    frame = {} if dataset.frame is None else {"frame": dataset.frame}
     found: dict[str, str] = {}
     for name in SPLITS:
         samples = dataset.split(name)
         if samples:
-            found[name] = _digest({"classes": classes}, map(_unsplit, samples))
+            found[name] = _digest({"classes": classes, **frame}, map(_unsplit, samples))
     return found
 
 

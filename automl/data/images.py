@@ -9,6 +9,7 @@ import numpy as np
 
 from automl.data import pixels as to_pixels
 from automl.data.decoding import FORMATS, Note, decode, read_bytes, reduced_size
+from automl.data.frame import Frame
 from automl.data.look import Look, look
 from automl.data.pixels import Colours
 from automl.data.turning import Corners, upright, upright_corners
@@ -51,22 +52,24 @@ class MaskFacts:
     counts: dict[int, int]
 
 
-def read_image(path: Path) -> np.ndarray:
+def read_image(path: Path, frame: Frame | None = None) -> np.ndarray:
     """The image as `uint8 [H, W, 3]` RGB, upright; `DataError` where it cannot be decoded."""
-    return image_from_bytes(read_bytes(path), path)
+    return image_from_bytes(read_bytes(path), path, frame)
 
 
-def image_from_bytes(data: bytes, path: Path) -> np.ndarray:
+def image_from_bytes(data: bytes, path: Path, frame: Frame | None = None) -> np.ndarray:
     """The same from the bytes of a file."""
-    decoded = decode(data, path)
+    decoded = decode(data, path, frame=frame)
     return upright(to_pixels.rgb(decoded.image, path), decoded.orientation)
 
 
-def reduced_image(data: bytes, path: Path, short_side: int) -> np.ndarray:
+def reduced_image(
+    data: bytes, path: Path, short_side: int, frame: Frame | None = None
+) -> np.ndarray:
     """The image with at most this short side (0: as it is), its shape kept; `path` for messages."""
     if not short_side:
-        return image_from_bytes(data, path)
-    decoded = decode(data, path, short_side)
+        return image_from_bytes(data, path, frame)
+    decoded = decode(data, path, short_side, frame)
     pixels = upright(to_pixels.rgb(decoded.image, path), decoded.orientation)
     width, height = decoded.full[::-1] if decoded.orientation >= 5 else decoded.full
     return resized(pixels, *reduced_size((height, width), short_side))
@@ -90,21 +93,23 @@ def interpolation(before: tuple[int, ...], after: tuple[int, ...]) -> int:
     return int(cv2.INTER_AREA if shrink < STRONG_SHRINK else cv2.INTER_LINEAR)
 
 
-def read_mask(path: Path, colours: Colours = ()) -> np.ndarray:
+def read_mask(path: Path, colours: Colours = (), frame: Frame | None = None) -> np.ndarray:
     """The mask's ids as integers `[H, W]`, upright; palette indices are kept exactly."""
-    return mask_from_file(read_bytes(path), path, colours)
+    return mask_from_file(read_bytes(path), path, colours, frame)
 
 
-def mask_from_file(data: bytes, path: Path, colours: Colours = ()) -> np.ndarray:
+def mask_from_file(
+    data: bytes, path: Path, colours: Colours = (), frame: Frame | None = None
+) -> np.ndarray:
     """The same from the bytes of a file."""
-    decoded = decode(data, path)
+    decoded = decode(data, path, frame=frame)
     return upright(to_pixels.ids(decoded.image, path, colours), decoded.orientation)
 
 
-def image_facts(path: Path) -> ImageFacts:
+def image_facts(path: Path, frame: Frame | None = None) -> ImageFacts:
     """Decodes the whole file and keeps facts only."""
     data = read_bytes(path)
-    decoded = decode(data, path)
+    decoded = decode(data, path, frame=frame)
     image = decoded.image
     plain = to_pixels.is_plain(image)
     stored, notes = (image, ()) if plain else to_pixels.grey_or_rgb(image, path)
@@ -129,10 +134,10 @@ def mask_from_bytes(data: bytes, path: Path) -> np.ndarray:
     return to_pixels.ids(decode(data, path).image, path)
 
 
-def mask_facts(path: Path, colours: Colours = ()) -> MaskFacts:
+def mask_facts(path: Path, colours: Colours = (), frame: Frame | None = None) -> MaskFacts:
     """Decodes the whole mask and counts its ids."""
     data = read_bytes(path)
-    decoded = decode(data, path)
+    decoded = decode(data, path, frame=frame)
     ids = upright(to_pixels.ids(decoded.image, path, colours), decoded.orientation)
     height, width = ids.shape
     return MaskFacts(hashlib.sha256(data).hexdigest(), width, height, count_ids(ids))

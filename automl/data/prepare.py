@@ -70,7 +70,8 @@ def prepare(recipe: Recipe, talk: Talk, *, mending: bool = False) -> Prepared:
     drafts = _drafts(scanned, settled, _common_root(reading), findings, mending=mending)
     drafts = _once_each(drafts, findings)
     facts = [draft.scanned for draft in drafts]
-    copies = find_copies([f.image for f in facts], [f.entry.path for f in facts])
+    files = [f.entry.path for f in facts]
+    copies = find_copies([f.image for f in facts], files, reading.frame)
     samples = _split(drafts, copies, recipe)
     brought = {d.item.brought for d in drafts}
     dataset = Dataset(
@@ -84,6 +85,7 @@ def prepare(recipe: Recipe, talk: Talk, *, mending: bool = False) -> Prepared:
         brought_splits=tuple(split for split in SPLITS if split in brought),
         colours=reading.colours,
         multi_label=any(e.labels is not None for e in reading.entries),
+        frame=reading.frame,
     )
     dataset = replace(dataset, digest=digest_of(dataset))
     findings += [*reading.findings, *_unfilled(reading, brought), *_whole(dataset, drafts)]
@@ -123,7 +125,9 @@ def read(recipe: Recipe) -> Reading:
     ]
     entries = (_plain(entry) for entry in reading.entries if not impossible(entry.path))
     kept = grouped(entries, reading.root, data.group)
-    return replace(reading, entries=kept, findings=(*reading.findings, *findings))
+    told = (*reading.findings, *findings)
+    frame = reading.frame if data.frame is None else data.frame
+    return replace(reading, entries=kept, findings=told, frame=frame)
 
 
 def _plain(entry: Entry) -> Entry:

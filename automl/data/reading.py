@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from automl.data.frame import Frame
 from automl.data.images import Corners
 from automl.dataset import Class, Finding, SplitName
 from automl.errors import DataError
@@ -93,6 +94,8 @@ class Reading:
     """Red, green, blue and id of masks that may be colours."""
     ignore: tuple[int, ...] = ()
     """Mask ids that the set itself says not to judge."""
+    frame: Frame | None = None
+    """Which picture of files that hold several."""
 
 
 def fatal(code: str, file: str, reason: str, cure: str) -> Finding:

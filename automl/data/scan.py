@@ -18,8 +18,8 @@ MOST_FAULTS = 50
 
 _CURES = {
     "wrong_suffix": "rename it; it is read by its content",
-    "animated": "take the pictures apart, if the others count",
-    "several_pages": "take the pages apart, if the others count",
+    "animated": "choose another by `data.frame`, or take the pictures apart if all count",
+    "several_pages": "choose another by `data.frame`, or take the pages apart if all count",
     "broken_exif": "write the file anew; whether it stands upright is not known",
     "transparent": "put it on a background of your choice, if white is not the one",
     "extreme_shape": "cut it into tiles, or check how it was made",
@@ -55,9 +55,17 @@ def scan(reading: Reading, talk: Talk) -> tuple[list[Scanned], list[Finding]]:
 
 def _jobs(reading: Reading) -> Iterator[Job]:
     for entry in reading.entries:
-        yield Job(entry.path, "image")
+        yield _image_job(entry.path, reading)
         if entry.mask is not None:
-            yield Job(entry.mask, "mask", reading.colours)
+            yield _mask_job(entry.mask, reading)
+
+
+def _image_job(path: Path, reading: Reading) -> Job:
+    return Job(path, "image", frame=reading.frame)
+
+
+def _mask_job(path: Path, reading: Reading) -> Job:
+    return Job(path, "mask", reading.colours, reading.frame)
 
 
 def _answers(jobs: list[Job], root: Path, talk: Talk) -> dict[Job, Answer]:
@@ -87,7 +95,7 @@ def _refuse_machine_faults(answers: dict[Job, Answer]) -> None:
 
 def _one(entry: Entry, reading: Reading, answers: dict[Job, Answer]) -> Scanned | Finding:
     root = reading.root
-    answer = answers[Job(entry.path, "image")]
+    answer = answers[_image_job(entry.path, reading)]
     image = answer.facts
     if not isinstance(image, ImageFacts):
         return _broken(entry.path, root, answer.fault, "image")
@@ -96,7 +104,7 @@ def _one(entry: Entry, reading: Reading, answers: dict[Job, Answer]) -> Scanned 
         return Scanned(entry, image, traced.mask, traced)
     if entry.mask is None:
         return Scanned(entry, image)
-    answer = answers[Job(entry.mask, "mask", reading.colours)]
+    answer = answers[_mask_job(entry.mask, reading)]
     if not isinstance(answer.facts, MaskFacts):
         return _broken(entry.mask, root, answer.fault, "mask")
     return Scanned(entry, image, answer.facts)

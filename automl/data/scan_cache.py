@@ -21,7 +21,7 @@ import PIL
 from automl.data.decoders import Answer, Job, facts_of
 from automl.data.worker import mark
 
-VERSION = 3
+VERSION = 4
 """Raise it whenever the facts of a file may come out differently."""
 
 LARGEST = 1_000_000_000
@@ -83,7 +83,7 @@ class ScanCache:
 
 
 def _key(job: Job) -> str:
-    return json.dumps([str(job.path), job.kind, job.colours])
+    return json.dumps([str(job.path), job.kind, job.colours, job.frame])
 
 
 def _mark(path: Path) -> tuple[int, ...] | None:

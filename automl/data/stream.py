@@ -14,7 +14,7 @@ from automl.prediction import Prediction, Truth
 def images(dataset: Dataset, split: SplitName) -> Iterator[tuple[str, np.ndarray]]:
     """Path and upright RGB pixels of each image of a split, one at a time."""
     for sample in dataset.split(split):
-        yield sample.path, read_image(Path(dataset.root) / sample.path)
+        yield sample.path, read_image(Path(dataset.root) / sample.path, dataset.frame)
 
 
 def judged(

@@ -43,7 +43,7 @@ def mask_and_digest(dataset: Dataset, sample: Sample) -> tuple[np.ndarray, str |
         return paint(sample), None
     path = Path(dataset.root) / sample.mask
     data = read_bytes(path)
-    ids = mask_from_file(data, path, dataset.colours)
+    ids = mask_from_file(data, path, dataset.colours, dataset.frame)
     return to_indices(ids, dataset.classes), hashlib.sha256(data).hexdigest()
 
 

@@ -62,7 +62,8 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
     try:
         before = mark(path)
         colours = tuple(tuple(colour) for colour in job["colours"])
-        found = image_facts(path) if job["kind"] == "image" else mask_facts(path, colours)
+        image, frame = job["kind"] == "image", job["frame"]
+        found = image_facts(path, frame) if image else mask_facts(path, colours, frame)
         same = before is not None and before == mark(path)
         return {"facts": asdict(found), "mark": before if same else None}
     except AutomlError as error:

@@ -106,7 +106,7 @@ def of_images(
     frozen: Frozen, dataset: Dataset, samples: list[Sample], look: Look = lambda: None
 ) -> np.ndarray:
     """Features float32 [N, D] of these images; `look` is called between batches and may raise."""
-    key = _key(frozen, samples)
+    key = _key(frozen, dataset, samples)
     found = _read(kept.find(key), len(samples))
     if found is not None:
         frozen.used = "kept"
@@ -127,7 +127,7 @@ def beheaded(net: nn.Module, backbone: Backbone) -> nn.Module:
     return copy
 
 
-def _key(frozen: Frozen, samples: list[Sample]) -> str:
+def _key(frozen: Frozen, dataset: Dataset, samples: list[Sample]) -> str:
     """Everything that decides about the bits."""
     images = hashlib.sha256("\n".join(sample.digest for sample in samples).encode()).hexdigest()
     machine: list[Any] = [frozen.device.type, torch.backends.cpu.get_cpu_capability()]
@@ -139,6 +139,7 @@ def _key(frozen: Frozen, samples: list[Sample]) -> str:
         "runner": [frozen.runner, frozen.threads],
         "preprocess": frozen.preprocess.to_dict(),
         "images": images,
+        "frame": dataset.frame,
     }
     return json.dumps(about, sort_keys=True)
 
@@ -171,8 +172,9 @@ def _batches(
     """Normalised images float32 [B, 3, H, W], as the model sees them at prediction."""
     mean = np.array(preprocess.mean, np.float32).reshape(1, 3, 1, 1) * 255
     std = np.array(preprocess.std, np.float32).reshape(1, 3, 1, 1) * 255
+    frame = dataset.frame
     paths = iter(Path(dataset.root) / sample.path for sample in samples)
-    while chunk := [preprocess.apply(read_image(path))[0] for path in islice(paths, BATCH)]:
+    while chunk := [preprocess.apply(read_image(path, frame))[0] for path in islice(paths, BATCH)]:
         yield (np.stack(chunk).transpose(0, 3, 1, 2).astype(np.float32) - mean) / std
 
 

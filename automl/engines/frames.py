@@ -106,7 +106,7 @@ class Frames:
         """From the files, and whether they still hold what the data index knows."""
         path = Path(self.dataset.root) / sample.path
         data = read_bytes(path)
-        image, geometry, mask = reduced_image(data, path, self.short_side), None, None
+        image, geometry, mask = self._image(data, path), None, None
         genuine = self.store is not None and hashlib.sha256(data).hexdigest() == sample.digest
         if self.masks:
             mask, digest = mask_and_digest(self.dataset, sample)
@@ -116,11 +116,16 @@ class Frames:
             mask = None if mask is None else geometry.mask_forward(mask)
         return Frame(image, mask, geometry), genuine
 
+    def _image(self, data: bytes, path: Path) -> np.ndarray:
+        return reduced_image(data, path, self.short_side, self.dataset.frame)
+
     def _store(self) -> PixelStore | None:
         shown = [self._size(sample) for sample in self.samples]
         sizes = [height * width * (4 if self.masks else 3) for height, width in shown]
         fit = None if self.fit is None else (self.fit.size, self.fit.fit)
         key: list[Any] = [fit, self.short_side, [sample.digest for sample in self.samples]]
+        if self.dataset.frame is not None:
+            key.append({"frame": self.dataset.frame})
         if self.masks:
             classes = [(c.id, c.name) for c in self.dataset.classes]
             regions = [hash_of(repr(s.regions)) for s in self.samples]

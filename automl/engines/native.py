@@ -274,6 +274,7 @@ def _save_bundle(progress: Progress, plan: Plan, dataset: Dataset, run: RunDir) 
                 "precision": network.precision,
                 "batch_size": network.batch_size,
                 **({"several_labels": True} if dataset.multi_label else {}),
+                **({} if dataset.frame is None else {"frame": dataset.frame}),
             },
         ),
         progress.best,

@@ -76,7 +76,11 @@ def train(  # noqa: PLR0913  as `Engine` has it
         licence=backbone.licence,
         run=run.id,
         dataset_digest=dataset.digest,
-        extra={"donor_classes": _classes(donor), "ultralytics": version},
+        extra={
+            "donor_classes": _classes(donor),
+            "ultralytics": version,
+            **({} if dataset.frame is None else {"frame": dataset.frame}),
+        },
     )
     bundles.save(run.model, kept, saved.tensors["best"])
     facts = {"ultralytics": version, "train settings without effect": ", ".join(NOT_USED)}
@@ -114,7 +118,8 @@ def augmented(plan: Plan, dataset: Dataset, count: int) -> tuple[list[np.ndarray
     with TemporaryDirectory(prefix="automl-yolo-") as folder:
         with _refused_settings():
             settings = get_cfg(overrides=arguments(plan, samples, Path(folder), backbone=0))
-        pixels = write_layout(Path(folder) / "data", Path(dataset.root), samples)
+        root, place = Path(dataset.root), Path(folder) / "data"
+        pixels = write_layout(place, root, samples, dataset.frame)
         items = first_epoch(settings, description(pixels, dataset.names), plan.train.seed)
         for image, shown in islice(items, count):
             images.append(draw(image, dataset.names, shown, longest=THUMBNAIL, every_name=True))
@@ -131,7 +136,8 @@ def _train(
 ) -> None:
     from automl.engines.yolo_trainer import Job, Trainer
 
-    images = write_layout(run.engine / "data", Path(dataset.root), dataset.split("train"))
+    root, samples = Path(dataset.root), dataset.split("train")
+    images = write_layout(run.engine / "data", root, samples, dataset.frame)
     with listening() as stop, logged(run.engine / "ultralytics.log"):
         on_epoch, on_step, on_event, clock = watched
         hears = (on_epoch, on_step, on_event)

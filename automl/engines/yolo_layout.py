@@ -9,8 +9,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+from automl.data.frame import Frame
 from automl.data.images import read_image
 from automl.dataset import Sample
 
@@ -20,14 +21,16 @@ SMALLEST = 10
 """Ultralytics drops images with a shorter side."""
 
 
-def write_layout(folder: Path, root: Path, samples: list[Sample]) -> Path:
+def write_layout(
+    folder: Path, root: Path, samples: list[Sample], frame: Frame | None = None
+) -> Path:
     """Writes `images/` and `labels/` afresh, numbered in order; returns the images' folder."""
     shutil.rmtree(folder, ignore_errors=True)
     images, labels = folder / "images", folder / "labels"
     for made in (images, labels):
         made.mkdir(parents=True)
     for number, sample in enumerate(samples):
-        _place((root / sample.path).absolute(), images / f"{number:08d}")
+        _place((root / sample.path).absolute(), images / f"{number:08d}", frame)
         (labels / f"{number:08d}.txt").write_text(_lines(sample), encoding="ascii")
     return images
 
@@ -45,12 +48,12 @@ def _lines(sample: Sample) -> str:
     return "".join(lines)
 
 
-def _place(source: Path, target: Path) -> None:
+def _place(source: Path, target: Path, frame: Frame | None) -> None:
     suffix = _plain(source)
     if suffix:
         target.with_suffix(suffix).symlink_to(source)
         return
-    image = read_image(source)
+    image = read_image(source, frame)
     grow = -(-SMALLEST // min(image.shape[:2]))
     if grow > 1:  # labels are shares, so they still fit
         image = image.repeat(grow, 0).repeat(grow, 1)
@@ -63,11 +66,15 @@ def _plain(source: Path) -> str:
 
     A JPEG without its end marker is not plain: Ultralytics would rewrite the user's file.
     """
-    with Image.open(source) as image:
-        suffix = SUFFIX.get(image.format or "", "")
-        upright = image.getexif().get(ORIENTATION, 1) == 1
-        usual = image.mode in {"L", "RGB"} and min(image.size) >= SMALLEST
-    if not (suffix and upright and usual):
+    try:
+        with Image.open(source) as image:
+            suffix = SUFFIX.get(image.format or "", "")
+            upright = image.getexif().get(ORIENTATION, 1) == 1
+            usual = image.mode in {"L", "RGB"} and min(image.size) >= SMALLEST
+            single = image.format == "MPO" or not getattr(image, "is_animated", False)
+    except UnidentifiedImageError:  # such as DICOM, which Pillow does not know
+        return ""
+    if not (suffix and upright and usual and single):
         return ""
     if suffix != ".jpg":
         return suffix

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from automl.data.frame import Frame
 from automl.dataset import Class, Task
 from automl.errors import AutomlError, UsageError
 from automl.files import sync
@@ -54,6 +55,12 @@ class Bundle:
     def several_labels(self) -> bool:
         """Whether an image may show several classes: each has a probability of its own."""
         return self.extra.get("several_labels") is True
+
+    @property
+    def frame(self) -> Frame | None:
+        """Which picture of files that hold several, as in training."""
+        found = self.extra.get("frame")
+        return found if found == "middle" or type(found) is int and found >= 0 else None
 
 
 def save(folder: Path, bundle: Bundle, state: "dict[str, Tensor]") -> Bundle:

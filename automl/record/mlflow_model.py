@@ -16,6 +16,7 @@ import pandas  # type: ignore[import-untyped]
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
+from automl.data.frame import Frame
 from automl.prediction import IGNORE, Prediction
 
 LEAST = 0.3
@@ -37,7 +38,8 @@ class BundleModel(PythonModel):  # type: ignore[misc]
 
         least = float((params or {}).get("least", LEAST))
         described = bundle.read(self.bundle)
-        pairs = [(str(i), _image(cell)) for i, cell in enumerate(model_input["image"])]
+        cells = enumerate(model_input["image"])
+        pairs = [(str(i), _image(cell, described.frame)) for i, cell in cells]
         found = predictions(self.bundle, described.engine, pairs)
         return [as_json(prediction, described.names, least) for prediction in found]
 
@@ -96,17 +98,17 @@ def _objects(prediction: Prediction, names: list[str], least: float) -> list[dic
     ]
 
 
-def _image(cell: Any) -> np.ndarray:
+def _image(cell: Any, frame: Frame | None) -> np.ndarray:
     """Pixels of a cell: a path that is there, else base64 text."""
     from automl.data.images import read_image
 
     text = str(cell)
     if len(text) < 4096 and Path(text).is_file():
-        return read_image(Path(text))
+        return read_image(Path(text), frame)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image"
         path.write_bytes(_decoded(text))
-        return read_image(path)
+        return read_image(path, frame)
 
 
 def _decoded(text: str) -> bytes:

@@ -98,7 +98,7 @@ def _example(
     if found is None:
         return Example(sample.path, score, note="its prediction is missing")
     try:
-        image = read_image(Path(dataset.root) / sample.path)
+        image = read_image(Path(dataset.root) / sample.path, dataset.frame)
         known = truth(dataset, sample)
     except (AutomlError, OSError):
         return Example(sample.path, score, note="the image can no longer be read")

@@ -88,7 +88,7 @@ def _pictures(dataset: Dataset, paths: Iterable[str]) -> list[tuple[str, str]]:
     found = []
     for path in paths:
         try:
-            image = read_image(Path(dataset.root) / path)
+            image = read_image(Path(dataset.root) / path, dataset.frame)
         except (AutomlError, OSError):
             continue
         scale = min(1.0, SIDE / max(image.shape[:2]))

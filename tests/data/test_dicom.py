@@ -66,10 +66,44 @@ def test_read__monochrome1_is_turned_round(tmp_path):
     assert np.array_equal(read_image(path), 255 - plain)
 
 
-def test_read__several_frames_are_refused(tmp_path):
+def test_read__several_frames_without_a_choice_are_refused(tmp_path):
     path = write(tmp_path / "a.dcm", np.stack([RAMP, RAMP]), NumberOfFrames=2)
-    with pytest.raises(DataError, match="a DICOM file of 2 frames"):
+    with pytest.raises(DataError, match="a DICOM file of 2 frames") as caught:
         read_image(path)
+    assert "`data.frame: middle`" in caught.value.faults[0].hint
+
+
+def test_read__the_frame_that_is_asked_for(tmp_path):
+    frames = [RAMP, RAMP.T.copy(), RAMP[::-1].copy()]
+    path = write(tmp_path / "a.dcm", np.stack(frames), NumberOfFrames=3)
+    for number, frame in enumerate(frames):
+        alone = read_image(write(tmp_path / "alone.dcm", frame))
+        assert np.array_equal(read_image(path, number), alone)
+        assert np.array_equal(read_image(tmp_path / "alone.dcm", number), alone)  # one frame only
+    assert np.array_equal(read_image(path, "middle"), read_image(path, 1))
+    with pytest.raises(DataError, match="no frame 3: it holds 3"):
+        read_image(path, 3)
+
+
+def test_read__window_and_rescaling_of_the_frame_itself(tmp_path):
+    def groups(center):
+        window, scale, frame = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+        window.WindowCenter, window.WindowWidth = center, 400
+        scale.RescaleSlope, scale.RescaleIntercept = 1, -1024
+        frame.FrameVOILUTSequence = [window]
+        frame.PixelValueTransformationSequence = [scale]
+        return frame
+
+    path = write(
+        tmp_path / "a.dcm",
+        np.stack([RAMP, RAMP]),
+        NumberOfFrames=2,
+        PerFrameFunctionalGroupsSequence=[groups(40), groups(1000)],
+    )
+    for number, center in enumerate((40, 1000)):
+        tags = {"RescaleSlope": 1, "RescaleIntercept": -1024}
+        alone = write(tmp_path / "b.dcm", RAMP, WindowCenter=center, WindowWidth=400, **tags)
+        assert np.array_equal(read_image(path, number), read_image(alone))
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])

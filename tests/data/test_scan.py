@@ -60,7 +60,7 @@ def hostile(monkeypatch):
         "import sys, os, time; sys.path.append(sys.argv[1])\n"
         "from automl.data import images, worker\n"
         "real = images.image_facts\n"
-        "def facts(path):\n"
+        "def facts(path, frame):\n"
         "    if 'crash' in path.name: os.kill(os.getpid(), 11)\n"
         "    if 'exit' in path.name: os._exit(3)\n"
         "    if 'loop' in path.name:\n"

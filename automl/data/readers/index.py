@@ -50,6 +50,7 @@ def read(path: Path, task: Task, _: Asked) -> Reading:
         splits=splits,
         colours=dataset.colours,
         ignore=dataset.ignore,
+        frame=dataset.frame,
     )
 
 
