@@ -38,6 +38,7 @@ FORMATS = {
     "AVIF": ("avif",),
     "HEIF": ("heic", "heif"),
     "DICOM": ("dcm", "dicom"),
+    "NIFTI": ("nii", "nii.gz"),
 }
 """Pillow's name of a format to the endings of its files."""
 
@@ -95,11 +96,9 @@ def decode(data: bytes, path: Path, short_side: int = 0, frame: Frame | None = N
     that has them: most of its arithmetic is left out.
     """
     _sniff(data, path)
-    if data[128:132] == b"DICM":
-        from automl.data.dicom import picture
-
-        image = picture(data, path, frame)
-        return Decoded(image, 1, _name_notes("DICOM", path), image.size)
+    medical = _medical(data, path, frame)
+    if medical is not None:
+        return Decoded(medical, 1, _name_notes(medical.format or "", path), medical.size)
     try:
         image = Image.open(io.BytesIO(data), formats=_formats())
         _measure(image.size, path)
@@ -126,6 +125,18 @@ def decode(data: bytes, path: Path, short_side: int = 0, frame: Frame | None = N
     if broken:
         notes.append(("broken_exif", "its EXIF data is broken and is ignored"))
     return Decoded(image, orientation, (*notes, *_shape_notes(image)), full)
+
+
+def _medical(data: bytes, path: Path, frame: Frame | None) -> Image.Image | None:
+    """The picture of a DICOM or NIfTI file; None for any other."""
+    from automl.data import nifti
+
+    if data[128:132] == b"DICM":
+        from automl.data import dicom
+
+        return dicom.picture(data, path, frame)
+    volume = nifti.content(data, LARGEST_BYTES)
+    return None if volume is None else nifti.picture(volume, path, frame)
 
 
 def reduced_size(full: tuple[int, int], short_side: int) -> tuple[int, int]:
@@ -188,8 +199,14 @@ def _too_large(what: str, path: Path) -> DataError:
     return DataError(message, where=str(path), hint="cut it into tiles")
 
 
+def ending_of(path: Path) -> str:
+    """What a name ends in, in lower case: `.png`, `.nii.gz`."""
+    last = path.suffix.lower()
+    return ".nii.gz" if last == ".gz" and path.stem.lower().endswith(".nii") else last
+
+
 def _name_notes(form: str, path: Path) -> tuple[Note, ...]:
-    ending = path.suffix.lower().lstrip(".")
+    ending = ending_of(path).lstrip(".")
     known = {e for endings in FORMATS.values() for e in endings}
     if ending not in known or ending in FORMATS.get(form, ()):
         return ()

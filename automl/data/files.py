@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+from automl.data.decoding import ending_of
 from automl.data.images import SUFFIXES
 from automl.dataset import SplitName
 from automl.errors import DataError, MachineError
@@ -39,7 +40,12 @@ def split_in(name: str) -> SplitName | None:
 
 def is_image(path: Path) -> bool:
     """Whether the name says image; the content is checked when it is decoded."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    return ending_of(path) in SUFFIXES and not path.name.startswith(".")
+
+
+def without_ending(path: Path) -> Path:
+    """The path without `.png` or `.nii.gz`."""
+    return path.with_name(path.name[: len(path.name) - len(ending_of(path))])
 
 
 def folders(folder: Path) -> list[Path]:

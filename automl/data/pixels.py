@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image
 
 from automl.data.decoding import Note
+from automl.data.nifti import FORMAT as NIFTI
+from automl.data.nifti import RANGE
 from automl.errors import DataError
 
 BACKGROUND = "white"
@@ -118,7 +120,9 @@ def _from_float(image: Image.Image, path: Path) -> tuple[np.ndarray, tuple[Note,
         raise DataError("pixels that are NaN or infinite", where=str(path), hint=hint)
     notes: tuple[Note, ...] = ()
     top = next((top for top in _USUAL_RANGES if high <= top), None)
-    if low < 0 or top is None:
+    if RANGE in image.info:
+        low, high = image.info[RANGE]
+    elif low < 0 or top is None:
         reason = f"its values {low:g} to {high:g} are no usual range, and become 0 to 255"
         notes = (("odd_range", reason),)
     else:
@@ -139,6 +143,8 @@ def ids(image: Image.Image, path: Path, colours: Colours = ()) -> np.ndarray:
         return np.array(image).astype(np.uint8)
     if image.mode in ("L", "P"):
         return np.array(image)
+    if image.format == NIFTI:
+        return _ids_of_volume(np.asarray(image), path)
     if image.mode in SIXTEEN_BIT:
         found = np.array(image).astype(np.int32)
         if found.min() >= 0 and found.max() < 2**16:
@@ -156,6 +162,16 @@ def ids(image: Image.Image, path: Path, colours: Colours = ()) -> np.ndarray:
         where=str(path),
         hint="list them in `data.colours`, or save masks with one channel whose values are the ids",
     )
+
+
+def _ids_of_volume(values: np.ndarray, path: Path) -> np.ndarray:
+    inside = (values >= 0) & (values < 2**16)  # false for NaN
+    found = np.where(inside, values, 0).astype(np.int32)
+    if not inside.all() or (found != values).any():
+        message = "mask holds fractions or values outside 0 to 65535, not class ids"
+        hint = "save masks whose values are the ids"
+        raise DataError(message, where=str(path), hint=hint)
+    return found
 
 
 def _ids_of_colours(pixels: np.ndarray, path: Path, colours: Colours) -> np.ndarray:

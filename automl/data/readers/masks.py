@@ -10,6 +10,7 @@ from automl.data.files import (
     read_text,
     split_word,
     walk_images,
+    without_ending,
 )
 from automl.data.reading import (
     Asked,
@@ -97,9 +98,9 @@ def _pair_up(
     entries: list[Entry],
     findings: list[Finding],
 ) -> None:
-    free = {m.relative_to(masks).with_suffix("").as_posix(): m for m in walk_images(masks)}
+    free = {without_ending(m.relative_to(masks)).as_posix(): m for m in walk_images(masks)}
     for image in walk_images(pictures):
-        name = image.relative_to(pictures).with_suffix("").as_posix()
+        name = without_ending(image.relative_to(pictures)).as_posix()
         key = next((name + end for end in _ENDINGS if name + end in free), None)
         if key is None:
             findings.append(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from automl.data.decoding import ending_of
 from automl.data.images import SUFFIXES
 from automl.dataset import Dataset, Sample, SplitName
 from automl.errors import UsageError
@@ -96,8 +97,8 @@ class Target:
 
 
 def _suffix(image: Path) -> str:
-    if image.suffix.lower() in SUFFIXES:
-        return image.suffix.lower()
+    if ending_of(image) in SUFFIXES:
+        return ending_of(image)
     with image.open("rb") as file:
         head = file.read(8)
     return next((end for sign, end in _SIGNATURES.items() if head.startswith(sign)), ".tif")
