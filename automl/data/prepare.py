@@ -17,6 +17,7 @@ from automl.data.groups import grouped
 from automl.data.outliers import outliers, shifts
 from automl.data.places import name_twins, once_each
 from automl.data.profile import profile
+from automl.data.readers import table
 from automl.data.reading import Asked, Entry, Reading, fatal, shown, warning
 from automl.data.recognise import READERS, recognise
 from automl.data.regions import box_ring, outline
@@ -30,6 +31,7 @@ from automl.dataset import (
     Region,
     Sample,
     SplitName,
+    Task,
 )
 from automl.errors import DataError
 from automl.prediction import IGNORE
@@ -99,9 +101,11 @@ def prepare(recipe: Recipe, talk: Talk, *, mending: bool = False) -> Prepared:
 def read(recipe: Recipe) -> Reading:
     """The set as its own files describe it, in the format that the recipe names or that fits."""
     path = opened(Path(recipe.data.path).absolute())
-    name: str = recipe.data.format
+    data, name = recipe.data, str(recipe.data.format)
+    columns = data.columns.model_dump(exclude_none=True)
+    asked = Asked(data.classes, columns, tuple(data.attributes), data.colours)
     if name == "auto":
-        name = recognise(path, recipe.task).format
+        name = _recognised(path, recipe.task, asked)
     elif not is_there(path):
         raise DataError("no such file or folder", where=str(path), hint="correct `data.path`")
     row = READERS[name]
@@ -112,9 +116,6 @@ def read(recipe: Recipe) -> Reading:
             where=str(path),
             hint=f"set `task: {row.tasks[0]}`, or another `data.format`",
         )
-    data = recipe.data
-    columns = data.columns.model_dump(exclude_none=True)
-    asked = Asked(data.classes, columns, tuple(data.attributes), data.colours)
     reading = row.reader.read(path, recipe.task, asked)
     refuse_classes(reading)
     cure = "correct the name, or remove it from the list"
@@ -128,6 +129,18 @@ def read(recipe: Recipe) -> Reading:
     told = (*reading.findings, *findings)
     frame = reading.frame if data.frame is None else data.frame
     return replace(reading, entries=kept, findings=told, frame=frame)
+
+
+def _recognised(path: Path, task: Task, asked: Asked) -> str:
+    """The format; a table whose columns the recipe names, or whose classes, is one by that."""
+    if asked.columns and is_there(path) and table.fits(path, task, asked):
+        return "csv"
+    try:
+        return recognise(path, task).format
+    except DataError:
+        if is_there(path) and table.fits(path, task, asked):
+            return "csv"
+        raise
 
 
 def _plain(entry: Entry) -> Entry:

@@ -21,6 +21,7 @@ from automl.data.readers import (
     voc,
     yolo,
 )
+from automl.data.readers.one_hot import some_in
 from automl.data.readers.rows import SUFFIXES, header_of
 from automl.data.reading import Asked, Reading
 from automl.dataset import Task
@@ -128,6 +129,9 @@ def _clue(path: Path) -> str:
     if tables:
         names = [n for n in header_of(tables[0]) if n][:8]
         found = f"`{tables[0].name}` has the columns {', '.join(names) or 'without names'}"
+        if len(hot := some_in(tables[0])) > 1:
+            few = ", ".join(name.strip() for name in hot[:4]) + (", ..." if len(hot) > 4 else "")
+            return f"{found}: if some are classes (0 or 1), `data.classes: [{few}]` names them"
         example = "`data: {path: ..., columns: {path: file, label: diagnosis}}`"
         return f"{found}: say in a recipe which is which, such as {example}"
     if not path.is_dir():

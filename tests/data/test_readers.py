@@ -241,6 +241,30 @@ def test_folders__deeper_folders_and_upper_case(tmp_path):
     check_labels(prepared(tmp_path, "classification"), made, splits=False)
 
 
+@pytest.mark.parametrize("splits", [True, False])
+def test_folders__inside_class_folders_are_told_with_a_pattern_that_fits(tmp_path, splits):
+    made = toys(18)
+    for i, toy in enumerate(made):
+        top = tmp_path / toy.split if splits else tmp_path
+        save(toy.pixels, top / NAMES[toy.label] / f"patient {i % 9}" / f"{toy.name}.png")
+    found = prepared(tmp_path, "classification")
+    (told,) = [f for f in found.findings if f.code == "nested_folders"]
+    assert told.severity == "warning"
+    assert "(18 images): their images count as the class above" in told.reason
+    pattern = told.cure.split("'")[1]
+    grouped = prepared(tmp_path, "classification", group=pattern)
+    assert {s.group for s in grouped.dataset.samples} == {f"patient {i}" for i in range(9)}
+
+
+def test_folders__splits_below_the_classes_are_told(tmp_path):
+    for toy in toys(18):
+        save(toy.pixels, tmp_path / NAMES[toy.label] / toy.split / f"{toy.name}.png")
+    found = prepared(tmp_path, "classification")
+    (told,) = [f for f in found.findings if f.code == "split_in_class"]
+    assert "put the splits above" in told.cure
+    assert "nested_folders" not in {f.code for f in found.findings}
+
+
 def test_folders__a_class_may_be_called_train(tmp_path):
     for name in ("train", "bus"):
         for toy in toys(5, seed=len(name)):
@@ -264,6 +288,66 @@ def test_folders__recipe_gives_order_and_ids(tmp_path):
     assert [(c.id, c.name) for c in dataset.classes] == [(3, "ring"), (5, "square"), (9, "disc")]
     dataset = prepared(tmp_path, "classification", classes=["square", "ring", "disc"]).dataset
     assert dataset.names == ["square", "ring", "disc"]
+
+
+def one_hot(root, made, shown_of, more=()):
+    header = ["image", *(f" {name}" for name in NAMES), *(name for name, _ in more)]
+    lines = [",".join(header)]
+    for toy in made:
+        save(toy.pixels, root / "images" / f"{toy.name}.png")
+        cells = ["1.0" if name in shown_of(toy) else "0.0" for name in NAMES]
+        lines.append(",".join([toy.name, *cells, *(value for _, value in more)]))
+    (root / "truth.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_one_hot__one_class_an_image(tmp_path):
+    made = toys(18)
+    one_hot(tmp_path, made, lambda toy: [NAMES[toy.label]])
+    found = prepared(tmp_path, "classification")
+    assert not found.dataset.multi_label
+    assert found.dataset.names == list(NAMES)
+    check_labels(found, made, splits=False)
+
+
+def test_one_hot__several_classes_an_image(tmp_path):
+    made = toys(18)
+    one_hot(tmp_path, made, lambda toy: {NAMES[name] for name, _ in toy.boxes})
+    dataset = prepared(tmp_path, "classification").dataset
+    assert dataset.multi_label
+    for toy, sample in zip(made, dataset.samples, strict=True):
+        assert set(sample.labels) == {name for name, _ in toy.boxes}
+
+
+def test_one_hot__other_columns_need_a_word_and_the_word_is_enough(tmp_path):
+    made = toys(18)
+    one_hot(tmp_path, made, lambda toy: [NAMES[toy.label]], [("age", "61"), ("sent", "1")])
+    with pytest.raises(DataError) as caught:
+        prepared(tmp_path, "classification")
+    assert "`data.classes: [" in caught.value.faults[0].hint
+    found = prepared(tmp_path, "classification", classes=list(NAMES))
+    check_labels(found, made, splits=False)
+    found = prepared(tmp_path, "classification", classes=list(NAMES), attributes=["age"])
+    assert found.dataset.samples[0].attributes == (("age", "61"),)
+
+
+def test_one_hot__what_is_neither_is_told_with_its_line(tmp_path):
+    one_hot(tmp_path, toys(18), lambda toy: [NAMES[toy.label]])
+    table = tmp_path / "truth.csv"
+    table.write_text(table.read_text().replace("1.0", "-1", 1))
+    found = prepared(tmp_path, "classification", classes=list(NAMES))
+    (told,) = [f for f in found.findings if f.code == "malformed_annotation"]
+    assert told.file == "truth.csv:2"
+    assert "is `-1`, neither 0 nor 1" in told.reason
+
+
+def test_csv__columns_in_the_recipe_are_enough_to_be_recognised(tmp_path):
+    made = toys(18)
+    lines = [f"{toy.name}.png,{NAMES[toy.label]}\n" for toy in made]
+    for toy in made:
+        save(toy.pixels, tmp_path / "train" / "all" / f"{toy.name}.png")
+    (tmp_path / "list.csv").write_text("scan,dx\n" + "".join(lines))
+    found = prepared(tmp_path, "classification", columns={"path": "scan", "label": "dx"})
+    check_labels(found, made, splits=False)
 
 
 def test_csv__semicolons_other_names_and_one_file_per_split(tmp_path):

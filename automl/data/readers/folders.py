@@ -1,5 +1,7 @@
 """Class folders, with or without a level of `train`, `val`, `test` above them."""
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from automl.data.files import folders, holds_images, images, split_word, walk_images
@@ -35,12 +37,15 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
     ids = {c.name: c.id for c in classes}
     entries: list[Entry] = []
     findings = _stray(path, splits)
+    nested: Counter[Path] = Counter()
     for folder, split in found:
         if folder.name not in ids:
             findings.append(unknown_class(folder.name, classes, shown(folder, path)))
             continue
         inside = walk_images(folder)
         entries += [Entry(image, split, label=ids[folder.name]) for image in inside]
+        nested.update(_below(folder, inside))
+    findings += _nested(nested, path, splits)
     return Reading(
         "folders", path, classes, tuple(entries), tuple(findings), frozenset(splits.values())
     )
@@ -54,6 +59,43 @@ def _split_folders(path: Path) -> dict[Path, SplitName]:
         return {}
     empty = {f: s for f, s in named.items() if f not in found and not images(f)}
     return {f: s for f, s in named.items() if f in found or f in empty}
+
+
+def _below(folder: Path, inside: Iterable[Path]) -> Counter[Path]:
+    """Images by the folder below a class folder, where that holds more than one such folder."""
+    parts = [image.relative_to(folder).parts for image in inside]
+    counts = Counter(folder / part[0] if len(part) > 1 else folder for part in parts)
+    several = len(counts) > 1 or any(split_word(f.name) for f in counts if f != folder)
+    return Counter({f: n for f, n in counts.items() if several and f != folder})
+
+
+def _nested(nested: Counter[Path], root: Path, splits: Iterable[Path]) -> list[Finding]:
+    """Folders inside class folders, all in one: shoots of a class, or classes that are not learnt.
+
+    Where they are named as splits, the split that someone made would be lost.
+    """
+    found = []
+    for code, kept in (("split_in_class", True), ("nested_folders", False)):
+        own = {f: n for f, n in nested.items() if bool(split_word(f.name)) == kept}
+        if own:
+            first = min(own)
+            count = f"{len(own)} folders" if len(own) > 1 else "1 folder"
+            reason = f"{count} inside class folders ({sum(own.values())} images): {_MEANING[code]}"
+            above = "[^/]+/" * (2 if any(splits) else 1)
+            cure = _CURES[code].format(pattern=f"^{above}([^/]+)/")
+            found.append(warning(code, shown(first, root), reason, cure))
+    return found
+
+
+_MEANING = {
+    "split_in_class": "named as splits, but not used as such; images count as the class above",
+    "nested_folders": "their images count as the class above",
+}
+_CURES = {
+    "split_in_class": "put the splits above: `train/CLASS`, `val/CLASS`",
+    "nested_folders": "if they are classes, put each beside the others; if they are patients or "
+    "shoots, `data.group: '{pattern}'` keeps each in one split",
+}
 
 
 def _stray(path: Path, splits: dict[Path, SplitName]) -> list[Finding]:

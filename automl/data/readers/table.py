@@ -10,6 +10,7 @@ from automl.data.files import files, split_in, split_word
 from automl.data.readers.finder import Finder
 from automl.data.readers.masks import listed_names
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
+from automl.data.readers.one_hot import classes_in, shown_in
 from automl.data.readers.rows import SUFFIXES, Row, attributes_of, header_of, rows_of
 from automl.data.reading import (
     Asked,
@@ -50,7 +51,7 @@ _COLUMNS = {
 }
 """Ours to theirs, the likeliest first; `data.columns` of the recipe names any other."""
 _NEEDS: dict[Task, str] = {
-    "classification": "`path` and `label` or `labels`",
+    "classification": "`path` and `label` or `labels`, or one of 0 and 1 per class",
     "detection": "`path`, `label`, `xmin`, `ymin`, and `xmax`, `ymax` or `width`, `height`",
     "segmentation": "`path` and `mask`",
 }
@@ -66,13 +67,29 @@ class _Line:
     split: SplitName | None
     table: Path
     attributes: tuple[tuple[str, str], ...]
+    raw: Row
 
 
 def looks_like(path: Path, task: Task) -> str:
     """Why this is a table that serves the task; empty where it is not."""
     tables = [t for t in _tables(path, Asked()) if _serves(t, task, Asked())]
     names = ", ".join(f"`{t.name}`" for t in tables)
+    if tables and (classes := one_hot(tables[0], Asked())):
+        return f"{names} with a column of 0 and 1 for each of {len(classes)} classes"
     return f"{names} with the columns {_NEEDS[task].replace('`', '')}" if tables else ""
+
+
+def one_hot(table: Path, asked: Asked) -> list[str]:
+    """The columns that stand for a class each, where no column names the class."""
+    columns = _columns(table, asked)
+    if {"label", "labels", "mask", "xmin"} & set(columns):
+        return []
+    return classes_in(table, columns.values(), asked)
+
+
+def fits(path: Path, task: Task, asked: Asked) -> bool:
+    """Whether a table serves the task once the recipe has said what its columns mean."""
+    return any(_serves(table, task, asked) for table in _tables(path, asked))
 
 
 def read(path: Path, task: Task, asked: Asked) -> Reading:
@@ -90,6 +107,8 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
         return _masks(lines, found, asked)
     if task == "detection":
         _boxes(lines, found)
+    elif classes := one_hot(tables[0], asked):
+        _columns_of_classes(lines, found, classes)
     else:
         _classes(lines, found, many=any("labels" in _columns(t, asked) for t in tables))
     return assemble(found, task, asked)
@@ -108,7 +127,9 @@ def _serves(table: Path, task: Task, asked: Asked) -> bool:
     columns = set(_columns(table, asked))
     if task == "detection":
         return "label" in columns and (columns >= set(_EDGES) or columns >= set(_SIZED))
-    return bool(columns & ({"label", "labels"} if task == "classification" else {"mask"}))
+    if task == "segmentation":
+        return "mask" in columns
+    return bool(columns & {"label", "labels"}) or bool(one_hot(table, asked))
 
 
 def _columns(table: Path, asked: Asked) -> dict[str, str]:
@@ -142,7 +163,7 @@ def _lines(table: Path, asked: Asked, found: Found, *, alone: bool) -> Iterator[
         split = split_word(said) or of_file
         image = finder.find(ours["path"])
         found.splits |= {split} if split else frozenset()
-        yield _Line(image, ours, where, split, table, attributes_of(row, asked))
+        yield _Line(image, ours, where, split, table, attributes_of(row, asked), row)
 
 
 def _classes(lines: Iterable[_Line], found: Found, *, many: bool) -> None:
@@ -153,13 +174,30 @@ def _classes(lines: Iterable[_Line], found: Found, *, many: bool) -> None:
         names = (
             [n.strip() for n in text.replace(";", "|").split("|") if n.strip()] if many else [text]
         )
-        fault = _fault(line, names, known, found.root)
-        if fault:
-            found.findings.append(fault)
-            continue
-        known[line.image] = names
-        marks = tuple(Mark(name, where=line.where) for name in names)
-        found.pictures.append(_picture(line, marks))
+        _keep(line, names, known, found)
+
+
+def _columns_of_classes(lines: Iterable[_Line], found: Found, classes: list[str]) -> None:
+    """Several classes an image, unless each line says 1 of exactly one."""
+    found.listed = [name.strip() for name in classes]
+    known: dict[Path, list[str]] = {}
+    for line in lines:
+        try:
+            _keep(line, shown_in(line.raw, classes), known, found)
+        except ValueError as error:
+            found.findings.append(malformed(line.where, str(error), "write 0 or 1"))
+    found.many = any(len(names) != 1 for names in known.values())
+
+
+def _keep(line: _Line, names: list[str], known: dict[Path, list[str]], found: Found) -> None:
+    """One line of an image counts; a second one is told."""
+    fault = _fault(line, names, known, found.root)
+    if fault:
+        found.findings.append(fault)
+        return
+    known[line.image] = names
+    marks = tuple(Mark(name, where=line.where) for name in names)
+    found.pictures.append(_picture(line, marks))
 
 
 def _fault(
