@@ -59,7 +59,11 @@ READERS: dict[str, Row] = {
     "voc": Row(
         voc, _OUTLINED, "Annotations/*.xml or SegmentationClass/*.png, JPEGImages/, ImageSets/"
     ),
-    "masks": Row(masks, ("segmentation",), "images/ and masks/, or train/images and train/masks"),
+    "masks": Row(
+        masks,
+        ("segmentation",),
+        "images/ and masks/, train/images and train/masks, or train/ and train_masks/",
+    ),
     "labelme": Row(labelme, _ALL, "images with a .json each that has shapes"),
     "cvat": Row(cvat, _ALL, "annotations.xml: CVAT for images 1.1"),
     "datumaro": Row(datumaro, _ALL, "annotations/*.json with infos, categories, items"),

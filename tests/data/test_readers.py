@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from automl.data.images import read_image
+from automl.data.recognise import recognise
 from automl.data.truth import truth
 from automl.errors import DataError
 from tests.data.toys import (
@@ -386,6 +388,46 @@ def test_masks__written_read_equal(tmp_path, layout):
         sample = samples[toy.name]
         assert np.array_equal(truth(dataset, sample).mask, toy.mask)
         assert layout == "no split" or sample.split == toy.split
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("dicom/{split}/{name}.png", "masks/{split}/{name}.png"),
+        ("scans/{name}.png", "gt/{name}_segmentation.png"),
+        ("{split}/{name}.png", "{split}annot/{name}.png"),
+        ("{split}/{name}.png", "{split}_masks/{name}_mask.png"),
+        (
+            "leftImg8bit/{split}/town/{name}_leftImg8bit.png",
+            "gtFine/{split}/town/{name}_gtFine_labelIds.png",
+        ),
+    ],
+)
+def test_masks__layouts_of_known_sets(tmp_path, image, mask):
+    made = toys()
+    for toy in made:
+        save(toy.pixels, tmp_path / image.format(split=toy.split, name=toy.name))
+        save(toy.mask, tmp_path / mask.format(split=toy.split, name=toy.name))
+    town = tmp_path / "gtFine" / "train" / "town"
+    if town.is_dir():
+        save(made[0].pixels, town / f"{made[0].name}_gtFine_color.png")
+    assert recognise(tmp_path).format == "masks"
+    found = prepared(tmp_path, "segmentation")
+    assert found.findings == ()
+    by_name = {toy.name: toy for toy in made}
+    assert len(found.dataset.samples) == len(made)
+    for sample in found.dataset.samples:
+        toy = by_name[Path(sample.path).stem.removesuffix("_leftImg8bit")]
+        assert np.array_equal(truth(found.dataset, sample).mask, toy.mask)
+        assert "{split}" not in image or sample.split == toy.split
+
+
+@pytest.mark.parametrize("names", [("mask", "no_mask"), ("labels", "stamps")])
+def test_masks__classes_of_such_names_stay_classes(tmp_path, names):
+    for toy in toys():
+        for name in names if names[0] == "mask" else names[toy.label % 2 :][:1]:
+            save(toy.pixels, tmp_path / name / f"{toy.name}.png")
+    assert recognise(tmp_path).format == "folders"
 
 
 def test_masks__names_from_ids_where_nobody_names_them(tmp_path):

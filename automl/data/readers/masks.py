@@ -1,11 +1,13 @@
-"""Image and mask pairs: folders `images` and `masks`, above or below a level of splits."""
+"""Image and mask pairs: folders `images` and `masks`, above, below or beside a level of splits."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from automl.data.files import (
     first_folder,
     folders,
+    holds_images,
     images,
     read_text,
     split_word,
@@ -23,10 +25,18 @@ from automl.data.reading import (
 )
 from automl.dataset import Finding, SplitName, Task
 
-_IMAGES = ("images", "image", "imgs", "img")
-_MASKS = ("masks", "mask", "labels", "annotations")
-_ENDINGS = ("", "_mask", "_label", "_labels", "_seg", "_gt", "_L")
-"""What may follow the image's name in that of its mask."""
+_IMAGES = ("images", "image", "imgs", "img", "leftImg8bit")
+_CLEAR = ("masks", "annotations", "annot", "labels", "gt", "gtFine", "ground_truth", "groundtruth")
+"""Folders that hold masks, whatever the folder of the images beside them is called."""
+_MASKS = (*_CLEAR, "mask")
+_CITY = "_leftImg8bit"
+"""What Cityscapes puts behind the name that an image and its mask share."""
+_CITY_IDS = ("_gtFine_labelTrainIds", "_gtFine_labelIds")
+_PLAIN = ("", "_mask", "_masks", "_label", "_labels", "_seg", "_segmentation", "_gt", "_L")
+_ENDINGS = (*_PLAIN, *_CITY_IDS)
+"""What may follow the image's name in that of its mask, the best first."""
+_OTHER_VIEWS = (*_CITY_IDS, "_gtFine_color", "_gtFine_instanceIds", "_color", "_instanceIds")
+"""What may follow it in a second picture of the same mask, which is left out."""
 
 _Colours = tuple[tuple[int, int, int, int], ...]
 _Pair = tuple[SplitName | None, Path, Path]
@@ -61,24 +71,38 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
 
 def _pairs(path: Path) -> list[_Pair]:
     """Split, folder of images, folder of masks."""
-    below = [
-        (split, pictures, masks)
-        for folder in folders(path)
-        if (split := split_word(folder.name))
-        and (pictures := first_folder(folder, *_IMAGES))
-        and (masks := _mask_folder(folder))
-    ]
+    inside = [(folder, split_word(folder.name)) for folder in folders(path)]
+    below = [(split, *found) for f, split in inside if split and (found := _beside(f))]
     if below:
         return [*below]
-    pictures, masks = first_folder(path, *_IMAGES), _mask_folder(path)
-    if not pictures or not masks:
-        return []
-    above = [
-        (split, folder, masks / folder.name)
-        for folder in folders(pictures)
-        if (split := split_word(folder.name)) and (masks / folder.name).is_dir()
+    if pair := _beside(path):
+        above = [
+            (split, folder, pair[1] / folder.name)
+            for folder in folders(pair[0])
+            if (split := split_word(folder.name)) and (pair[1] / folder.name).is_dir()
+        ]
+        return [*above] or [(None, *pair)]
+    return [
+        (split, folder, masks)
+        for folder, split in inside
+        if split and (masks := _masks_of_split(folder))
     ]
-    return [*above] or [(None, pictures, masks)]
+
+
+def _beside(folder: Path) -> tuple[Path, Path] | None:
+    """The folders of images and of masks inside: by name, or the only other one with such files."""
+    masks = _mask_folder(folder)
+    if masks is None:
+        return None
+    if pictures := first_folder(folder, *_IMAGES):
+        return pictures, masks
+    others = [f for f in folders(folder) if f != masks and holds_images(f)]
+    if masks.name not in _CLEAR or len(others) != 1:
+        return None
+    known = {_base(p, others[0]) for p in walk_images(others[0])}
+    ends = (*_ENDINGS, *_OTHER_VIEWS)
+    paired = all(_extends(_stem(mask, masks), known, ends) for mask in walk_images(masks))
+    return (others[0], masks) if paired else None
 
 
 def _mask_folder(folder: Path) -> Path | None:
@@ -87,7 +111,29 @@ def _mask_folder(folder: Path) -> Path | None:
         found = first_folder(folder, name)
         if found and any(images(f) for f in (found, *folders(found))):
             return found
+        if found and any(images(g) for f in folders(found) for g in folders(f)):
+            return found
     return None
+
+
+def _masks_of_split(folder: Path) -> Path | None:
+    """`train_masks` or `trainannot` for `train`."""
+    names = [f"{folder.name}{dash}{word}" for word in _MASKS for dash in ("", "_", "-")]
+    found = first_folder(folder.parent, *names)
+    return found if found and images(folder) and images(found) else None
+
+
+def _stem(path: Path, folder: Path) -> str:
+    return without_ending(path.relative_to(folder)).as_posix()
+
+
+def _base(image: Path, folder: Path) -> str:
+    """What an image and its mask have in common."""
+    return _stem(image, folder).removesuffix(_CITY)
+
+
+def _extends(mask: str, known: Collection[str], ends: tuple[str, ...]) -> bool:
+    return any(mask.endswith(end) and mask[: len(mask) - len(end)] in known for end in ends)
 
 
 def _pair_up(
@@ -98,9 +144,10 @@ def _pair_up(
     entries: list[Entry],
     findings: list[Finding],
 ) -> None:
-    free = {without_ending(m.relative_to(masks)).as_posix(): m for m in walk_images(masks)}
+    free = {_stem(m, masks): m for m in walk_images(masks)}
+    paired = set()
     for image in walk_images(pictures):
-        name = without_ending(image.relative_to(pictures)).as_posix()
+        name = _base(image, pictures)
         key = next((name + end for end in _ENDINGS if name + end in free), None)
         if key is None:
             findings.append(
@@ -112,6 +159,7 @@ def _pair_up(
                 )
             )
             continue
+        paired.add(name)
         entries.append(Entry(image, split, mask=free.pop(key)))
     findings += [
         fatal(
@@ -120,7 +168,8 @@ def _pair_up(
             f"no image of this name in `{shown(pictures, root)}`",
             "add the image or remove the mask",
         )
-        for mask in free.values()
+        for name, mask in free.items()
+        if not _extends(name, paired, _OTHER_VIEWS)
     ]
 
 
