@@ -12,6 +12,9 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+BATCH = 16
+"""What Ultralytics and our own plan take for so few images: running means need the steps."""
+
 
 class Images(Dataset[tuple[torch.Tensor, int]]):
     """Pillow decodes, the transform does the rest, anew each time."""
@@ -56,7 +59,7 @@ def train(  # noqa: PLR0913  a loop has these parts
 ) -> None:
     """Cosine to zero over all steps, validation and the best kept after each epoch."""
     learnt, val, test = sets
-    loader = DataLoader(learnt, batch_size=32, shuffle=True, drop_last=True)
+    loader = DataLoader(learnt, batch_size=BATCH, shuffle=True, drop_last=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * len(loader))
     for _ in range(epochs):
         net.train()

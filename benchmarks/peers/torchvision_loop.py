@@ -2,7 +2,7 @@
 
 import torch
 from course import Course, arguments
-from loop import Images, net_of, train
+from loop import BATCH, Images, net_of, train
 from torch import nn
 from torchvision.transforms import v2
 
@@ -25,7 +25,8 @@ def main() -> None:
         Images(given.test, look),
     )
     net = net_of(given.net, given.weights, len({label for _, label in sets[0].rows}))
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+    rate = 0.1 * BATCH / 256  # theirs, scaled to the batch
+    optimiser = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9, weight_decay=1e-4)
     train(net, sets, optimiser, nn.CrossEntropyLoss(), given.epochs, course)
 
 
