@@ -70,13 +70,14 @@ class Train(Strict):
             "epoch 0 (classification); none: the head starts drawn"
         ),
     ] = "none"
-    stop_at_instant: Annotated[
-        bool,
+    beat_instant_within: Annotated[
+        Share,
         Field(
-            description="end with that head where it is at the ceiling of the validation score, "
-            "or where no epoch of the first third beats it"
+            description="share of the epochs in which fine-tuning must score above that head, or "
+            "the training ends with it: at once where the backbone does not learn, or nothing is "
+            "left to gain; 0: fine-tunes to the end"
         ),
-    ] = False
+    ] = 0.0
     frozen_epochs: Annotated[
         int,
         Field(

@@ -28,11 +28,12 @@ from automl.model.preprocess import Fit, Preprocess
 from automl.planning.backbones import Backbone
 from automl.weights import Weights
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever an image may give other features."""
 
-BATCH = 16
 Runner = Literal["torch", "onnx"]
+BATCH: dict[Runner, int] = {"torch": 16, "onnx": 2}
+"""Images at once; what ONNX Runtime computes of a few stays in the processor's caches."""
 Look = Callable[[], None]
 
 
@@ -61,6 +62,8 @@ class Frozen:
     """What computed the features at last: `torch`, `onnx`, or `kept`."""
     why_torch: str = ""
     """Why ONNX Runtime did not, though it was asked for."""
+    ready: tuple[str, Forward] | None = None
+    """What computes them and how, once it was needed."""
 
 
 def features(
@@ -159,26 +162,27 @@ def _read(data: bytearray | None, count: int) -> np.ndarray | None:
 
 
 def _computed(frozen: Frozen, dataset: Dataset, samples: list[Sample], look: Look) -> np.ndarray:
-    forward, rows = _forward(frozen), []
-    for batch in _batches(frozen.preprocess, dataset, samples):
+    frozen.ready = frozen.ready or _forward(frozen)
+    frozen.used, forward = frozen.ready
+    rows = []
+    for batch in _batches(frozen, dataset, samples):
         look()
         rows.append(forward(batch))
     return np.concatenate(rows)
 
 
-def _batches(
-    preprocess: Preprocess, dataset: Dataset, samples: list[Sample]
-) -> Iterator[np.ndarray]:
+def _batches(frozen: Frozen, dataset: Dataset, samples: list[Sample]) -> Iterator[np.ndarray]:
     """Normalised images float32 [B, 3, H, W], as the model sees them at prediction."""
+    preprocess, size = frozen.preprocess, BATCH[frozen.runner]
     mean = np.array(preprocess.mean, np.float32).reshape(1, 3, 1, 1) * 255
     std = np.array(preprocess.std, np.float32).reshape(1, 3, 1, 1) * 255
     frame = dataset.frame
     paths = iter(Path(dataset.root) / sample.path for sample in samples)
-    while chunk := [preprocess.apply(read_image(path, frame))[0] for path in islice(paths, BATCH)]:
+    while chunk := [preprocess.apply(read_image(path, frame))[0] for path in islice(paths, size)]:
         yield (np.stack(chunk).transpose(0, 3, 1, 2).astype(np.float32) - mean) / std
 
 
-def _forward(frozen: Frozen) -> Forward:
+def _forward(frozen: Frozen) -> tuple[str, Forward]:
     """By ONNX Runtime where that is asked for and agrees, else by torch."""
     body = frozen.body()
     if frozen.runner == "onnx" and frozen.device.type == "cpu":
@@ -187,9 +191,7 @@ def _forward(frozen: Frozen) -> Forward:
         except NotConverted as error:
             frozen.why_torch = str(error)
         else:
-            frozen.used = "onnx"
-            return found
-    frozen.used = "torch"
+            return "onnx", found
     body.to(frozen.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(images: np.ndarray) -> np.ndarray:
@@ -198,4 +200,4 @@ def _forward(frozen: Frozen) -> Forward:
             result: torch.Tensor = body(given)
         return result.float().cpu().numpy()
 
-    return forward
+    return "torch", forward

@@ -32,8 +32,6 @@ from automl.tasks.protocol import module
 
 MOST_IMAGES = 20_000
 """A linear head learns little from more."""
-LOOK = 1 / 3
-"""Share of the epochs after which it is decided whether fine-tuning beats the instant answer."""
 
 
 class AnswerStopped(Exception):
@@ -134,9 +132,21 @@ def at_ceiling(score: float, images: int) -> bool:
     return 1 - score <= math.sqrt(max(0.0, score * (1 - score)) / max(1, images))
 
 
-def look_after(plan: Plan) -> int:
-    """Finished epochs after which an unbeaten instant answer may end the training."""
-    return max(2, math.ceil(LOOK * plan.train.epochs))
+def enough(plan: Plan, score: float, images: int) -> str:
+    """Why the training ends with an answer of this score; empty where it does not."""
+    if not plan.train.beat_instant_within:
+        return ""
+    if plan.train.backbone_lr == 0:
+        return "the backbone does not learn, and this is the best head for it"
+    return "its validation score is at its ceiling" if at_ceiling(score, images) else ""
+
+
+def unbeaten(progress: Progress, plan: Plan) -> bool:
+    """Whether the answer is still the best when fine-tuning has had its time to beat it."""
+    if not plan.train.beat_instant_within or progress.best_epoch or progress.epoch < 2:
+        return False
+    there = progress.best_score > -math.inf
+    return there and progress.epoch >= plan.train.beat_instant_within * progress.total
 
 
 def _frozen(network: Network, plan: Plan) -> Frozen:

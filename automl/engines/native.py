@@ -140,11 +140,12 @@ def _instant_answer(
     if not there:
         return
     progress.keep_best(score, 0)
-    if plan.train.stop_at_instant and instant.at_ceiling(score, len(dataset.split("val"))):
-        progress.end = 0
-        _tell_enough(to.on_event, "its validation score is at its ceiling")
     if keeper.leads:
         _save_bundle(progress, plan, dataset, run)
+    if why := instant.enough(plan, score, len(dataset.split("val"))):
+        progress.end = 0
+        _tell_enough(to.on_event, why)
+    elif keeper.leads:
         instant.begin(progress, samples, drawn, to.on_event)
     keeper.saved = (-1, -1)
     keeper.save(progress)
@@ -202,7 +203,7 @@ def _epochs(
         if course.pace and whole:
             course.pace.ended()
             keep_pace(course, progress)
-        if _unbeaten(progress, plan):
+        if instant.unbeaten(progress, plan):
             why = f"none of the first {progress.epoch} epochs scored above it"
             _tell_enough(course.on_event, why)
 
@@ -245,16 +246,10 @@ def _until(stop: Stop, found: Iterable[Prediction]) -> Iterator[Prediction]:
         yield prediction
 
 
-def _unbeaten(progress: Progress, plan: Plan) -> bool:
-    """Whether the instant answer is still the best when it is time to decide."""
-    started = plan.train.stop_at_instant and progress.best_score > -math.inf
-    return started and progress.best_epoch == 0 and progress.epoch >= instant.look_after(plan)
-
-
 def _stale(progress: Progress, plan: Plan) -> bool:
     waited = progress.epoch - progress.best_epoch
     patience = bool(plan.train.patience) and waited >= plan.train.patience
-    return patience or _unbeaten(progress, plan)
+    return patience or instant.unbeaten(progress, plan)
 
 
 def _save_bundle(progress: Progress, plan: Plan, dataset: Dataset, run: RunDir) -> None:

@@ -9,8 +9,8 @@ from automl.planning.matching import Asked
 
 Gain = Callable[[Asked], float | None]
 """Measures how many times faster a training step is in bf16 than in fp32."""
-WORTH_S = 60.0
-"""Seconds of training from which two seconds of measuring pay for themselves."""
+WORTH_S = 30.0
+"""Seconds of training, if it ends early, from which two seconds of measuring pay."""
 
 
 def bf16_gain(
@@ -25,7 +25,8 @@ def bf16_gain(
         return None
     size, crop = chosen["image_size"], chosen["crop"]
     epoch_s = epoch_seconds(at, model.row, size, crop, steady=True)
-    if at.given("precision") or epoch_s * chosen["epochs"] < WORTH_S:
+    surely = epoch_s * chosen["epochs"] * (chosen["beat_instant_within"] or 1.0)
+    if at.given("precision") or surely < WORTH_S:
         return None
     step_s = epoch_s / at.train_images
     return gain(Asked(model.row, model.weights, size, crop, chosen["fit"], step_s))

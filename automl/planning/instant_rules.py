@@ -1,6 +1,7 @@
 """Whether training starts from a head fitted on frozen features, and may end with it."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from automl.planning.choice import Choice, Model, Situation
 from automl.planning.cost import PASSES, seconds_per_image, steady_gflops
@@ -9,6 +10,8 @@ EXPORT_S = 2.0
 """Converting a net for ONNX Runtime and importing what that needs, on one core."""
 SAVED = 0.4
 """Share of torch's time for a forward pass that ONNX Runtime saves with convolutional nets."""
+WITHIN = {"quick": 0.33, "standard": 0.5, "thorough": 0.0}
+"""Share of the epochs by effort: the rest, at a low rate, adds little to what they reached."""
 
 
 def choose_instant(
@@ -34,14 +37,18 @@ def choose_instant(
     return Choice("torch", why, "onnx")
 
 
-def choose_stop_at_instant(at: Situation, instant: str) -> Choice[bool]:
-    """Whether the training may end with it."""
-    if instant == "none":
-        return Choice(False, "there is no instant answer")
-    if at.recipe.effort == "quick":
-        why = "quick effort ends where fine-tuning gains nothing over the instant answer"
-        return Choice(True, why, "false: fine-tunes to the end")
-    return Choice(False, f"{at.recipe.effort} effort fine-tunes and keeps the better", "true")
+def choose_beat_instant_within(at: Situation, chosen: Mapping[str, Any]) -> Choice[float]:
+    """How long fine-tuning may go on without beating it."""
+    effort = at.recipe.effort
+    if chosen["instant"] == "none":
+        return Choice(0.0, "there is no instant answer")
+    if not WITHIN[effort]:
+        return Choice(0.0, f"{effort} effort fine-tunes to the end and keeps the better", "0.5")
+    if chosen["backbone_lr"] == 0:
+        why = "the best head on features that stay as they are is there: the training ends with it"
+        return Choice(WITHIN[effort], why, "0: trains it on, on augmented images")
+    why = f"{effort} effort ends where fine-tuning has gained nothing over the instant answer"
+    return Choice(WITHIN[effort], f"{why} by then", "0: fine-tunes to the end")
 
 
 def choose_frozen_epochs(at: Situation, model: Model) -> Choice[int]:

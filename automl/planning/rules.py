@@ -16,9 +16,9 @@ from automl.planning.choice import Choice, Model, Situation
 from automl.planning.expectation import budget_reason, expected_seconds, peak_gb
 from automl.planning.hardware import Hardware
 from automl.planning.instant_rules import (
+    choose_beat_instant_within,
     choose_frozen_epochs,
     choose_instant,
-    choose_stop_at_instant,
 )
 from automl.planning.matching import Look
 from automl.planning.smoke import EPOCHS, shrink
@@ -118,8 +118,7 @@ def _amounts(draft: Draft, model: Model) -> None:
     # A budget is a promise about this very run, so there the speed of the moment counts.
     steady = at.recipe.budget is None
     epoch_s = epoch_seconds(at, model.row, size, crop, steady=steady)
-    instant = draft.train("instant", lambda: choose_instant(at, model, size))
-    draft.train("stop_at_instant", lambda: choose_stop_at_instant(at, instant))
+    draft.train("instant", lambda: choose_instant(at, model, size))
     judge_s = judging_seconds(at, model.row, size)
     draft.train("epochs", lambda: settings.choose_epochs(at, bounds, epoch_s, judge_s))
     draft.most_epochs = max(bounds[1], draft.values["epochs"])
@@ -135,6 +134,7 @@ def _rates(draft: Draft, model: Model) -> None:
     draft.train("optimiser", lambda: settings.choose_optimiser(at))
     draft.train("lr", lambda: settings.choose_lr(at, model, batch))
     draft.train("backbone_lr", lambda: settings.choose_backbone_lr(at, model))
+    draft.train("beat_instant_within", lambda: choose_beat_instant_within(at, draft.values))
     draft.train("layer_decay", lambda: settings.choose_layer_decay(at, model))
     draft.train("weight_decay", lambda: settings.choose_weight_decay(at, model))
     draft.train("warmup_epochs", lambda: settings.choose_warmup(at, epochs, steps))

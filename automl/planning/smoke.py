@@ -30,7 +30,7 @@ def shrink(
         "image_size": size,
         "crop": size,
         "stored_size": values["stored_size"] and round(max(size) * STORED),
-        "stop_at_instant": False,
+        "beat_instant_within": 0.0,
         "epochs": EPOCHS,
         "batch_size": batch,
         "micro_batch": batch,

@@ -125,25 +125,34 @@ def test_begin__the_drawn_head_comes_back_where_the_fitted_one_is_worse(toy, tmp
     assert all(torch.equal(after[key], value) for key, value in before.items())
 
 
-def test_quick__ends_where_the_score_is_at_its_ceiling(toy, tmp_path):
+def test_enough__where_the_score_is_at_its_ceiling(toy, tmp_path):
     seen = Seen([1.0])
-    result, _ = trained(toy, tmp_path, seen, stop_at_instant=True)
+    result, _ = trained(toy, tmp_path, seen, beat_instant_within=0.5)
     assert (result.best_epoch, result.epochs, result.stopped_early) == (0, 0, True)
     assert [e.kind for e in seen.events] == ["instant", "enough"]
-    again, _ = trained(toy, tmp_path, Seen(), stop_at_instant=True)
+    again, _ = trained(toy, tmp_path, Seen(), beat_instant_within=0.5)
     assert again.epochs == 0
 
 
-def test_quick__ends_where_the_first_epochs_are_no_better(toy, tmp_path):
+def test_enough__at_once_where_the_backbone_does_not_learn(toy, tmp_path):
+    seen = Seen([0.6, 0.7, 0.8])
+    result, run = trained(toy, tmp_path, seen, backbone_lr=0, beat_instant_within=0.5)
+    assert (result.best_epoch, result.epochs) == (0, 0)
+    assert "does not learn" in seen.events[-1].text
+    on, _ = trained(toy, tmp_path / "on", Seen([0.6, 0.7, 0.8]), backbone_lr=0)
+    assert (on.best_epoch, on.epochs) == (2, 2)
+
+
+def test_enough__where_the_first_epochs_are_no_better(toy, tmp_path):
     seen = Seen([0.6, 0.5, 0.6, 0.7, 0.8])
-    result, _ = trained(toy, tmp_path, seen, epochs=4, stop_at_instant=True)
+    result, _ = trained(toy, tmp_path, seen, epochs=4, beat_instant_within=0.33)
     assert (result.best_epoch, result.epochs, result.stopped_early) == (0, 2, True)
     assert "none of the first 2 epochs" in seen.events[-1].text
 
 
-def test_quick__goes_on_where_fine_tuning_gains(toy, tmp_path):
+def test_enough__not_where_fine_tuning_gains(toy, tmp_path):
     result, _ = trained(
-        toy, tmp_path, Seen([0.6, 0.7, 0.6, 0.6, 0.6]), epochs=4, stop_at_instant=True
+        toy, tmp_path, Seen([0.6, 0.7, 0.6, 0.6, 0.6]), epochs=4, beat_instant_within=0.5
     )
     assert (result.epochs, result.best_epoch) == (4, 1)
 

@@ -27,9 +27,22 @@ def test_instant__is_for_pretrained_classifiers(task):
     assert "`train.instant`" in caught.value.faults[0].message
 
 
-def test_stop_at_instant__quick_effort_may_and_no_other():
-    assert plan_for(OF, effort="quick").train.stop_at_instant
-    assert not plan_for(OF).train.stop_at_instant
-    assert not plan_for(OF, effort="quick", train={"instant": "none"}).train.stop_at_instant
-    assert not plan_for(OF, effort="quick", train={"stop_at_instant": False}).train.stop_at_instant
-    assert not plan_for(OF, effort="quick", smoke=True).train.stop_at_instant
+@pytest.mark.parametrize(("effort", "within"), [("quick", 0.33), ("standard", 0.5)])
+def test_beat_instant_within__fine_tuning_has_a_part_of_the_epochs_to_gain_something(
+    effort, within
+):
+    assert plan_for(OF, effort=effort).train.beat_instant_within == within
+    for off in ({"instant": "none"}, {"beat_instant_within": 0}):
+        assert plan_for(OF, effort=effort, train=off).train.beat_instant_within == 0
+    assert plan_for(OF, effort=effort, smoke=True).train.beat_instant_within == 0
+
+
+def test_beat_instant_within__thorough_effort_goes_to_the_end():
+    assert plan_for(OF, effort="thorough").train.beat_instant_within == 0
+    frozen = plan_for(OF, effort="thorough", train={"backbone_lr": 0})
+    assert frozen.train.beat_instant_within == 0
+
+
+def test_beat_instant_within__says_that_a_frozen_backbone_ends_with_it():
+    reasons = plan_for(OF, train={"backbone_lr": 0}).reasons
+    assert "ends with it" in reasons["train.beat_instant_within"].because
