@@ -178,23 +178,23 @@ def end_workers() -> None:
 
 
 def _batch(jobs: Sequence[Job]) -> list[tuple[Job, Answer]]:
-    """Asks one worker; the file at which it dies is tried once more, alone."""
+    """Asks one worker; where it dies, with answers that it held back, the rest is asked singly."""
     answers: list[Answer] = []
-    deaths = 0
+    singly = ended = False
     while len(answers) < len(jobs):
         rest = jobs[len(answers) :]
+        asked = rest[:1] if singly else rest
         worker = _borrow()
-        told = [_answer(raw) for raw in worker.ask(rest[:1] if deaths == 1 else rest)]
+        told = [_answer(raw) for raw in worker.ask(asked)]
         answers += told
-        if told and (deaths == 1 or len(answers) == len(jobs)):
+        if len(told) == len(asked):
             _idle.put(worker)
-            deaths = 0
             continue
         status = worker.end()
-        deaths = 1 if told else deaths + 1
-        if deaths > 1:
+        if singly and (status or ended):  # one that had nothing to do ends by itself: once
             answers.append(_died(status))
-            deaths = 0
+        ended = singly and not status
+        singly = True
     return list(zip(jobs, answers, strict=True))
 
 

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,18 @@ class MaskFacts:
     width: int
     height: int
     counts: dict[int, int]
+
+
+def raw(facts: ImageFacts | MaskFacts) -> dict[str, Any]:
+    """Facts as JSON can keep them; `asdict` would copy every value on the way."""
+    found = _fields(facts)
+    if isinstance(facts, ImageFacts) and facts.look:
+        found["look"] = _fields(facts.look)
+    return found
+
+
+def _fields(one: ImageFacts | MaskFacts | Look) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in one.__dataclass_fields__}
 
 
 def read_image(path: Path, frame: Frame | None = None) -> np.ndarray:

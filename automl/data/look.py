@@ -1,5 +1,6 @@
 """Pixels to the few numbers by which images are compared: their look, brightness, sharpness."""
 
+import math
 import zlib
 from dataclasses import dataclass
 
@@ -7,21 +8,30 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from automl.data.turning import upright
-
 GRID = 16
 """Side of the small grey picture that is kept of every image."""
 
-_CROP = 192
-_ROWS = 96
-"""Rows that are looked at: the others would cost a tenth of the decoding and tell little."""
+_CROP = 160
+_COLUMNS, _ROWS = 256, 64
+"""Pixels that are looked at, at least: all of them would cost a fifth of the decoding."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientations to what sets a picture upright."""
 
 
 @dataclass(frozen=True)
 class Look:
     """Cheap facts about the pixels of an upright image.
 
-    `key` is equal where all pixels are equal, and seldom elsewhere: some rows are looked at.
+    `key` is equal where all pixels are equal, and seldom elsewhere: a part of them is looked at.
     `dhash` holds 64 bits: whether the brightness rises from one cell of a 9 x 8 grid to the next;
     `mirrored` is that of the mirror image; `tiny` is a grey picture of 16 x 16, as hex;
     `sharpness` is the spread of the Laplacian in the middle of the image.
@@ -39,68 +49,44 @@ class Look:
 def look(pixels: np.ndarray | Image.Image, orientation: int) -> Look:
     """The facts of stored pixels, grey or RGB; grey ones and their copy in RGB look the same.
 
-    Of a picture only what is looked at is copied: a copy of all of it costs as much as the rest.
+    Only what is looked at is taken out of the picture: a copy of all of it costs as much as the
+    rest.
     """
-    if isinstance(pixels, Image.Image):
-        if orientation == 1:
-            return _facts(_rows_of_picture(pixels), _middle_of_picture(pixels))
-        pixels = np.asarray(pixels)
-    if orientation != 1:
-        pixels = upright(pixels, orientation)
-    return _facts(_rows(pixels), _middle(pixels))
-
-
-def _facts(rows: np.ndarray, middle: np.ndarray) -> Look:
-    grey = _grey(rows)
-    key = zlib.crc32(grey.data)
-    small = cv2.resize(grey, (9 * 8, 8 * 8), interpolation=cv2.INTER_AREA)
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    if orientation in _TURNS:
+        image = image.transpose(_TURNS[orientation])
+    grid = _grid(image)
+    small = cv2.resize(grid, (9 * 8, 8 * 8), interpolation=cv2.INTER_AREA)
     cells = cv2.resize(small, (9, 8), interpolation=cv2.INTER_AREA).astype(np.int16)
     tiny = cv2.resize(small, (GRID, GRID), interpolation=cv2.INTER_AREA)
     mean, spread = cv2.meanStdDev(small)
     return Look(
-        key=f"{key:08x}",
+        key=f"{zlib.crc32(grid.data):08x}",
         dhash=_rises(cells),
         mirrored=_rises(cells[:, ::-1]),
         tiny=tiny.tobytes().hex(),
         brightness=round(float(mean[0, 0]), 2),
         contrast=round(float(spread[0, 0]), 2),
-        sharpness=round(_sharpness(middle), 2),
+        sharpness=round(_sharpness(_middle(image)), 2),
     )
 
 
-def _step(width: int, height: int) -> int:
-    return max(1, min(width, height) // _ROWS)
+def _grid(image: Image.Image) -> np.ndarray:
+    """Grey values of the pixels in the middle of small cells of equal size."""
+    across, down = max(1, image.width // _COLUMNS), max(1, image.height // _ROWS)
+    size = image.width // across, image.height // down
+    box = (0, 0, size[0] * across, size[1] * down)
+    return _grey(image.resize(size, Image.Resampling.NEAREST, box))
 
 
-def _rows(pixels: np.ndarray) -> np.ndarray:
-    """One row of every `step`, the middle one."""
-    height, width = pixels.shape[:2]
-    step = _step(width, height)
-    return pixels[step // 2 :: step][: height // step]
-
-
-def _rows_of_picture(image: Image.Image) -> np.ndarray:
-    """The same rows as of an array."""
-    width, height = image.size
-    step = _step(width, height)
-    count = height // step
-    box = (0, 0, width, count * step)
-    return np.asarray(image.resize((width, count), Image.Resampling.NEAREST, box))
-
-
-def _corner(width: int, height: int) -> tuple[int, int]:
-    return max(0, (width - _CROP) // 2), max(0, (height - _CROP) // 2)
-
-
-def _middle(pixels: np.ndarray) -> np.ndarray:
-    left, top = _corner(pixels.shape[1], pixels.shape[0])
-    return pixels[top : top + _CROP, left : left + _CROP]
-
-
-def _middle_of_picture(image: Image.Image) -> np.ndarray:
-    left, top = _corner(*image.size)
+def _middle(image: Image.Image) -> np.ndarray:
+    left, top = max(0, (image.width - _CROP) // 2), max(0, (image.height - _CROP) // 2)
     right, bottom = min(left + _CROP, image.width), min(top + _CROP, image.height)
-    return np.asarray(image.crop((left, top, right, bottom)))
+    return _grey(image.crop((left, top, right, bottom)))
+
+
+def _grey(image: Image.Image) -> np.ndarray:
+    return np.asarray(image.convert("L"))
 
 
 def _rises(cells: np.ndarray) -> str:
@@ -108,12 +94,8 @@ def _rises(cells: np.ndarray) -> str:
     return np.packbits(cells[:, 1:] > cells[:, :-1] + 1).tobytes().hex()
 
 
-def _grey(pixels: np.ndarray) -> np.ndarray:
-    if pixels.ndim == 2:
-        return np.ascontiguousarray(pixels)
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY))
-
-
 def _sharpness(middle: np.ndarray) -> float:
-    _, spread = cv2.meanStdDev(cv2.Laplacian(_grey(middle), cv2.CV_16S))
-    return float(spread[0, 0])
+    """By sums of 16-bit values: OpenCV has them faster than their spread."""
+    edges = cv2.Laplacian(middle, cv2.CV_16S)
+    mean, square = cv2.mean(edges)[0], cv2.norm(edges, cv2.NORM_L2SQR) / edges.size
+    return math.sqrt(max(0.0, square - mean * mean))

@@ -12,13 +12,13 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import PIL
 
 from automl.data.decoders import Answer, Job, facts_of
+from automl.data.images import raw
 from automl.data.worker import mark
 
 VERSION = 4
@@ -79,7 +79,7 @@ class ScanCache:
         yield json.dumps(self._head) + "\n"
         for job, answer in answers.items():
             if answer.facts and answer.mark and answer.mark[2] < self._began - CLOSE_NS:
-                yield json.dumps([_key(job), answer.mark, asdict(answer.facts)]) + "\n"
+                yield json.dumps([_key(job), answer.mark, raw(answer.facts)]) + "\n"
 
 
 def _key(job: Job) -> str:
