@@ -96,6 +96,7 @@ def run(peer: str, name: str, seed: int, given: argparse.Namespace) -> dict[str,
     variables = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, **variables, "PYTHONPATH": path}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # each finds byte code where it once ran
     with out.with_suffix(".log").open("wb") as log:
         done = subprocess.run(words, env=env, stdout=log, stderr=log, check=False)
     if done.returncode:

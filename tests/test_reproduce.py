@@ -119,6 +119,19 @@ def test_reproduce__ends_within_the_epoch_in_which_a_budget_ended(tmp_path, monk
     assert (trained[0]["epochs"], trained[0]["stopped_early"]) == (2, False)
 
 
+def test_reproduce__an_instant_answer_within_a_budget(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = planned_run(
+        tmp_path, "classification", instant="torch", epochs=4, beat_instant_within=0.5
+    )
+    Plan.read(run.plan).model_copy(update={"budget_s": 1e9, "most_epochs": 4}).write(run.plan)
+    finish(run)
+    assert epochs(run)[0] == (0, 4)
+    answer = reproduce(run, again(run), Silent())
+    assert epochs(answer.again) == epochs(run)
+    assert answer.verdict.word == "identical", answer.facts()
+
+
 def test_reproduce__halves_the_images_at_once_where_memory_ran_out(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = planned_run(tmp_path, "classification")
