@@ -2,13 +2,16 @@
 
 import os
 import shlex
+from contextlib import suppress
 from pathlib import Path
 
-from automl.data.recognise import Recognised, recognise
-from automl.errors import UsageError
+from automl.data.archive import opened
+from automl.data.reading import Asked
+from automl.data.recognise import READERS, Recognised, recognise
+from automl.errors import DataError, UsageError
 from automl.recipe_text import dump
 from automl.recipe_tree import absolute
-from automl.scoring.score import PRIMARY
+from automl.scoring.score import goals_of
 from automl.talk import Talk
 
 _TEXT = """\
@@ -63,8 +66,18 @@ def _text(found: Recognised, data: Path, target: Path) -> str:
         path=dump(path.as_posix()).removesuffix("...\n").strip(),
         format=found.format,
         classes=_MASK_CLASSES if found.format == "masks" else "",
-        metric=PRIMARY[found.task],
+        metric=_metric(found, data),
     )
+
+
+def _metric(found: Recognised, data: Path) -> str:
+    """One that the set will be scored by: whether images show several classes, its files tell."""
+    several = False
+    if found.task == "classification" and found.format != "folders":
+        with suppress(DataError):  # what is wrong with the set, `check` tells
+            reading = READERS[found.format].reader.read(opened(data), found.task, Asked())
+            several = any(entry.labels is not None for entry in reading.entries)
+    return goals_of(found.task, several_labels=several)[0]
 
 
 def _on_one_line(why: str) -> str:

@@ -24,6 +24,7 @@ from automl.planning.matching import Look
 from automl.planning.smoke import EPOCHS, shrink
 from automl.planning.times import LEAST_S, budget_seconds, fewest_epochs, in_words, most_epochs
 from automl.recipe import Recipe
+from automl.scoring.goal import refuse_unscored
 from automl.weights import Weights
 
 T = TypeVar("T")
@@ -70,6 +71,7 @@ def make_plan(  # noqa: PLR0913  one for each thing that a plan follows from
     brings on a CPU. `smoke` keeps the model that
     the table names and shrinks all else.
     """
+    refuse_unscored(recipe, dataset)
     profile = replace(profile, images=dataset.counts())  # of a smoke run: fewer
     at = Situation(recipe, profile, hardware)
     choice, weighed = model_rules.choose_model(at, at_hand, None if smoke else look)

@@ -41,6 +41,8 @@ class BundleModel(PythonModel):  # type: ignore[misc]
         cells = enumerate(model_input["image"])
         pairs = [(str(i), _image(cell, described.frame)) for i, cell in cells]
         found = predictions(self.bundle, described.engine, pairs)
+        if described.several_labels:
+            return [_classes(prediction, described.names) for prediction in found]
         return [as_json(prediction, described.names, least) for prediction in found]
 
 
@@ -81,6 +83,17 @@ def as_json(prediction: Prediction, names: list[str], least: float) -> dict[str,
             "mask_png": base64.b64encode(_png(prediction.mask)).decode(),
         }
     return {"objects": _objects(prediction, names, least)}
+
+
+def _classes(prediction: Prediction, names: list[str]) -> dict[str, Any]:
+    """For a model of several classes an image: all that it shows, surest first; perhaps none."""
+    from automl.scoring.multi_label import THRESHOLD
+
+    shares: Any = [] if prediction.probabilities is None else prediction.probabilities
+    probabilities = {name: float(share) for name, share in zip(names, shares, strict=True)}
+    shown = [name for name in names if probabilities[name] >= THRESHOLD]
+    shown.sort(key=lambda name: -probabilities[name])
+    return {"classes": shown, "probabilities": probabilities}
 
 
 def _objects(prediction: Prediction, names: list[str], least: float) -> list[dict[str, Any]]:

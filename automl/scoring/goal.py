@@ -3,8 +3,25 @@
 import json
 from pathlib import Path
 
+from automl.dataset import Dataset
 from automl.errors import GateError, UsageError
 from automl.plan import Goal
+from automl.recipe import Recipe
+
+
+def refuse_unscored(recipe: Recipe, dataset: Dataset) -> None:
+    """UsageError where this very set will have no such score: before training, not after it."""
+    from automl.scoring.score import goals_of
+
+    known = goals_of(dataset.task, several_labels=dataset.multi_label)
+    if recipe.goal is None or recipe.goal.metric in known:
+        return
+    kind = "several classes" if dataset.multi_label else "one class"
+    raise UsageError(
+        f"`{recipe.goal.metric}` is no score where each image shows {kind}",
+        where=recipe.place("goal.metric"),
+        hint=f"a goal of {', '.join(known)}",
+    )
 
 
 def check(goal: Goal | None, metrics: Path) -> None:

@@ -16,11 +16,11 @@ PRIMARY: dict[Task, str] = {
 """The metric by which a task's models are compared; `mean_ap` where images show several classes."""
 
 
+_ONE_LABEL = ("accuracy", "balanced_accuracy", "macro_f1", "auc")
+_SEVERAL_LABELS = ("mean_ap", "macro_f1", "micro_f1", "exact_match")
+
 SHARES: dict[Task, tuple[str, ...]] = {
-    "classification": (
-        *("accuracy", "balanced_accuracy", "macro_f1", "auc"),
-        *("mean_ap", "micro_f1", "exact_match"),
-    ),
+    "classification": tuple(dict.fromkeys((*_ONE_LABEL, *_SEVERAL_LABELS))),
     "segmentation": ("miou", "dice", "pixel_accuracy", "mean_accuracy"),
     "detection": (
         *("map", "map50", "map75", "map_small", "map_medium", "map_large"),
@@ -28,6 +28,13 @@ SHARES: dict[Task, tuple[str, ...]] = {
     ),
 }
 """The metrics from 0 to 1 of which more is better: what a goal may name."""
+
+
+def goals_of(task: Task, *, several_labels: bool) -> tuple[str, ...]:
+    """What a goal may name for a set, the primary metric first."""
+    if task != "classification":
+        return SHARES[task]
+    return _SEVERAL_LABELS if several_labels else _ONE_LABEL
 
 
 class Tally(Protocol):

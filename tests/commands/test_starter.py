@@ -8,6 +8,8 @@ import pytest
 from automl.commands.starter import write_starter
 from automl.errors import DataError, UsageError
 from automl.recipe import load_recipe
+from automl.scoring.score import goals_of
+from tests.data import drawn
 from tests.data.toys import toys, write_folders
 
 
@@ -65,3 +67,12 @@ def test_write_starter__a_recipe_is_no_data(heard):
     Path("r.yaml").write_text("task: detection\ndata: x\n")
     with pytest.raises(DataError, match="no known layout"):
         write_starter(Path("r.yaml"), None, heard)
+
+
+def test_write_starter__the_goal_is_a_score_of_the_set(heard):
+    for written, several in ((drawn.write_many_labels, True), (drawn.write_parquet, False)):
+        written(Path(f"set {several}"), toys())
+        text = write_starter(Path(f"set {several}"), None, heard).read_text()
+        metric = text.partition("goal: {metric: ")[2].partition(",")[0]
+        assert metric == goals_of("classification", several_labels=several)[0]
+    assert "goal: {metric: mean_ap" in Path("set True.yaml").read_text()

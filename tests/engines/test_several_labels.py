@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 
 from automl import pipeline
@@ -10,15 +11,20 @@ from automl.cli import app
 from automl.data.truth import truth
 from automl.dataset import Dataset
 from automl.engines.loader import augmented
+from automl.errors import UsageError
 from automl.files import write_json
 from automl.model import bundle
+from automl.recipe import Recipe
 from automl.run_dir import RunDir
+from automl.scoring.goal import refuse_unscored
 from automl.talk import Silent
 from tests.data import drawn
 from tests.data.toys import NAMES, Toy, prepared, toys
 from tests.engines.toy import toy_plan
 
 SQUARES = {"disc": (230, 30, 30), "ring": (30, 230, 30), "square": (30, 30, 230)}
+
+GOAL = {"metric": "macro_f1", "at_least": 0.9}
 
 
 def coloured(toy: Toy) -> Toy:
@@ -64,6 +70,23 @@ def test_several_labels__the_whole_line(tmp_path, monkeypatch):
     assert ((shares >= 0) & (shares <= 1)).all()
     images, _ = augmented(pipeline.planned(run)[0], dataset, 2)
     assert len(images) == 2
+
+
+def test_plan__a_goal_that_such_a_set_has_no_score_for_is_refused(tmp_path):
+    root = drawn.write_many_labels(tmp_path / "set", toys())
+    dataset = prepared(root, "classification").dataset
+    recipe = Recipe.model_validate(
+        {
+            "task": "classification",
+            "data": {"path": str(root)},
+            "goal": {"metric": "accuracy", "at_least": 0.9},
+        }
+    )
+    with pytest.raises(UsageError, match="where each image shows several classes") as caught:
+        refuse_unscored(recipe, dataset)
+    assert "mean_ap" in caught.value.faults[0].hint
+    fine = Recipe.model_validate({**recipe.model_dump(exclude_unset=True), "goal": GOAL})
+    refuse_unscored(fine, dataset)
 
 
 def test_truth__which_classes_are_shown(tmp_path):

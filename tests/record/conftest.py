@@ -46,7 +46,7 @@ def write_images(folder: Path) -> None:
             cv2.imwrite(str(folder / name / f"{number}.png"), pixels)
 
 
-def write_bundle(folder: Path, run: str = "tiny-20260102-030405") -> str:
+def write_bundle(folder: Path, run: str = "tiny-20260102-030405", **extra: object) -> str:
     """A real bundle of a real, untrained net."""
     from automl.model import bundle as bundles
     from automl.model.build import build
@@ -66,7 +66,7 @@ def write_bundle(folder: Path, run: str = "tiny-20260102-030405") -> str:
         licence="Apache-2.0",
         run=run,
         dataset_digest="d" * 64,
-        extra={"batch_size": 4, "precision": "fp32"},
+        extra={"batch_size": 4, "precision": "fp32", **extra},
     )
     return bundles.save(folder, described, net.state_dict()).weights_sha256
 

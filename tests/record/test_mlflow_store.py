@@ -100,6 +100,19 @@ def test_record__dataset_and_files(store, run, recipe):
     assert Path("mlartifacts/.gitignore").read_text() == "*\n"
 
 
+def test_record__a_model_of_several_labels_loaded_by_plain_mlflow(store, run, recipe, tmp_path):
+    write_bundle(run.model, several_labels=True)
+    made = recorded(run, recipe)
+    image = str(Path("data/pets/cat/0.png").absolute())
+    (answer,) = predict_elsewhere(store, f"models:/{made.model}/1", [image], tmp_path)["answers"]
+    assert set(answer) == {"classes", "probabilities"}
+    shares = answer["probabilities"]
+    assert set(shares) == {"cat", "dog"}
+    assert all(0 < share < 1 for share in shares.values())
+    expected = sorted((n for n in shares if shares[n] >= 0.5), key=lambda n: -shares[n])
+    assert answer["classes"] == expected
+
+
 def test_record__a_model_in_a_store_that_is_not_the_default(run, recipe, template_store, tmp_path):
     write_bundle(run.model)
     elsewhere = tmp_path / "an other place"

@@ -7,7 +7,7 @@ import pytest
 from automl.dataset import Task
 from automl.errors import AutomlError, DataError
 from automl.prediction import Prediction, Truth
-from automl.scoring.score import PRIMARY, SHARES, score
+from automl.scoring.score import PRIMARY, SHARES, goals_of, score
 from tests.scoring.scenes import draw_scene
 
 
@@ -87,3 +87,9 @@ def test_shares__are_the_metrics_of_which_more_is_better(task):
     assert {name for name in metrics if not name.endswith("_loss")} == set(SHARES[task])
     assert PRIMARY[task] in SHARES[task]
     assert all(0 <= metrics[name] <= 1 for name in SHARES[task])
+
+
+def test_goals_of__the_primary_metric_comes_first():
+    for task, primary in PRIMARY.items():
+        assert goals_of(task, several_labels=False)[0] == primary
+    assert goals_of("classification", several_labels=True)[0] == "mean_ap"
