@@ -27,6 +27,7 @@ CODES = {
     "empty_split": "a split without images",
     "extreme_shape": "an image a hundred times longer than wide",
     "group_across_splits": "a group, such as a patient, in two splits",
+    "label_suspect": "a label that the trained model contradicts (after training)",
     "link_loop": "a link that leads back to a folder above it",
     "linked_twice": "a folder that a link shows a second time",
     "listed_twice": "an image that is listed twice",

@@ -94,6 +94,11 @@ class RunDir:
         return self.root / "plots"
 
     @property
+    def suspects(self) -> Path:
+        """Labels that the trained model contradicts, as findings."""
+        return self.root / "suspects.json"
+
+    @property
     def report(self) -> Path:
         """The page."""
         return self.root / "report.html"

@@ -1,7 +1,7 @@
 """Copies among the images of a set: found once, kept together by a drawn split, and told."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from automl.data.duplicates import Twin, exact_twins, near_twins
 from automl.data.frame import Frame
 from automl.data.images import ImageFacts, read_image
 from automl.data.reading import fatal, warning
-from automl.dataset import Dataset, Finding, Sample
+from automl.dataset import Dataset, Finding, Sample, SplitName
 from automl.errors import AutomlError
 
 LARGEST_SHARE = 0.05
@@ -79,13 +79,12 @@ def check_copies(dataset: Dataset, copies: Copies) -> list[Finding]:
     for twin in copies.exact:
         first, other = samples[twin.first], samples[twin.other]
         findings += _exact(dataset, first, other)
-    groups: dict[int, list[int]] = defaultdict(list)
-    for place, leader in enumerate(copies.cluster):
-        groups[leader].append(place)
+    first_of: dict[int, dict[SplitName, Sample]] = defaultdict(dict)
+    for sample, leader in zip(samples, copies.cluster, strict=True):
+        first_of[leader].setdefault(sample.split, sample)
     for twin in copies.near:
-        other = samples[twin.other]
-        around = [samples[i] for i in groups[copies.cluster[twin.other]]]
-        findings.append(_near(samples[twin.first], other, around))
+        around = first_of[copies.cluster[twin.other]]
+        findings.append(_near(samples[twin.first], samples[twin.other], around))
     return findings
 
 
@@ -106,9 +105,9 @@ def _exact(dataset: Dataset, first: Sample, other: Sample) -> list[Finding]:
     return found
 
 
-def _near(first: Sample, other: Sample, around: Sequence[Sample]) -> Finding:
-    """`around` are all its near copies: one of another split is worth more than the first."""
-    elsewhere = next((s for s in around if s.split != other.split), None)
+def _near(first: Sample, other: Sample, around: Mapping[SplitName, Sample]) -> Finding:
+    """`around` has the first near copy of each split: one elsewhere is worth more than `first`."""
+    elsewhere = next((s for split, s in around.items() if split != other.split), None)
     if elsewhere is None:
         reason, cure = f"nearly equal to `{first.path}`", "keep one, if they show the same thing"
         return warning("near_duplicate", other.path, reason, cure)

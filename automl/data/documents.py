@@ -2,12 +2,27 @@
 
 import json
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from automl.data.reading import unusable
+from automl.data.worker import mark
 from automl.errors import DataError
+
+PART = 1 << 22
+"""Bytes that are looked through at a time."""
+
+_NAMES = frozenset(
+    f'"{word}"'.encode()
+    for word in (
+        *("images", "annotations", "categories", "bbox", "segmentation", "category_id"),
+        *("items", "type", "polygon", "mask", "ellipse", "label", "shapes", "imagePath"),
+    )
+)
+_TAGS = frozenset(f"<{word} ".encode() for word in ("box", "polygon", "mask", "ellipse", "tag"))
+"""What the readers ask for, in JSON and in XML."""
 
 _NO_NUMBER = re.compile(rb"[:,\[]\s*(-?Infinity|NaN)\b")
 
@@ -84,12 +99,29 @@ def begins_with(path: Path, *words: bytes, most: int = 65536) -> bool:
 
 
 def holds(path: Path, *words: bytes) -> bool:
-    """Whether a file holds all these words somewhere."""
+    """Whether a file holds all these words somewhere; it is read once for all that may be asked."""
+    seen = mark(path)
+    if seen is None:
+        return False
+    known = _TAGS if words[0].startswith(b"<") else _NAMES
     try:
-        data = path.read_bytes()
+        return _held(path, tuple(seen), known | frozenset(words)) >= set(words)
     except OSError:
         return False
-    return all(word in data for word in words)
+
+
+@lru_cache(maxsize=4096)
+def _held(path: Path, _seen: tuple[int, ...], words: frozenset[bytes]) -> frozenset[bytes]:
+    """Those of the words that a file holds; a part of it is in memory at a time."""
+    pattern = re.compile(b"|".join(map(re.escape, sorted(words))))
+    longest = max(map(len, words))
+    found: set[bytes] = set()
+    with path.open("rb") as file:
+        before = b""
+        while len(found) < len(words) and (part := file.read(PART)):
+            found.update(pattern.findall(before + part))
+            before = part[1 - longest :]
+    return frozenset(found)
 
 
 def _bytes(path: Path) -> bytes:

@@ -1,12 +1,15 @@
 """A run folder in, one self-contained HTML page out; stages that have not run are left out."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from automl.files import write_text
+from automl.files import write_json, write_text
 from automl.record import journal
 from automl.record.taint import tainted
-from automl.report import figures, headline, pictures, sections, words
+from automl.report import figures, headline, pictures, sections, suspects, words
+from automl.report.doubts import Doubt
 from automl.report.examples import ends
 from automl.report.material import Material, gather
 from automl.run_dir import RunDir
@@ -27,12 +30,19 @@ EXAMPLES = {
     "detection": "Images by the F1 of their boxes at the confidence where F1 is best over all; "
     "only boxes of at least that confidence are drawn.",
 }
+SUSPECTS = {
+    "classification": "The model gives their own label little probability and another one much.",
+    "segmentation": "Regions that the model takes for another class nearly as a whole; the numbers "
+    "are shares of the region's pixels.",
+    "detection": "Boxes on which the model surely sees another class, or nothing, and things that "
+    "it surely sees where no box is; the number is its confidence.",
+}
 SCORED = {"classification": "p", "segmentation": "IoU", "detection": "F1"}
 DIGESTS = ("Git commit", "Data digest", "Pretrained weights", "Trained weights", "Command")
 
 
 def write(run: RunDir) -> Path:
-    """Writes `report.html`; equal run folders give equal bytes."""
+    """Writes `report.html` and `suspects.json`; equal run folders give equal bytes."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -42,12 +52,17 @@ def write(run: RunDir) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("page.html.j2").render(context(gather(run)))
+    material = gather(run)
+    doubts = suspects.doubted(material)
+    page = environment.get_template("page.html.j2").render(context(material, doubts))
     write_text(run.report, page)
+    if material.dataset:
+        told = suspects.findings(material, doubts)
+        write_json(run.suspects, [asdict(finding) for finding in told])
     return run.report
 
 
-def context(material: Material) -> dict[str, Any]:
+def context(material: Material, doubts: Sequence[Doubt] = ()) -> dict[str, Any]:
     """Everything the template shows; empty values leave their section out."""
     worst, best = ends(material)
     return {
@@ -60,7 +75,10 @@ def context(material: Material) -> dict[str, Any]:
         "splits": sections.splits(material),
         "data_facts": sections.data_facts(material),
         "findings": _findings(material),
-        "suspects": pictures.suspects(material),
+        "suspects": suspects.suspects(material, doubts),
+        "suspect_note": SUSPECTS.get(material.task, ""),
+        "suspect_unit": {"segmentation": "share", "detection": "conf."}.get(material.task, "p"),
+        "judged": material.evaluation.get("split", ""),
         "checked": material.run.findings.is_file(),
         "balance": _balance(material),
         "balance_name": COUNTED.get(material.task, ""),
