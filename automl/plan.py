@@ -67,9 +67,17 @@ class Train(Strict):
         Literal["none", "torch", "onnx"],
         Field(
             description="what computes the frozen features that a first head is fitted on, as "
-            "epoch 0 (classification); none: the head starts drawn"
+            "epoch 0; none: the head starts drawn"
         ),
     ] = "none"
+    instant_steps: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="steps that all but the backbone then learns from those features "
+            "(segmentation, detection)",
+        ),
+    ] = 0
     beat_instant_within: Annotated[
         Share,
         Field(

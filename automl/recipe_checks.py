@@ -117,6 +117,13 @@ def clashes(task: Task, train: Any) -> Iterator[Clash]:
     A recipe is asked before its data is read, its plan again when nothing is open any more.
     """
     yield from _sides(task, train)
+    for key in ("instant_steps",) if task == "classification" else ("label_smoothing",):
+        if getattr(train, key):
+            yield key, f"`train.{key}` does not fit the task {task}", "leave it out"
+    yield from _together(task, train)
+
+
+def _together(task: Task, train: Any) -> Iterator[Clash]:
     if train.crop and task != "segmentation" and train.crop != train.image_size:
         message = f"`train.crop` does not fit the task {task}"
         yield "crop", message, "leave it out; `train.image_size` is the size"
@@ -136,13 +143,6 @@ def clashes(task: Task, train: Any) -> Iterator[Clash]:
     if train.epochs and train.warmup_epochs and train.warmup_epochs > train.epochs:
         message = f"`train.warmup_epochs` is more than `train.epochs`: {train.epochs}"
         yield "warmup_epochs", message, "warm up for a few epochs, or 0"
-    asked = {
-        "label_smoothing": bool(train.label_smoothing),
-        "instant": train.instant not in (None, "none"),
-    }
-    for key in (name for name, given in asked.items() if given and task != "classification"):
-        message = f"`train.{key}` does not fit the task {task}"
-        yield key, message, "it is for classification; leave it out"
 
 
 def _sides(task: Task, train: Any) -> Iterator[Clash]:

@@ -22,7 +22,7 @@ from torch import nn
 from automl.data.images import read_image
 from automl.dataset import Dataset, Sample, SplitName
 from automl.engines import kept
-from automl.engines.onnx_net import Forward, NotConverted, converted
+from automl.engines.onnx_net import Forward, NotConverted, converted, outputs_of
 from automl.model.build import build, classifier, load_backbone, normalisation
 from automl.model.preprocess import Fit, Preprocess
 from automl.planning.backbones import Backbone
@@ -162,12 +162,12 @@ def _read(data: bytearray | None, count: int) -> np.ndarray | None:
 
 
 def _computed(frozen: Frozen, dataset: Dataset, samples: list[Sample], look: Look) -> np.ndarray:
-    frozen.ready = frozen.ready or _forward(frozen)
+    frozen.ready = frozen.ready or forward_of(frozen)
     frozen.used, forward = frozen.ready
     rows = []
     for batch in _batches(frozen, dataset, samples):
         look()
-        rows.append(forward(batch))
+        rows.append(forward(batch)[0])
     return np.concatenate(rows)
 
 
@@ -182,7 +182,7 @@ def _batches(frozen: Frozen, dataset: Dataset, samples: list[Sample]) -> Iterato
         yield (np.stack(chunk).transpose(0, 3, 1, 2).astype(np.float32) - mean) / std
 
 
-def _forward(frozen: Frozen) -> tuple[str, Forward]:
+def forward_of(frozen: Frozen) -> tuple[str, Forward]:
     """By ONNX Runtime where that is asked for and agrees, else by torch."""
     body = frozen.body()
     if frozen.runner == "onnx" and frozen.device.type == "cpu":
@@ -194,10 +194,9 @@ def _forward(frozen: Frozen) -> tuple[str, Forward]:
             return "onnx", found
     body.to(frozen.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(images: np.ndarray) -> np.ndarray:
+    def forward(images: np.ndarray) -> list[np.ndarray]:
         given = torch.from_numpy(images).to(frozen.device, memory_format=torch.channels_last)
         with torch.inference_mode():
-            result: torch.Tensor = body(given)
-        return result.float().cpu().numpy()
+            return [one.float().cpu().numpy() for one in outputs_of(body(given))]
 
     return "torch", forward

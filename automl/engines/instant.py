@@ -50,7 +50,8 @@ class Listeners:
 def wanted(progress: Progress, plan: Plan) -> bool:
     """Whether the training is at its very start and the plan asks for the answer."""
     fresh = progress.step == 0 and progress.epoch == 0 and progress.best_score == -math.inf
-    return fresh and plan.train.instant != "none"
+    asked = plan.task == "classification" or plan.train.instant_steps > 0
+    return fresh and asked and plan.train.instant != "none"
 
 
 def answer(progress: Progress, plan: Plan, dataset: Dataset, to: Listeners) -> float | None:
@@ -58,13 +59,13 @@ def answer(progress: Progress, plan: Plan, dataset: Dataset, to: Listeners) -> f
     network = progress.network
     name = classifier(network.net, network.backbone)
     if name is None:
-        _tell_none(to, "the model does not end in one linear layer")
+        tell_none(to, "the model does not end in one linear layer")
         return None
     frozen = _frozen(network, plan)
     train, val = spread(dataset.split("train"), MOST_IMAGES), dataset.split("val")
     seen = _seen(frozen, dataset, train, to.stop)
     if not np.isfinite(seen).all():
-        _tell_none(to, "the features of the pretrained backbone are not finite")
+        tell_none(to, "the features of the pretrained backbone are not finite")
         return None
     targets = _targets(dataset, train, plan)
     settings = loss_settings(plan, dataset, torch.device("cpu"))
@@ -97,6 +98,8 @@ def begin(
     In training the net normalises by the batch and sees augmented images: where such features are
     far from those that the head was fitted on, it is worse than knowing nothing.
     """
+    if not drawn:
+        return
     loss, plain = _first_loss(progress, samples, {}), _first_loss(progress, samples, drawn)
     if loss <= plain:
         return
@@ -136,7 +139,7 @@ def enough(plan: Plan, score: float, images: int) -> str:
     """Why the training ends with an answer of this score; empty where it does not."""
     if not plan.train.beat_instant_within:
         return ""
-    if plan.train.backbone_lr == 0:
+    if plan.train.backbone_lr == 0 and plan.task == "classification":
         return "the backbone does not learn, and this is the best head for it"
     return "its validation score is at its ceiling" if at_ceiling(score, images) else ""
 
@@ -150,10 +153,10 @@ def unbeaten(progress: Progress, plan: Plan) -> bool:
 
 
 def _frozen(network: Network, plan: Plan) -> Frozen:
-    digest = plan.weights.sha256 or _digest(beheaded(network.net, network.backbone))
+    known = plan.weights.sha256 or digest(beheaded(network.net, network.backbone))
     runner = "onnx" if plan.train.instant == "onnx" else "torch"
     return Frozen(
-        f"{network.backbone.architecture} {digest}",
+        f"{network.backbone.architecture} {known}",
         lambda: beheaded(network.net, network.backbone),
         network.preprocess,
         runner,  # type: ignore[arg-type]
@@ -162,12 +165,13 @@ def _frozen(network: Network, plan: Plan) -> Frozen:
     )
 
 
-def _digest(net: nn.Module) -> str:
-    digest = hashlib.sha256()
+def digest(net: nn.Module) -> str:
+    """SHA-256 of all tensors of a net."""
+    found = hashlib.sha256()
     for name, tensor in sorted(net.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _seen(frozen: Frozen, dataset: Dataset, samples: list[Sample], stop: Stop) -> np.ndarray:
@@ -269,5 +273,6 @@ def _tell(to: Listeners, score: float, frozen: Frozen, head: Head, images: int) 
     to.on_event(Event("instant", text, facts))
 
 
-def _tell_none(to: Listeners, why: str) -> None:
+def tell_none(to: Listeners, why: str) -> None:
+    """Says that there is no answer, and why."""
     to.on_event(Event("instant", f"no instant answer: {why}", {"because": why}))

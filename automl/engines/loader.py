@@ -72,7 +72,7 @@ class TrainingSamples(torch.utils.data.Dataset[Batch]):
             if draw.random() < self.plan.train.mosaic:
                 return self.augment_mosaic(*self._mosaic(index, draw), key, out)
         frame = self.frames[index]
-        return self.augment(frame.image, self._annotation(index, frame), key, out)
+        return self.augment(frame.image, self.annotation(index, frame), key, out)
 
     def _mosaic(self, index: int, draw: np.random.Generator) -> tuple[np.ndarray, dict[str, Any]]:
         """The image with three others that are drawn."""
@@ -84,7 +84,8 @@ class TrainingSamples(torch.utils.data.Dataset[Batch]):
             tiles.append((frame.content, known["bboxes"] * (share * 2), known["labels"]))
         return mosaic(tiles, self.size, draw)
 
-    def _annotation(self, index: int, frame: Frame) -> dict[str, Any]:
+    def annotation(self, index: int, frame: Frame) -> dict[str, Any]:
+        """What is known of a sample, in the pixels of its frame."""
         sample = self.samples[index]
         if frame.mask is not None:
             return self.task.annotation(Truth(sample.path, mask=frame.mask))

@@ -17,7 +17,7 @@ from torch import nn
 from automl.clock import Clock
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
-from automl.engines import distributed, instant, replay
+from automl.engines import distributed, instant, light, replay
 from automl.engines.answers import predicted, predictions
 from automl.engines.frames import Frames
 from automl.engines.loader import TrainingSamples, augmented
@@ -128,12 +128,7 @@ def _instant_answer(
     """Epoch 0, by the process that leads; the others get the head with the rest of the weights."""
     plan, dataset = samples.plan, samples.dataset
     drawn = instant.last_layer(progress.network)
-    score, signal = None, ""
-    if keeper.leads:
-        try:
-            score = instant.answer(progress, plan, dataset, to)
-        except instant.AnswerStopped:
-            signal = to.stop.signal
+    score, signal = _answer(progress, samples, to) if keeper.leads else (None, "")
     if signal := distributed.share(signal):
         raise interrupted_at(signal, 0, 0, 1)
     there, score = distributed.agree([float(score is not None), score or 0.0])
@@ -150,6 +145,18 @@ def _instant_answer(
     keeper.saved = (-1, -1)
     keeper.save(progress)
     distributed.wait()
+
+
+def _answer(
+    progress: Progress, samples: TrainingSamples, to: instant.Listeners
+) -> tuple[float | None, str]:
+    """Its score, if any, or the signal that came before it."""
+    try:
+        if samples.plan.task == "classification":
+            return instant.answer(progress, samples.plan, samples.dataset, to), ""
+        return light.answer(progress, samples, to), ""
+    except instant.AnswerStopped:
+        return None, to.stop.signal
 
 
 def _tell_enough(on_event: OnEvent, why: str) -> None:

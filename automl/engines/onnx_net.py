@@ -14,8 +14,8 @@ from automl.engines import kept
 TOLERANCE = 1e-3
 """Largest difference from torch, as a share of the largest number that torch gives."""
 
-Forward = Callable[[np.ndarray], np.ndarray]
-"""Normalised images float32 [B, 3, H, W] in, features float32 [B, D] out."""
+Forward = Callable[[np.ndarray], list[np.ndarray]]
+"""Normalised images float32 [B, 3, H, W] in, all that the net gives in float32 out."""
 
 
 class NotConverted(Exception):
@@ -55,14 +55,15 @@ def _exported(net: nn.Module, trial: torch.Tensor) -> bytes:
     file = BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
+        outputs = [f"features{number}" for number in range(len(outputs_of(net(trial[:1]))))]
         torch.onnx.export(
             net,
             (trial,),
             file,  # type: ignore[arg-type]
             dynamo=False,
             input_names=["images"],
-            output_names=["features"],
-            dynamic_axes={"images": {0: "batch"}, "features": {0: "batch"}},
+            output_names=outputs,
+            dynamic_axes={name: {0: "batch"} for name in ("images", *outputs)},
         )
     return file.getvalue()
 
@@ -77,16 +78,26 @@ def _session(model: bytes, threads: int) -> Forward:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
-    def forward(images: np.ndarray) -> np.ndarray:
-        return np.asarray(session.run(None, {"images": images})[0], np.float32)
+    def forward(images: np.ndarray) -> list[np.ndarray]:
+        return [np.asarray(found, np.float32) for found in session.run(None, {"images": images})]
 
     return forward
 
 
-def _agrees(net: nn.Module, trial: torch.Tensor, given: np.ndarray) -> bool:
+def outputs_of(result: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """What a net gives, one tensor or several."""
+    return result if isinstance(result, tuple) else (result,)
+
+
+def _agrees(net: nn.Module, trial: torch.Tensor, given: list[np.ndarray]) -> bool:
     """Whether torch gives the same features for images that nobody chose."""
     with torch.inference_mode():
-        wanted = net(trial).float().numpy()
+        wanted = [one.float().numpy() for one in outputs_of(net(trial))]
+    return len(given) == len(wanted) and all(map(_alike, given, wanted))
+
+
+def _alike(given: np.ndarray, wanted: np.ndarray) -> bool:
     if given.shape != wanted.shape or not np.isfinite(given).all():
         return False
-    return bool(np.abs(given - wanted).max() <= TOLERANCE * np.abs(wanted).max())
+    apart = np.abs(given - wanted).max(initial=0.0)
+    return bool(apart <= TOLERANCE * np.abs(wanted).max(initial=0.0))

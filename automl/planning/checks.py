@@ -15,6 +15,9 @@ def check_plan(plan: Plan, recipe: Recipe, profile: Profile, *, native_bf16: boo
     if plan.train.precision == "bf16" and plan.device == "cpu" and not native_bf16:
         message = "`train.precision: bf16` needs a graphics card, or a processor that knows bf16"
         found.append(("precision", message, "leave it out"))
+    if plan.engine != "native" and plan.train.instant != "none":
+        message = f"`train.instant` does not fit the model `{plan.model}`"
+        found.append(("instant", message, "leave it out"))
     if not found:
         return
     faults = [Fault(message, recipe.place(f"train.{key}"), hint) for key, message, hint in found]

@@ -8,6 +8,12 @@ from automl.planning.cost import PASSES, seconds_per_image, steady_gflops
 
 EXPORT_S = 2.0
 """Converting a net for ONNX Runtime and importing what that needs, on one core."""
+LIGHT_STEPS = 200
+"""What a decoder or a detector's heads learn on a frozen backbone, they learn in so many steps."""
+LIGHT_BATCH = 4
+"""Images of such a step: `engines.light.BATCH`."""
+LIGHT_SHARE = 0.25
+"""Of all images of the epochs, such steps see at most this share, each at a third of the cost."""
 SAVED = 0.4
 """Share of torch's time for a forward pass that ONNX Runtime saves with convolutional nets."""
 WITHIN = {"quick": 0.33, "standard": 0.5, "thorough": 0.0}
@@ -18,10 +24,10 @@ def choose_instant(
     at: Situation, model: Model, size: tuple[int, int]
 ) -> Choice[Literal["none", "torch", "onnx"]]:
     """What computes the features, if anything."""
-    if at.task != "classification":
-        return Choice("none", f"no linear layer on a frozen backbone does {at.task}")
     if not model.pretrained:
         return Choice("none", "nothing is pretrained: features would say little")
+    if at.task != "classification" and (why := _dear(at, model)):
+        return Choice("none", why, "onnx" if model.row.engine == "native" else "")
     images = at.train_images + at.val_images
     if at.on_gpu:
         return Choice("torch", f"the card takes {images} images at once", "none")
@@ -37,14 +43,42 @@ def choose_instant(
     return Choice("torch", why, "onnx")
 
 
+def _dear(at: Situation, model: Model) -> str:
+    """Why a segmenter or a detector does not begin with a frozen backbone; empty where it does."""
+    if model.row.engine != "native" or model.row.source == "torchvision":
+        return f"`{model.row.name}` does not tell its backbone from the rest"
+    if at.on_gpu:
+        return (
+            "what it brings is not measured on a card, where a first epoch is a matter of seconds"
+        )
+    if at.task == "segmentation":
+        return "a step of the decoder alone still takes 0.57 of a full one"
+    return ""
+
+
+def choose_instant_steps(at: Situation, instant: str, epochs: int) -> Choice[int]:
+    """Steps behind the frozen backbone of a segmenter or a detector."""
+    if at.task == "classification":
+        return Choice(0, "the head of a classifier is fitted at once")
+    if instant == "none":
+        return Choice(0, "there is no instant answer")
+    affordable = max(1, int(LIGHT_SHARE * epochs * at.train_images / LIGHT_BATCH))
+    if affordable < LIGHT_STEPS:
+        why = f"a {LIGHT_SHARE:.0%} share of the images of {epochs} epochs"
+        return Choice(affordable, why, f"{LIGHT_STEPS}: a better first answer")
+    return Choice(LIGHT_STEPS, "more bring less than fine-tuning does in the same time")
+
+
 def choose_beat_instant_within(at: Situation, chosen: Mapping[str, Any]) -> Choice[float]:
     """How long fine-tuning may go on without beating it."""
     effort = at.recipe.effort
     if chosen["instant"] == "none":
         return Choice(0.0, "there is no instant answer")
+    if at.task != "classification" and effort != "quick":
+        return Choice(0.0, "fine-tuning of all layers brings most of the score here", "0.5")
     if not WITHIN[effort]:
         return Choice(0.0, f"{effort} effort fine-tunes to the end and keeps the better", "0.5")
-    if chosen["backbone_lr"] == 0:
+    if chosen["backbone_lr"] == 0 and at.task == "classification":
         why = "the best head on features that stay as they are is there: the training ends with it"
         return Choice(WITHIN[effort], why, "0: trains it on, on augmented images")
     why = f"{effort} effort ends where fine-tuning has gained nothing over the instant answer"

@@ -19,6 +19,7 @@ from automl.planning.instant_rules import (
     choose_beat_instant_within,
     choose_frozen_epochs,
     choose_instant,
+    choose_instant_steps,
 )
 from automl.planning.matching import Look
 from automl.planning.smoke import EPOCHS, shrink
@@ -120,12 +121,14 @@ def _amounts(draft: Draft, model: Model) -> None:
     # A budget is a promise about this very run, so there the speed of the moment counts.
     steady = at.recipe.budget is None
     epoch_s = epoch_seconds(at, model.row, size, crop, steady=steady)
-    draft.train("instant", lambda: choose_instant(at, model, size))
+    instant = draft.train("instant", lambda: choose_instant(at, model, size))
     judge_s = judging_seconds(at, model.row, size)
     draft.train("epochs", lambda: settings.choose_epochs(at, bounds, epoch_s, judge_s))
-    draft.most_epochs = max(bounds[1], draft.values["epochs"])
+    epochs = draft.values["epochs"]
+    draft.train("instant_steps", lambda: choose_instant_steps(at, instant, epochs))
+    draft.most_epochs = max(bounds[1], epochs)
     if at.given("epochs"):
-        draft.most_epochs = draft.values["epochs"]
+        draft.most_epochs = epochs
 
 
 def _rates(draft: Draft, model: Model) -> None:

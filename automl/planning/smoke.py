@@ -10,6 +10,7 @@ from automl.planning.sizes import STORED
 from automl.recipe_checks import STRIDE
 
 EPOCHS = 2
+STEPS = 4
 CLASSIFICATION_SIDE = 64
 LONG_SIDE = 128
 BATCH = 4
@@ -31,6 +32,7 @@ def shrink(
         "crop": size,
         "stored_size": values["stored_size"] and round(max(size) * STORED),
         "beat_instant_within": 0.0,
+        "instant_steps": min(values["instant_steps"], STEPS),
         "epochs": EPOCHS,
         "batch_size": batch,
         "micro_batch": batch,

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from automl.errors import RecipeError
+from automl.planning import instant_rules, smoke
 from tests.planning.situations import CPU, GPU, everything, nothing, plan_for, profile
 
 OF = profile("classification")
@@ -18,13 +19,35 @@ def test_instant__by_onnx_runtime_where_the_images_pay_for_it():
     assert plan_for(OF, GPU, everything).train.instant == "torch"
 
 
-@pytest.mark.parametrize("task", ["segmentation", "detection"])
-def test_instant__is_for_pretrained_classifiers(task):
-    assert plan_for(profile(task)).train.instant == "none"
-    assert plan_for(OF, CPU, nothing, weights="none").train.instant == "none"
+@pytest.mark.parametrize("task", ["classification", "detection"])
+def test_instant__needs_pretrained_weights_and_for_detection_a_cpu(task):
+    of = profile(task)
+    assert plan_for(of, CPU, nothing, weights="none").train.instant == "none"
+    assert (plan_for(of, GPU).train.instant == "none") == (task == "detection")
+
+
+def test_instant__of_a_segmenter_only_where_it_is_asked_for():
+    of = profile("segmentation")
+    assert plan_for(of).train.instant == "none"
+    assert plan_for(of).train.instant_steps == 0
+    assert plan_for(of, train={"instant": "onnx"}).train.instant_steps == instant_rules.LIGHT_STEPS
+
+
+def test_instant__not_with_an_engine_that_has_none():
     with pytest.raises(RecipeError) as caught:
-        plan_for(profile(task), train={"instant": "torch"})
+        plan_for(profile("detection"), train={"instant": "torch"}, model="yolo11n", licence="any")
     assert "`train.instant`" in caught.value.faults[0].message
+
+
+def test_instant_steps__stay_a_small_share_of_the_training():
+    few = profile("detection", images={"train": 40, "val": 8})
+    for of, most in ((profile("detection"), instant_rules.LIGHT_STEPS), (few, 40 * 4 / 16)):
+        plan = plan_for(of, train={"epochs": 4})
+        assert plan.train.instant_steps == min(most, 300 * 4 / 16)
+    assert plan_for(few, smoke=True).train.instant_steps <= smoke.STEPS
+    with pytest.raises(RecipeError) as caught:
+        plan_for(OF, train={"instant_steps": 5})
+    assert "`train.instant_steps`" in caught.value.faults[0].message
 
 
 @pytest.mark.parametrize(("effort", "within"), [("quick", 0.33), ("standard", 0.5)])

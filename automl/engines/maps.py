@@ -1,0 +1,133 @@
+"""What the frozen backbone of a segmenter or a detector sees in training images, kept in memory.
+
+A backbone gives maps at several strides; what stands behind them, a decoder or a pyramid with its
+heads, learns from kept maps without a pass through the backbone.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from automl.engines.features import Frozen, forward_of
+from automl.engines.frames import Frames
+from automl.engines.network import Network
+from automl.model.detectors import Features
+
+BATCH = 8
+"""Images of a pass through the backbone."""
+LARGEST = 1_000_000_000
+"""Bytes of all maps; where those of all images would take more, fewer images do."""
+
+Window = tuple[slice, slice]
+
+
+class Replayed(nn.Module):
+    """Stands where the backbone was and gives what it gave: `maps` are those of the next batch."""
+
+    def __init__(self, body: nn.Module, *, with_images: bool) -> None:
+        """`with_images`: the images themselves come first."""
+        super().__init__()
+        self.output_stride = getattr(body, "output_stride", 32)
+        self.with_images = with_images
+        self.maps: list[torch.Tensor] = []
+
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Looks at the images no further."""
+        return [images, *self.maps] if self.with_images else list(self.maps)
+
+
+class Body(nn.Module):
+    """A backbone that gives its maps, less the images where they come first, as a tuple."""
+
+    def __init__(self, body: nn.Module, *, with_images: bool) -> None:
+        """Shares the backbone."""
+        super().__init__()
+        self.body, self.first = body, int(with_images)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Normalised images in."""
+        return tuple(self.body(images)[self.first :])
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a net has its backbone: the module that holds it, and its name there."""
+
+    holder: nn.Module
+    name: str
+    with_images: bool
+
+    @property
+    def backbone(self) -> nn.Module:
+        """As it is there now."""
+        found: nn.Module = getattr(self.holder, self.name)
+        return found
+
+    def replay(self) -> Replayed:
+        """Puts a stand-in for the backbone there."""
+        stand_in = Replayed(self.backbone, with_images=self.with_images)
+        setattr(self.holder, self.name, stand_in)
+        return stand_in
+
+
+def place(network: Network) -> Place | None:
+    """None where the net is of another make."""
+    if network.task == "segmentation":
+        return Place(network.net, "encoder", with_images=True)
+    holder: Any = getattr(getattr(network.net, "net", None), "backbone", None)
+    if isinstance(getattr(holder, "features", None), Features):
+        return Place(holder, "features", with_images=False)
+    return None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Maps float16 [N, C, h, w] by stride, of the frames at `places`."""
+
+    maps: list[torch.Tensor]
+    places: list[int]
+
+    @property
+    def finite(self) -> bool:
+        """Whether none holds NaN or what float16 has no number for."""
+        return all(bool(one.isfinite().all()) for one in self.maps)
+
+    def batch(
+        self, rows: np.ndarray, window: Window, size: tuple[int, int], device: torch.device
+    ) -> list[torch.Tensor]:
+        """The maps of some images as floats, cut to a window of the image of `size`."""
+        chosen = torch.from_numpy(rows)
+        found = []
+        for one in self.maps:
+            across = [side // part for side, part in zip(size, one.shape[2:], strict=True)]
+            cut = [slice(w.start // n, w.stop // n) for w, n in zip(window, across, strict=True)]
+            part = one[chosen][:, :, cut[0], cut[1]].to(device, torch.float32)
+            found.append(part.contiguous(memory_format=torch.channels_last))
+        return found
+
+
+def kept_maps(
+    network: Network, frozen: Frozen, frames: Frames, most: int, look: Callable[[], None]
+) -> Kept:
+    """Of at most so many frames, evenly spread; `look` is called between batches and may raise."""
+    frozen.used, forward = forward_of(frozen)
+
+    def seen(places: Sequence[int]) -> list[np.ndarray]:
+        pixels = np.stack([frames[at].image for at in places]).transpose(0, 3, 1, 2)
+        return forward(network.normalise(torch.from_numpy(pixels)).contiguous().numpy())
+
+    bytes_each = sum(one.size for one in seen([0])) * torch.float16.itemsize
+    count = min(len(frames), most, max(1, LARGEST // max(1, bytes_each)))
+    places = [number * len(frames) // count for number in range(count)]
+    maps: list[torch.Tensor] = []
+    for at in range(0, count, BATCH):
+        look()
+        found = seen(places[at : at + BATCH])
+        maps = maps or [torch.empty(count, *o.shape[1:], dtype=torch.float16) for o in found]
+        for whole, part in zip(maps, found, strict=True):
+            whole[at : at + len(part)] = torch.from_numpy(part)
+    return Kept(maps, places)
