@@ -3,9 +3,9 @@
 python benchmarks/step_tax.py [NAME:SIZE ...] [--rounds 5] [--steps 6] [--device cpu]
 
 Both train on synthetic tensors of the same shapes, in turns within one process. The bare loop is
-forward, backward and optimiser on float images; ours takes uint8 ones and does all else: loader,
-normalisation, clipping, averaged weights, watching the numbers. On a CPU the unit is the CPU
-second, which other processes disturb little.
+forward, the task's loss, backward and optimiser on float images; ours takes uint8 ones and does all
+else: loader, normalisation, clipping, averaged weights, watching the numbers. On a CPU the unit is
+the CPU second, which other processes disturb little.
 """
 
 import argparse
@@ -14,14 +14,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from automl import pipeline
 from automl.data.samples import write_sample
-from automl.dataset import Class, Dataset, Sample
+from automl.dataset import Class, Dataset, Sample, Task
 from automl.engines import distributed
 from automl.engines.loader import Batch, TrainingSamples
 from automl.engines.memory import keep_freed_memory
@@ -38,9 +38,16 @@ from automl.recipe import load_recipe
 from automl.run_dir import RunDir
 from automl.signals import Stop
 from automl.talk import Silent
+from automl.tasks.protocol import LossSettings, module
 
-DEFAULT = ("efficientnet_lite0:64", "efficientnet_lite0:128", "resnet18:128")
-BATCH = 16
+DEFAULT = (
+    "efficientnet_lite0:64",
+    "efficientnet_lite0:128",
+    "resnet18:128",
+    "unet-efficientnet_lite0:128",
+    "fcos-efficientnet_lite0:192",
+)
+BATCH = {"classification": 16, "segmentation": 8, "detection": 4}
 CLASSES = 10
 
 
@@ -49,20 +56,39 @@ class Synthetic(TrainingSamples):
 
     def __init__(self, plan: Plan, dataset: Dataset, images: torch.Tensor, targets: torch.Tensor):
         self.plan, self.samples = plan, dataset.split("train")
-        self.batch = Batch(images, targets, [s.path for s in self.samples[: len(targets)]])
+        self.batch = Batch(images, targets, [s.path for s in self.samples[: len(images)]])
 
     def __getitem__(self, key: tuple[int, np.ndarray]) -> Batch:
         return self.batch
 
 
+def task_of(name: str) -> Task:
+    """What a model of the table is for."""
+    return next(row.task for row in TABLE if row.name == name)
+
+
+def drawn(task: Task, side: int) -> tuple[torch.Tensor, Any]:
+    """Images uint8 and targets of a batch, as the loader gives them."""
+    count = BATCH[task]
+    images = torch.randint(0, 256, (count, side, side, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    labels = torch.arange(count) % CLASSES
+    if task == "classification":
+        return images, labels
+    if task == "segmentation":
+        return images, torch.randint(0, CLASSES, (count, side, side), dtype=torch.uint8)
+    boxes = torch.tensor([[0.1, 0.1, 0.3, 0.4], [0.5, 0.4, 0.9, 0.8], [0.2, 0.6, 0.4, 0.9]]) * side
+    return images, [{"boxes": boxes, "labels": label.repeat(3)} for label in labels]
+
+
 def plan_for(name: str, size: int, device: str, folder: Path) -> Plan:
     """What the rules choose for the built-in digits; only the sizes of this table are set."""
+    task = task_of(name)
     (folder / "recipe.yaml").write_text(
-        f"task: classification\ndata: digits\nmodel: {name}\nweights: none\n"
-        f"train: {{image_size: {size}, batch_size: {BATCH}, micro_batch: {BATCH}, ema: 0.99, "
-        "epochs: 10, threads: 1, workers: 0}\n"
+        f"task: {task}\ndata: digits\nmodel: {name}\nweights: none\n"
+        f"train: {{image_size: {size}, batch_size: {BATCH[task]}, micro_batch: {BATCH[task]}, "
+        "ema: 0.99, epochs: 10, threads: 1, workers: 0, class_weights: none}\n"
     )
-    write_sample("digits-classification", folder / "digits", images=60)
+    write_sample(f"digits-{task}", folder / "digits", images=60)
     run = RunDir(folder / "run")
     recipe = load_recipe(folder / "recipe.yaml")
     pipeline.prepare(recipe, run, Silent())
@@ -74,24 +100,21 @@ class Ours:
 
     def __init__(self, plan: Plan, steps: int, folder: Path) -> None:
         samples = tuple(
-            Sample(f"{i}.png", "train", 1, 1, str(i), label=i % CLASSES)
-            for i in range(BATCH * steps)
+            Sample(f"{i}.png", "train", 1, 1, str(i)) for i in range(BATCH[plan.task] * steps)
         )
         classes = tuple(Class(i, str(i)) for i in range(CLASSES))
-        dataset = Dataset("classification", str(folder), "none", classes, samples, "")
+        dataset = Dataset(plan.task, str(folder), "none", classes, samples, "")
         device = torch.device(plan.device)
         self.network = build_network(plan, dataset, device)
         averaged = self.network.copy()
         optimiser = build_optimiser(self.network.net, self.network.stages, plan.train, device)
         watch = Watch(self.network.net, plan.train)
         self.progress = Progress(
-            self.network, averaged, optimiser, watch, steps, 10_000 * steps, BATCH
+            self.network, averaged, optimiser, watch, steps, 10_000 * steps, BATCH[plan.task]
         )
-        side = plan.train.image_size[0]
-        images = torch.randint(0, 256, (BATCH, side, side, 3), dtype=torch.uint8)
-        targets = torch.arange(BATCH) % CLASSES
+        images, targets = drawn(plan.task, plan.train.image_size[0])
         self.course = Course(
-            Synthetic(plan, dataset, images.permute(0, 3, 1, 2), targets),
+            Synthetic(plan, dataset, images, targets),
             Learner(self.network, loss_settings(plan, dataset, device)),
             distributed.World(), Stop(), Keeper(folder, True), lambda *_: None, unheard,
         )  # fmt: skip
@@ -110,16 +133,18 @@ class Bare:
         self.device, self.size = torch.device(plan.device), plan.train.image_size
         fused = self.device.type == "cuda"
         self.optimiser = torch.optim.AdamW(self.network.net.parameters(), lr=1e-3, fused=fused)
-        images = torch.rand(BATCH, 3, *self.size, device=self.device)
-        self.images = images.to(memory_format=torch.channels_last)
-        self.targets = torch.arange(BATCH, device=self.device) % CLASSES
+        self.loss = module(plan.task).loss
+        self.settings = LossSettings(plan.train.label_smoothing, None)
+        images, targets = drawn(plan.task, self.size[0])
+        moved = Batch(images, targets, []).to(self.device)
+        self.images, self.targets = moved.images.float() / 255, moved.targets
 
     def epoch(self) -> None:
         self.network.net.train()
         for _ in range(self.steps):
             with self.network.autocast(self.device):
-                logits = self.network.net(self.images)
-            loss = nn.functional.cross_entropy(logits.float(), self.targets)
+                parts = self.loss(self.network.net, self.images, self.targets, self.settings)
+            loss = torch.stack(list(parts.values())).sum()
             loss.backward()
             self.optimiser.step()
             self.optimiser.zero_grad(set_to_none=True)
@@ -143,7 +168,7 @@ def main() -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
     hardware = probe(asked.device)
-    print(f"{hardware.name or hardware.device}, torch {torch.__version__}, batch {BATCH}")
+    print(f"{hardware.name or hardware.device}, torch {torch.__version__}, batches {BATCH}")
     print(f"{'model':30s} {'bare':>10s} {'ours':>10s}   ours / bare, median of rounds")
     for entry in asked.entries:
         name, _, side = entry.partition(":")
@@ -159,7 +184,7 @@ def main() -> None:
                     spent = seconds(loop, hardware.device)
                     if number:  # the first warms up
                         took[label].append(spent)
-        images = BATCH * asked.steps
+        images = BATCH[plan.task] * asked.steps
         ratios = [o / b for o, b in zip(took["ours"], took["bare"], strict=True)]
         print(
             f"{entry:30s} {images / statistics.median(took['bare']):8.1f}/s "
