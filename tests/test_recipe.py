@@ -335,7 +335,8 @@ def test_load_recipe__every_key_of_the_plan_can_be_set(tmp_path, key):
     usual = {"bool": "true", "int": "1", "float": "0.5"}
     value = value or next((text for name, text in usual.items() if name in kind), None)
     value = kind.split("'")[1] if "Literal" in kind else value or "0.5"
-    task = {"crop": "segmentation", "mosaic": "detection"}.get(key, "classification")
+    dense = {"crop": "segmentation", "mosaic": "detection", "instant_steps": "detection"}
+    task = dense.get(key, "classification")
     recipe = load(tmp_path, f"task: {task}\ndata: x\n", f"train.{key}={value}")
     assert getattr(recipe.train, key) is not None
     assert recipe.place(f"train.{key}").startswith("--set")
