@@ -6,7 +6,7 @@ from typing import Any, Literal
 from automl.planning.choice import Choice, Model, Situation
 from automl.planning.cost import PASSES, seconds_per_image, steady_gflops
 
-EXPORT_S = 2.0
+EXPORT_S = 1.0
 """Converting a net for ONNX Runtime and importing what that needs, on one core."""
 LIGHT_STEPS = 200
 """What a decoder or a detector's heads learn on a frozen backbone, they learn in so many steps."""
@@ -14,7 +14,7 @@ LIGHT_BATCH = 4
 """Images of such a step: `engines.light.BATCH`."""
 LIGHT_SHARE = 0.25
 """Of all images of the epochs, such steps see at most this share, each at a third of the cost."""
-SAVED = 0.4
+SAVED = 0.5
 """Share of torch's time for a forward pass that ONNX Runtime saves with convolutional nets."""
 WITHIN = {"quick": 0.33, "standard": 0.5, "thorough": 0.0}
 """Share of the epochs by effort: the rest, at a low rate, adds little to what they reached."""
