@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from automl.data.decoding import ending_of
@@ -87,8 +88,31 @@ def find_image(bases: Iterable[Path], name: str, *, stem: str = "") -> Path:
     found = list(dict.fromkeys(bases))
     names = [plain, Path(plain.name)]
     names += [Path(f"{stem}{end}") for end in _COMMON if stem]
-    candidates = [base / one for one in names for base in found]
-    return next((c for c in candidates if is_there(c)), candidates[0])
+    return first_there([base / one for one in names for base in found])
+
+
+def first_there(candidates: Sequence[Path]) -> Path:
+    """The first that is there, else in other capitals (`a.JPG` for `a.jpg`), else the first."""
+    found = next((c for c in candidates if is_there(c)), None)
+    return found or next((p for c in candidates if (p := _in_capitals(c))), candidates[0])
+
+
+def _in_capitals(place: Path) -> Path | None:
+    """The one file whose name differs in capitals only: some systems do not tell them apart."""
+    try:
+        changed = place.parent.stat().st_mtime_ns
+    except (OSError, ValueError):
+        return None
+    return _by_small_letters(place.parent, changed).get(place.name.casefold())
+
+
+@lru_cache(maxsize=64)
+def _by_small_letters(folder: Path, _changed: int) -> dict[str, Path | None]:
+    found: dict[str, Path | None] = {}
+    for path in _inside(folder):
+        name = path.name.casefold()
+        found[name] = None if name in found else path
+    return found
 
 
 def is_there(path: Path) -> bool:

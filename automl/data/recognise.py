@@ -7,6 +7,7 @@ from typing import Protocol
 
 from automl.data.archive import opened
 from automl.data.files import files, holds_images, images, is_there
+from automl.data.files import folders as inside
 from automl.data.readers import (
     coco,
     cvat,
@@ -142,7 +143,12 @@ def _clue(path: Path) -> str:
         return "name a folder, an archive, or a file of one of these formats"
     if images(path):
         return "these images have no labels: put each into a folder named after its class"
-    return "" if holds_images(path) else "there is no image in it: name the folder that has them"
+    if holds_images(path):
+        return ""
+    packed = next((t for f in (path, *inside(path)) for t in files(f, ".parquet")), None)
+    if packed:
+        return f"images inside `{packed.name}` are not read: write them to files, one each"
+    return "there is no image in it: name the folder that has them"
 
 
 def _unrecognised(path: Path, task: Task | None) -> DataError:

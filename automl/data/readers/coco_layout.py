@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from automl.data.documents import holds
-from automl.data.files import files, first_folder, folders, is_there, split_in, split_word, ways
+from automl.data.files import files, first_folder, first_there, folders, split_in, split_word, ways
 from automl.data.reading import unusable
 from automl.dataset import SplitName
 
@@ -58,7 +58,7 @@ def root_of(source: Path) -> Path:
 def bases(source: Path, root: Path, split: SplitName | None) -> list[Path]:
     """Folders that may hold the images, best first."""
     named = [source.stem, source.stem.removeprefix("instances_")]
-    pictures = first_folder(root, "images", "JPEGImages") or root
+    pictures = first_folder(root, "images", "JPEGImages", "data") or root
     tops = [pictures, root] if pictures != root else [root]
     same = [f for top in tops for f in folders(top) if split and split_word(f.name) == split]
     bases = [top / name for top in tops for name in named] + same + tops + [source.parent]
@@ -67,5 +67,4 @@ def bases(source: Path, root: Path, split: SplitName | None) -> list[Path]:
 
 def find(bases: list[Path], name: str) -> Path:
     """The first of the places where an image may be that has it; otherwise the first of them."""
-    candidates = [base / way for way in ways(name) for base in bases]
-    return next((c for c in candidates if is_there(c)), candidates[0])
+    return first_there([base / way for way in ways(name) for base in bases])

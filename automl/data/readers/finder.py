@@ -3,7 +3,7 @@
 from functools import cached_property
 from pathlib import Path
 
-from automl.data.files import is_image, is_there, walk_images, ways
+from automl.data.files import first_there, is_image, is_there, walk_images, ways
 
 
 class Finder:
@@ -23,7 +23,8 @@ class Finder:
     def _look(self, name: str) -> Path:
         bases = (self._folder, self._folder / self._inside)
         candidates = [base / way for way in ways(name) for base in bases]
-        return next((c for c in candidates if is_there(c)), None) or self._alone(candidates[0])
+        found = first_there(candidates)
+        return found if is_there(found) else self._alone(candidates[0])
 
     def _alone(self, place: Path) -> Path:
         """Tables often name images without their folder, or without their ending."""

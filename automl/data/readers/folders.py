@@ -25,7 +25,9 @@ def looks_like(path: Path, task: Task) -> str:
     if "train" in splits.values():
         return f"`{'`, `'.join(f.name for f in splits)}` hold a folder of images per class"
     classes = [f.name for f in folders(path) if holds_images(f)]
-    return f"a folder of images per class: {_few(classes)}" if len(classes) >= 2 else ""
+    if len(classes) < 2 or all(split_word(name) for name in classes):  # splits without classes
+        return ""
+    return f"a folder of images per class: {_few(classes)}"
 
 
 def read(path: Path, task: Task, asked: Asked) -> Reading:

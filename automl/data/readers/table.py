@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from automl.data.files import files, split_in, split_word
+from automl.data.files import files, folders, split_in, split_word
 from automl.data.readers.finder import Finder
 from automl.data.readers.masks import listed_names
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
@@ -73,6 +73,8 @@ class _Line:
 def looks_like(path: Path, task: Task) -> str:
     """Why this is a table that serves the task; empty where it is not."""
     tables = [t for t in _tables(path, Asked()) if _serves(t, task, Asked())]
+    if task == "classification":  # a line per box would be several classes of one image
+        tables = [t for t in tables if not _serves(t, "detection", Asked())]
     names = ", ".join(f"`{t.name}`" for t in tables)
     if tables and (classes := one_hot(tables[0], Asked())):
         return f"{names} with a column of 0 and 1 for each of {len(classes)} classes"
@@ -99,7 +101,7 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
     if not tables:
         hint = "add that header, or name the columns in `data.columns`"
         raise unusable(f"no table with the columns {_NEEDS[task]}", path, hint)
-    if len(tables) > 1 and not all(split_in(t.stem) for t in tables):
+    if len(tables) > 1 and not all(_split_of(t, found.root) for t in tables):
         names = ", ".join(t.name for t in tables)
         raise unusable(f"several tables: {names}", path, "name one of them as `data.path`")
     lines = chain.from_iterable(_lines(t, asked, found, alone=len(tables) == 1) for t in tables)
@@ -115,12 +117,24 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
 
 
 def _tables(path: Path, asked: Asked) -> list[Path]:
-    tables = [t for s in SUFFIXES for t in files(path, s)] if path.is_dir() else [path]
-    return [
-        t
-        for t in tables
-        if t.suffix.lower() in SUFFIXES and t.is_file() and "path" in _columns(t, asked)
-    ]
+    """At the top, else in folders named as a split."""
+    if not path.is_dir():
+        return [path] if _is_table(path, asked) else []
+    inside = [f for f in folders(path) if split_word(f.name)]
+    for places in ([path], inside):
+        every = [t for place in places for s in SUFFIXES for t in files(place, s)]
+        if found := [t for t in every if _is_table(t, asked)]:
+            return found
+    return []
+
+
+def _is_table(table: Path, asked: Asked) -> bool:
+    known = table.suffix.lower() in SUFFIXES and table.is_file()
+    return known and "path" in _columns(table, asked)
+
+
+def _split_of(table: Path, root: Path) -> SplitName | None:
+    return split_in(table.stem) or (split_word(table.parent.name) if table.parent != root else None)
 
 
 def _serves(table: Path, task: Task, asked: Asked) -> bool:
@@ -149,7 +163,7 @@ def _columns(table: Path, asked: Asked) -> dict[str, str]:
 def _lines(table: Path, asked: Asked, found: Found, *, alone: bool) -> Iterator[_Line]:
     columns = _columns(table, asked)
     finder = Finder(table.parent, "images")
-    of_file: SplitName | None = None if alone else split_in(table.stem)
+    of_file: SplitName | None = None if alone else _split_of(table, found.root)
     for number, row in rows_of(table):
         where = f"{shown(table, found.root)}:{number}"
         ours = {name: row.get(theirs, "") for name, theirs in columns.items()}

@@ -3,19 +3,20 @@
 For segmentation the masks in `SegmentationClass`: palette ids as they are, 255 is no class.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from automl.data.documents import parse_xml
+from automl.data.documents import begins_with, parse_xml
 from automl.data.files import (
     files,
     first_folder,
+    first_there,
     folders,
     images,
     is_file,
-    is_there,
     read_text,
     split_word,
 )
@@ -70,9 +71,10 @@ def looks_like(path: Path, task: Task) -> str:
     if task == "segmentation":
         masks = root / "SegmentationClass"
         return "`JPEGImages` and `SegmentationClass`" if masks.is_dir() and images(masks) else ""
-    if (root / "Annotations").is_dir() and files(root / "Annotations", ".xml"):
+    inside = _annotations(root)
+    if inside and files(inside, ".xml"):
         lists = " and `ImageSets/Main`" if (root / "ImageSets" / "Main").is_dir() else ""
-        return f"`Annotations` with XML files{lists}"
+        return f"`{inside.name}` with XML files{lists}"
     mixed = [folder for folder, _ in _mixed(root) if files(folder, ".xml")]
     return "images with an XML file each" if mixed else ""
 
@@ -113,7 +115,7 @@ def _read_masks(path: Path, root: Path, asked: Asked) -> Reading:
     pictures = first_folder(root, "JPEGImages", "images", "Images") or root
     own = {image.stem: image for image in images(pictures)}
     lists = _lists(root / "ImageSets" / "Segmentation")
-    listed = [(name, split) for source, split in lists for name in read_text(source).split()]
+    listed = [(name, split) for source, split in lists for name in _names(source)]
     entries: list[Entry] = []
     findings: list[Finding] = []
     for name, split in listed or [(name, None) for name in masks]:
@@ -142,25 +144,41 @@ def _entry(annotated: _Annotated, ids: dict[str, int]) -> Entry:
 
 def _root(path: Path) -> Path:
     """The folder itself, or the only `VOC2007` inside or inside `VOCdevkit`."""
-    if (path / "Annotations").is_dir():
+    if _annotations(path):
         return path
     tops = [path, path / "VOCdevkit"]
     inside = [f for top in tops if top.is_dir() for f in folders(top) if f.name.startswith("VOC2")]
     return inside[0] if len(inside) == 1 else path
 
 
+def _annotations(root: Path) -> Path | None:
+    """The folder of XML files, by the challenge's name or by one that others use."""
+    usual = root / "Annotations"
+    if usual.is_dir():
+        return usual
+    other = first_folder(root, "annotations", "xmls")
+    first = next(iter(files(other, ".xml")), None) if other else None
+    return other if first and not begins_with(first, b"<annotations") else None
+
+
+def _names(source: Path) -> list[str]:
+    """Names in a list of images, one a line; `1`, `0` or `-1` may say whether a class is shown."""
+    lines = (re.sub(r"\s+-?[01]$", "", line.strip()) for line in read_text(source).splitlines())
+    return [line for line in lines if line]
+
+
 def _listed(root: Path) -> Iterator[tuple[Path, Path, SplitName | None]]:
     """XML file, folder of its image, split."""
-    annotations = root / "Annotations"
-    if not annotations.is_dir():
+    annotations = _annotations(root)
+    if annotations is None:
         for folder, split in _mixed(root):
             yield from ((xml, folder, split) for xml in files(folder, ".xml"))
         return
     pictures = first_folder(root, "JPEGImages", "images", "Images") or root
     lists = _lists(root / "ImageSets" / "Main")
     for source, split in lists:
-        for line in read_text(source).split():
-            yield annotations / f"{line}.xml", pictures, split
+        for name in _names(source):
+            yield annotations / f"{name}.xml", pictures, split
     if not lists:
         yield from ((xml, pictures, None) for xml in files(annotations, ".xml"))
 
@@ -228,4 +246,4 @@ def _image(pictures: Path, filename: str, stem: str) -> Path:
     suffixes = (Path(named).suffix, ".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".tif", ".tiff")
     candidates = [pictures / f"{stem}{suffix}" for suffix in suffixes if suffix]
     candidates += [pictures / named] if named else []
-    return next((c for c in candidates if is_there(c)), candidates[0])
+    return first_there(candidates)

@@ -39,6 +39,7 @@ MOST_NAMELESS = 9999
 """Largest class id of a set that names no classes: Objects365 has 365, LVIS 1203."""
 _LOOKED_AT = 50
 _LIST_NAMES = "correct it, or list the names in data.yaml"
+_NAMED = ("classes.txt", "labels/classes.txt", "obj.names", "train/_darknet.labels")
 _KEYS: dict[str, SplitName] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 
 
@@ -73,7 +74,7 @@ def _is_flat(path: Path) -> bool:
     """Whether the first text file beside an image of its name says where things are."""
     if _images(path):
         return False
-    tops = [path, *(f for f in folders(path) if split_word(f.name))]
+    tops = [path, *(f for f in folders(path) if _split_of(f))]
     beside = (p.with_suffix(".txt") for top in tops for p in images(top))
     first = next((p for p in beside if is_file(p)), None)
     if first is None:
@@ -192,6 +193,11 @@ def _listed(place: Path) -> list[Path]:
     return [place.parent / line for line in lines if line and is_image(Path(line))]
 
 
+def _split_of(folder: Path) -> SplitName | None:
+    """`obj_train_data` is what darknet calls it."""
+    return split_word(folder.name.removeprefix("obj_").removesuffix("_data"))
+
+
 def _images(path: Path) -> Path | None:
     return path / "images" if (path / "images").is_dir() else None
 
@@ -201,7 +207,7 @@ def _tree(path: Path) -> list[tuple[SplitName | None, list[Path]]]:
     top = _images(path) or (path if _is_flat(path) else None)
     if not top:
         raise unusable("no data.yaml and no folder `images`", path, "expected images/ and labels/")
-    by_split = [(s, walk_images(f)) for f in folders(top) if (s := split_word(f.name))]
+    by_split = [(s, walk_images(f)) for f in folders(top) if (s := _split_of(f))]
     return [*by_split] if by_split else [(None, walk_images(top))]
 
 
@@ -278,9 +284,8 @@ def _classes(document: dict[str, Any], gathered: _Gathered, given: Given) -> tup
     names = _names(document.get("names"), gathered.root)
     if names is not None:
         return classes_by_id(names, given)
-    listed = next(
-        (p for d in ("", "labels") if (p := gathered.root / d / "classes.txt").is_file()), None
-    )
+    places = (gathered.root / name for name in _NAMED)
+    listed = next((p for p in places if p.is_file()), None)
     if listed:
         lines = read_text(listed).splitlines()
         return classes_by_id(dict(enumerate(n.strip() for n in lines if n.strip())), given)
