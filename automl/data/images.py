@@ -136,7 +136,7 @@ def image_facts(path: Path, frame: Frame | None = None) -> ImageFacts:
         orientation=decoded.orientation,
         channels=to_pixels.channels(image),
         bit_depth=16 if wide or image.mode == "F" else 8,
-        brightest=int(np.asarray(image).max()) if wide else 65535,
+        brightest=to_pixels.brightest(image) if wide else 65535,
         look=look(stored, decoded.orientation),
         notes=(*decoded.notes, *notes),
     )

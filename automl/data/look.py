@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from automl.data.turning import turned
+
 GRID = 16
 """Side of the small grey picture that is kept of every image."""
 
@@ -50,12 +52,16 @@ def look(pixels: np.ndarray | Image.Image, orientation: int) -> Look:
     """The facts of stored pixels, grey or RGB; grey ones and their copy in RGB look the same.
 
     Only what is looked at is taken out of the picture: a copy of all of it costs as much as the
-    rest.
+    rest, in time and in memory.
     """
-    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-    if orientation in _TURNS:
-        image = image.transpose(_TURNS[orientation])
-    grid = _grid(image)
+    if isinstance(pixels, Image.Image):
+        image = pixels.transpose(_TURNS[orientation]) if orientation in _TURNS else pixels
+        return _facts(_grid(image), _middle(image))
+    array = turned(pixels, orientation)
+    return _facts(_grid_of(array), _middle_of(array))
+
+
+def _facts(grid: np.ndarray, middle: np.ndarray) -> Look:
     small = cv2.resize(grid, (9 * 8, 8 * 8), interpolation=cv2.INTER_AREA)
     cells = cv2.resize(small, (9, 8), interpolation=cv2.INTER_AREA).astype(np.int16)
     tiny = cv2.resize(small, (GRID, GRID), interpolation=cv2.INTER_AREA)
@@ -67,7 +73,7 @@ def look(pixels: np.ndarray | Image.Image, orientation: int) -> Look:
         tiny=tiny.tobytes().hex(),
         brightness=round(float(mean[0, 0]), 2),
         contrast=round(float(spread[0, 0]), 2),
-        sharpness=round(_sharpness(_middle(image)), 2),
+        sharpness=round(_sharpness(middle), 2),
     )
 
 
@@ -77,6 +83,20 @@ def _grid(image: Image.Image) -> np.ndarray:
     size = image.width // across, image.height // down
     box = (0, 0, size[0] * across, size[1] * down)
     return _grey(image.resize(size, Image.Resampling.NEAREST, box))
+
+
+def _grid_of(pixels: np.ndarray) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    across, down = max(1, width // _COLUMNS), max(1, height // _ROWS)
+    rows = pixels[down // 2 :: down][: height // down]
+    columns = rows[:, across // 2 :: across][:, : width // across]
+    return _grey(Image.fromarray(np.ascontiguousarray(columns)))
+
+
+def _middle_of(pixels: np.ndarray) -> np.ndarray:
+    left, top = (max(0, (side - _CROP) // 2) for side in pixels.shape[1::-1])
+    part = pixels[top : top + _CROP, left : left + _CROP]
+    return _grey(Image.fromarray(np.ascontiguousarray(part)))
 
 
 def _middle(image: Image.Image) -> np.ndarray:

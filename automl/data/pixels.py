@@ -100,21 +100,31 @@ def channels(image: Image.Image) -> int:
 
 def _from_sixteen_bit(image: Image.Image, path: Path) -> np.ndarray:
     """The full range 0..65535 becomes 0..255, the same for every image of a set."""
-    wide = np.asarray(image)
-    if wide.min() < 0 or wide.max() > 65535:
-        raise DataError(
-            "pixels are wider than 16 bit", where=str(path), hint="convert it to 8 or 16 bit"
-        )
-    grey = np.empty(wide.shape, np.uint8)
-    for of, to in zip(strips(wide), strips(grey), strict=True):
-        to[:] = (of.astype(np.uint32) + 128) // 257
+    grey = np.empty((image.height, image.width), np.uint8)
+    for rows, part in _strips_of_picture(image):
+        wide = np.asarray(part)
+        if wide.min() < 0 or wide.max() > 65535:
+            hint = "convert it to 8 or 16 bit"
+            raise DataError("pixels are wider than 16 bit", where=str(path), hint=hint)
+        grey[rows] = (wide.astype(np.uint32) + 128) // 257
     return grey
+
+
+def brightest(image: Image.Image) -> int:
+    """The largest value of a picture with one channel."""
+    return int(_ends(image)[1])
+
+
+def _ends(image: Image.Image) -> tuple[float, float]:
+    """Least and largest value; NaN where any is. An array of a large picture takes thrice it."""
+    parts = (np.asarray(part) for _, part in _strips_of_picture(image))
+    ends = np.array([(part.min(), part.max()) for part in parts])
+    return float(ends[:, 0].min()), float(ends[:, 1].max())
 
 
 def _from_float(image: Image.Image, path: Path) -> tuple[np.ndarray, tuple[Note, ...]]:
     """From 0 to 1, 255 or 65535, whichever holds all; else from the file's own least to most."""
-    values = np.asarray(image)
-    low, high = float(values.min()), float(values.max())
+    low, high = _ends(image)
     if not (np.isfinite(low) and np.isfinite(high)):
         hint = "write numbers into these pixels"
         raise DataError("pixels that are NaN or infinite", where=str(path), hint=hint)
@@ -127,9 +137,10 @@ def _from_float(image: Image.Image, path: Path) -> tuple[np.ndarray, tuple[Note,
         notes = (("odd_range", reason),)
     else:
         low, high = 0.0, top
-    grey = np.empty(values.shape, np.uint8)
-    for of, to in zip(strips(values), strips(grey), strict=True):
-        to[:] = np.clip((of - low) * (255 / max(high - low, 1e-12)) + 0.5, 0, 255)
+    grey = np.empty((image.height, image.width), np.uint8)
+    for rows, part in _strips_of_picture(image):
+        shares = (np.asarray(part) - low) * (255 / max(high - low, 1e-12))
+        grey[rows] = np.clip(shares + 0.5, 0, 255)
     return grey, notes
 
 

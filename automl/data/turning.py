@@ -7,13 +7,18 @@ Corners = tuple[float, float, float, float]
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Turns stored pixels as the EXIF orientation 1..8 says."""
+    return np.ascontiguousarray(turned(pixels, orientation))
+
+
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """The same as a view: nothing is copied."""
     if orientation >= 5:  # stored as columns
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
+    return pixels
 
 
 def upright_corners(corners: Corners, orientation: int, stored: tuple[int, int]) -> Corners:
