@@ -114,9 +114,7 @@ def decode(data: bytes, path: Path, short_side: int = 0, frame: Frame | None = N
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large("more pixels than", path) from None
     except MemoryError:
-        raise DataError(
-            "takes too much memory", where=str(path), hint="cut it into tiles"
-        ) from None
+        raise _takes_memory(path) from None
     except Exception as error:  # decoders raise anything on broken bytes
         reason = "not an image" if isinstance(error, UnidentifiedImageError) else _first(error)
         raise DataError(
@@ -131,12 +129,15 @@ def _medical(data: bytes, path: Path, frame: Frame | None) -> Image.Image | None
     """The picture of a DICOM or NIfTI file; None for any other."""
     from automl.data import nifti
 
-    if data[128:132] == b"DICM":
-        from automl.data import dicom
+    try:
+        if data[128:132] == b"DICM":
+            from automl.data import dicom
 
-        return dicom.picture(data, path, frame)
-    volume = nifti.content(data, LARGEST_BYTES)
-    return None if volume is None else nifti.picture(volume, path, frame)
+            return dicom.picture(data, path, frame)
+        volume = nifti.content(data, LARGEST_BYTES)
+        return None if volume is None else nifti.picture(volume, path, frame)
+    except MemoryError:
+        raise _takes_memory(path) from None
 
 
 def reduced_size(full: tuple[int, int], short_side: int) -> tuple[int, int]:
@@ -203,6 +204,10 @@ def ending_of(path: Path) -> str:
     """What a name ends in, in lower case: `.png`, `.nii.gz`."""
     last = path.suffix.lower()
     return ".nii.gz" if last == ".gz" and path.stem.lower().endswith(".nii") else last
+
+
+def _takes_memory(path: Path) -> DataError:
+    return DataError("takes too much memory", where=str(path), hint="cut it into tiles")
 
 
 def _name_notes(form: str, path: Path) -> tuple[Note, ...]:

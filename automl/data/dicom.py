@@ -26,7 +26,7 @@ def picture(data: bytes, path: Path, frame: Frame | None = None) -> Image.Image:
         file: Any = pydicom.dcmread(io.BytesIO(data))
         number = _frame_of(file, path, frame)
         pixels = _pixels(file, number)
-    except (DataError, MachineError):
+    except (DataError, MachineError, MemoryError):
         raise
     except Exception as error:  # the parser and its decoders raise anything on broken bytes
         reason = str(error).strip().partition("\n")[0][:200] or type(error).__name__
