@@ -1,13 +1,17 @@
 """Two processes under torchrun train the model that one process trains."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
+import torch
+from safetensors.torch import load_file, save_file
 
+from automl.model.build import build
+from automl.planning.backbones import find
 from tests.engines.toy import draw_set
 
 RECIPE = """
@@ -55,6 +59,52 @@ def test_torchrun__two_processes_train_what_one_trains(tmp_path: Path) -> None:
             assert apart < 1e-4, f"{name} differs by {apart}"
     journal = (tmp_path / "two" / "journal.jsonl").read_text()
     assert journal.count('"event": "epoch"') == 2  # one process records, the other helps
+
+
+def store_of_weights(folder: Path) -> None:
+    """As if a tiny net had been pretrained."""
+    torch.manual_seed(0)
+    net = build(find("test_resnet", "classification"), 1000, (64, 64))
+    folder.mkdir()
+    save_file(net.state_dict(), folder / "test_resnet.safetensors")
+
+
+def events_of(run: Path, kind: str) -> list[dict]:
+    events = map(json.loads, (run / "journal.jsonl").read_text().splitlines())
+    return [event for event in events if event["event"] == kind]
+
+
+def last_weights(run: Path) -> dict[str, torch.Tensor]:
+    """Of the newest checkpoint, without the statistics of batches: those are rank 0's alone."""
+    (*_, newest) = sorted((run / "checkpoints").glob("epoch-*/model.safetensors"))
+    return {k: v for k, v in load_file(newest).items() if "running" not in k and "num_" not in k}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", ["beat_instant_within: 0", "backbone_lr: 0"])
+def test_torchrun__two_processes_have_the_instant_answer_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str
+) -> None:
+    """One of them finds it; both fine-tune from it, or end with it."""
+    class_folders(tmp_path)
+    store_of_weights(tmp_path / "weights")
+    monkeypatch.setenv("AUTOML_WEIGHTS", str(tmp_path / "weights"))
+    pretrained = RECIPE.replace("weights: none", "weights: pretrained")
+    (tmp_path / "recipe.yaml").write_text(pretrained.replace("{epochs", f"{{{more}, epochs"))
+    for launcher, name in (([], "one"), (TORCHRUN, "two")):
+        done = run(tmp_path, launcher, name)
+        assert done.returncode == 0, done.stderr
+    one, two = (tmp_path / "one", tmp_path / "two")
+    begun, shared = (events_of(run, "epoch") for run in (one, two))
+    assert [e["epoch"] for e in begun] == [e["epoch"] for e in shared]
+    assert len(begun) == (3 if "beat" in more else 1)
+    assert begun[0]["metrics"] == shared[0]["metrics"]
+    first, second = (events_of(run, "instant") for run in (one, two))
+    assert first[-1].get("first_loss") == second[-1].get("first_loss")
+    weights = last_weights(two)
+    for name, tensor in last_weights(one).items():
+        apart = float((tensor - weights[name]).abs().max())
+        assert apart < 1e-3 * max(1.0, float(tensor.abs().max())), f"{name} differs by {apart}"
 
 
 def test_torchrun__an_engine_with_its_own_trainer_is_refused(tmp_path: Path) -> None:
