@@ -25,7 +25,7 @@ from automl.errors import Fault
 SILENCE_S = 60.0
 """Seconds without an answer after which a worker is given up: a disk that hangs, not a decoder."""
 
-BATCH = 12
+BATCH = 24
 """Files per request: a worker need not wait for its next one, and the rest is spread evenly."""
 
 MOST_WORKERS = 32

@@ -13,8 +13,8 @@ from automl.data.turning import turned
 GRID = 16
 """Side of the small grey picture that is kept of every image."""
 
-_CROP = 160
-_COLUMNS, _ROWS = 256, 64
+_CROP = 128
+_COLUMNS, _ROWS = 192, 64
 """Pixels that are looked at, at least: all of them would cost a fifth of the decoding."""
 
 _TURNS = {
