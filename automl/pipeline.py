@@ -69,23 +69,24 @@ def run(
     """
     from automl.engines.together import help_training, leads
     from automl.planning.habits import busy, learn
+    from automl.planning.hardware import there
+    from automl.record import mlflow_delivery
 
     if not leads():
         help_training()
         return Finished(run, None, None, None)
     clock = Clock(run.times, age=age)
     if not run.plan.is_file():
-        from automl.planning.hardware import there
-
         there(device)  # before the data is read, which may take long
         prepare(recipe, run, talk, smoke=smoke, clock=clock)
         plan(recipe, run, talk, device=device, smoke=smoke, clock=clock)
     train(run, talk, clock)
-    scores = evaluate(run, talk, clock)
-    _journal(run).write("scores", split=scores.split, metrics=scores.metrics)
-    report(run, talk, clock)
-    _journal(run).write("end", seconds=round(clock.spent, 3))
-    recorded = record(run, talk, clock)
+    with mlflow_delivery.ahead(run, recipe) as ready:
+        scores = evaluate(run, talk, clock)
+        _journal(run).write("scores", split=scores.split, metrics=scores.metrics)
+        report(run, talk, clock)
+        _journal(run).write("end", seconds=round(clock.spent, 3))
+        recorded = record(run, talk, clock, ready)
     learn(recipe, clock, busy())
     return Finished(run, scores, run.report, recorded)
 
@@ -227,11 +228,10 @@ def report(run: RunDir, talk: Talk, clock: Clock | None = None) -> Path:
     return page
 
 
-def record(run: RunDir, talk: Talk, clock: Clock | None = None) -> Recorded:
+def record(run: RunDir, talk: Talk, clock: Clock | None = None, ready: Any = None) -> Recorded:
     """Run folder -> DVC-tracked data and model, MLflow run and registered model."""
     from automl.recipe import read_recipe
-    from automl.record import dvc_workspace, mlflow_delivery
-    from automl.record.promise import left_s
+    from automl.record import dvc_workspace, mlflow_delivery, promise
 
     recipe = read_recipe(needed(run.recipe, "prepare"))
     dataset = prepared(run)
@@ -240,8 +240,8 @@ def record(run: RunDir, talk: Talk, clock: Clock | None = None) -> Recorded:
         tracked = dvc_workspace.track(run, dataset, recipe)
         if tracked is not None and tracked.note:
             talk.say(f"dvc: {tracked.note}")
-        left = left_s(run, running.spent) if clock else inf
-        return Recorded(mlflow_delivery.record(run, recipe, tracked, talk, left), tracked)
+        left = promise.left_s(run, running.spent) if clock else inf
+        return Recorded(mlflow_delivery.record(run, recipe, tracked, talk, left, ready), tracked)
 
 
 def check_goal(run: RunDir) -> None:

@@ -1,7 +1,8 @@
 """The process that talks to MLflow: delivers a run, or follows one that trains.
 
 `python -m automl.record.mlflow_child deliver|follow`, with the run and the store as one JSON line
-on standard input, and the answer as another on standard output. It may be killed at any moment.
+on standard input, and the answer as another on standard output. It may be killed at any moment. A
+delivery makes itself ready at once and begins with a second line.
 """
 
 import json
@@ -9,6 +10,7 @@ import os
 import select
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +48,21 @@ def main() -> None:
     if sys.argv[1] == "follow":
         Follower(run, store).follow()
         return
-    os.write(answers, json.dumps(_delivered(run, store)).encode())
+    _make_ready(store)
+    if _line():  # the parent's word that the run is complete
+        os.write(answers, json.dumps(_delivered(run, store)).encode())
+
+
+def _make_ready(store: Store) -> None:
+    """Imports what the delivery needs; a store in a file is opened, and made where there is none.
+
+    Whatever goes wrong here goes wrong in the delivery as well, which tells of it.
+    """
+    with suppress(AutomlError), opened(store):
+        import mlflow.pyfunc
+
+        if not store.is_server:
+            mlflow.MlflowClient(store.uri).search_experiments(max_results=1)
 
 
 def _delivered(run: RunDir, store: Store) -> dict[str, Any]:

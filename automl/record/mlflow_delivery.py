@@ -46,12 +46,42 @@ class Delivery:
     sent: int
 
 
-def record(
+@dataclass(frozen=True)
+class Ahead:
+    """A child that makes itself ready for the delivery, and what it says meanwhile."""
+
+    child: "subprocess.Popen[bytes]"
+    log: IO[bytes]
+
+
+@contextmanager
+def ahead(run: RunDir, recipe: Recipe) -> "Iterator[Ahead | None]":
+    """Has a child import MLflow and open the store while the block evaluates and reports.
+
+    Those are seconds which the end of a run need not wait for. None where nothing is delivered.
+    """
+    if recipe.track.mlflow == "off":
+        yield None
+        return
+    with tempfile.TemporaryFile() as log:
+        try:
+            child = start("deliver", run, store_of(run, recipe), log)
+        except OSError:
+            yield None  # the delivery itself says why
+            return
+        try:
+            yield Ahead(child, log)
+        finally:
+            end(child)
+
+
+def record(  # noqa: PLR0913  a run, its recipe, what DVC knows of it, and how it is delivered
     run: RunDir,
     recipe: Recipe,
     dvc: "DvcRecord | None",
     talk: Talk,
     within_s: float = math.inf,
+    ready: Ahead | None = None,
 ) -> MlflowRecord | None:
     """Delivers a run at its end. A store that cannot be reached costs the record, never the run.
 
@@ -64,7 +94,7 @@ def record(
     store = store_of(run, recipe)
     write_json(run.record, {"mlflow": None, "dvc": tracked, "delivery": _owed(store)})
     try:
-        return deliver(run, store, within_s=within_s).record
+        return deliver(run, store, within_s=within_s, ready=ready).record
     except MachineError as error:
         for fault in error.faults:
             talk.say(f"mlflow: {fault.message}; {fault.hint} ({fault.where})")
@@ -72,13 +102,17 @@ def record(
 
 
 def deliver(
-    run: RunDir, store: Store, patience_s: float = PATIENCE_S, within_s: float = math.inf
+    run: RunDir,
+    store: Store,
+    patience_s: float = PATIENCE_S,
+    within_s: float = math.inf,
+    ready: Ahead | None = None,
 ) -> Delivery:
     """Has a child deliver the run and notes in `record.json` what came of it."""
     state = state_of(run)
     noted = {"mlflow": None, "dvc": None, **read_object(run.record, "record")}
     try:
-        done = _by_child(run, store, patience_s, time.monotonic() + within_s)
+        done = _by_child(run, store, patience_s, time.monotonic() + within_s, ready)
     except AutomlError as error:
         noted["delivery"] = {**_owed(store), "why": error.faults[0].message}
         write_json(run.record, noted)
@@ -125,11 +159,13 @@ def _owed(store: Store) -> dict[str, Any]:
     return {"uri": store.shown, "state": "", "points": 0, "why": "not delivered yet"}
 
 
-def _by_child(run: RunDir, store: Store, patience_s: float, until: float) -> Delivery:
+def _by_child(
+    run: RunDir, store: Store, patience_s: float, until: float, ready: Ahead | None
+) -> Delivery:
     with Liveness(store.uri, store.experiment) as liveness:
         if not liveness.first(patience_s):
             raise unreached(store, liveness.why)
-        with tempfile.TemporaryFile() as log, _started("deliver", run, store, log) as child:
+        with _at_work(run, store, ready) as (child, log):
             while child.poll() is None:
                 if liveness.silent_s > patience_s:
                     raise unreached(store, liveness.why or f"no answer for {patience_s:g} s")
@@ -143,18 +179,23 @@ def _by_child(run: RunDir, store: Store, patience_s: float, until: float) -> Del
 
 
 @contextmanager
-def _started(
-    work: str, run: RunDir, store: Store, log: IO[bytes]
-) -> "Iterator[subprocess.Popen[bytes]]":
-    """A child that works on a run; it is ended with the block."""
-    try:
-        child = start(work, run, store, log)
-    except OSError as error:
-        raise unreached(store, f"the delivery could not be started: {error}") from error
-    try:
-        yield child
-    finally:
-        end(child)
+def _at_work(
+    run: RunDir, store: Store, ready: Ahead | None
+) -> "Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]":
+    """The child that is ready, or a new one, told to deliver; it is ended with the block."""
+    with tempfile.TemporaryFile() as log:
+        try:
+            if ready is None or ready.child.poll() is not None:
+                ready = Ahead(start("deliver", run, store, log), log)
+            if ready.child.stdin:
+                ready.child.stdin.write(b"now\n")
+                ready.child.stdin.flush()
+        except OSError as error:
+            raise unreached(store, f"the delivery could not be started: {error}") from error
+        try:
+            yield ready.child, ready.log
+        finally:
+            end(ready.child)
 
 
 def end(child: "subprocess.Popen[bytes]") -> None:
