@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from automl.environment import settle
 from automl.errors import AutomlError
 from automl.record import journal
-from automl.record.mlflow_client import Store, opened
+from automl.record.mlflow_client import Store, opened, spare
 from automl.record.mlflow_facts import Point, epoch_points, read_facts
 from automl.record.mlflow_store import record
 from automl.record.mlflow_values import experiment_of, run_of, send_points, send_values, supersede
@@ -45,12 +45,16 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a library prints must not mix with the answer
     asked = json.loads(_line())
     run, store = RunDir(Path(asked["run"])), Store(asked["uri"], asked["experiment"])
+    if store.is_server or store.file:
+        spare()
     if sys.argv[1] == "follow":
         Follower(run, store).follow()
         return
     _make_ready(store)
     if _line():  # the parent's word that the run is complete
         os.write(answers, json.dumps(_delivered(run, store)).encode())
+    sys.stderr.flush()
+    os._exit(0)  # taking two thousand modules apart costs a fifth of a delivery
 
 
 def _make_ready(store: Store) -> None:
@@ -58,11 +62,9 @@ def _make_ready(store: Store) -> None:
 
     Whatever goes wrong here goes wrong in the delivery as well, which tells of it.
     """
-    with suppress(AutomlError), opened(store):
-        import mlflow.pyfunc
-
+    with suppress(AutomlError), opened(store) as client:
         if not store.is_server:
-            mlflow.MlflowClient(store.uri).search_experiments(max_results=1)
+            client.search_experiments(max_results=1)
 
 
 def _delivered(run: RunDir, store: Store) -> dict[str, Any]:

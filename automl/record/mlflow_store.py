@@ -5,11 +5,14 @@ their times and epochs. Only the process of `mlflow_child` calls this; the other
 """
 
 import shlex
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automl.record.mlflow_client import Store, opened
 from automl.record.mlflow_facts import Facts, read_facts
+from automl.record.mlflow_folder import linked
 from automl.record.mlflow_register import model_name, register
 from automl.record.mlflow_values import (
     experiment_of,
@@ -70,17 +73,23 @@ def _rest(
 
 
 def _send_files(client: "MlflowClient", run_id: str, run: RunDir) -> None:
-    """The run's small files; those that a person wrote go without the secrets in their URLs."""
-    for path in (run.recipe, run.provenance):
-        if path.is_file():
-            text = without_secrets(path.read_text(encoding="utf-8"))
-            client.log_text(run_id, text, path.name)
-    files = (run.patch, run.own_patch, run.plan, run.findings, run.profile, run.journal)
-    for path in (*files, run.metrics, run.evaluation, run.report):
-        if path.is_file():
-            client.log_artifact(run_id, str(path))
-    if run.plots.is_dir():
-        client.log_artifact(run_id, str(run.plots))
+    """The run's small files; those that a person wrote go without the secrets in their URLs.
+
+    They go as one folder of links: MLflow asks for the run again with every call.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for path in (run.recipe, run.provenance):
+            if path.is_file():
+                text = without_secrets(path.read_text(encoding="utf-8"))
+                (folder / path.name).write_text(text, encoding="utf-8")
+        files = (run.patch, run.own_patch, run.plan, run.findings, run.profile, run.journal)
+        for path in (*files, run.metrics, run.evaluation, run.report):
+            if path.is_file():
+                (folder / path.name).symlink_to(path.absolute())
+        if run.plots.is_dir():
+            linked(run.plots, folder / run.plots.name)
+        client.log_artifacts(run_id, str(folder))
 
 
 def _look(store: Store, experiment_id: str, run_id: str) -> str:
