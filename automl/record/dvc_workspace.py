@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from automl.dataset import Dataset
 from automl.lock import turn
 from automl.recipe import Recipe
+from automl.record import dvc_quick
 from automl.record.dvc_config import system_config
 from automl.record.dvc_files import DvcOut, tracked_by, workspace
 from automl.run_dir import RunDir
@@ -112,16 +113,16 @@ class _Workspace:
 
     def add(self, wanted: dict[str, Path], run: Path) -> tuple[list[str], list[Path]]:
         """Adds what can be added, in one command if possible; notes and paths of what cannot."""
-        notes, refused, targets = [], [], {}
-        for name, path in wanted.items():
-            known = tracked_by(self.root, path)
-            obstacle = self._obstacle(path)
-            if obstacle:
-                notes.append(f"{name} {obstacle}")
-            elif known is None or not known.owned:
-                targets[name] = self.root / known.path if known else path
+        notes: list[str] = []
+        refused = []
+        targets = self._to_add(wanted, notes)
         if run in {path.parent for path in targets.values()}:
             _ignore_heavy(run)
+        targets = {
+            name: path
+            for name, path in targets.items()
+            if path.parent != run or not dvc_quick.add(self.root, path)
+        }
         if targets and self._run("add", "--", *map(str, targets.values())).returncode != 0:
             for name, path in targets.items():
                 done = self._run("add", "--", str(path))
@@ -129,6 +130,18 @@ class _Workspace:
                     notes.append(f"{name} is not tracked as it is: {reason(done.stderr)}")
                     refused.append(wanted[name])
         return notes, refused
+
+    def _to_add(self, wanted: dict[str, Path], notes: list[str]) -> dict[str, Path]:
+        """What DVC does not know, or not as it is now; notes say what it cannot be told."""
+        targets = {}
+        for name, path in wanted.items():
+            known = tracked_by(self.root, path)
+            obstacle = self._obstacle(path)
+            if obstacle:
+                notes.append(f"{name} {obstacle}")
+            elif known is None or not (known.owned or dvc_quick.unchanged(self.root, known)):
+                targets[name] = self.root / known.path if known else path
+        return targets
 
     def settled(self, path: Path, notes: list[str]) -> DvcOut | None:
         """What DVC knows of a path; not what a stage once made where the files differ now."""
