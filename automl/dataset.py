@@ -22,7 +22,7 @@ class Class:
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Region:
     """A part of an image that shows one class; `label` is its index, or 255: not to be judged.
 
@@ -35,7 +35,7 @@ class Region:
     runs: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One image and its annotation; paths are POSIX, relative to `Dataset.root`.
 
@@ -163,7 +163,7 @@ def _dataset(raw: dict[str, Any]) -> Dataset:
     return Dataset(**raw, samples=samples, classes=classes)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What the data contract found: `fatal` stops a run, `warning` is counted and goes on."""
 

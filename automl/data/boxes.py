@@ -24,7 +24,7 @@ _LEFT_OUT = frozenset({"degenerate_box"})
 """Findings whose box is left out even where the image stays."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Placed:
     """The usable boxes of one image, with class ids."""
 

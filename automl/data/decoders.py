@@ -35,7 +35,7 @@ _BOOT = "import sys; sys.path.append(sys.argv[1]); from automl.data.worker impor
 Facts = ImageFacts | MaskFacts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """One file to decode."""
 
@@ -46,7 +46,7 @@ class Job:
     frame: Frame | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
     """Facts or a fault; `mark` is that of the very bytes that were decoded, if they stood still."""
 

@@ -24,7 +24,7 @@ STRONG_SHRINK = 0.67
 """Below this scale linear interpolation skips source pixels, so areas are averaged instead."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageFacts:
     """What a full decode tells about an image file; `width` and `height` are upright."""
 
@@ -43,7 +43,7 @@ class ImageFacts:
     """Code and reason of what is odd about the file, though it can be used."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MaskFacts:
     """What a full decode tells about a mask file: `counts` are pixels by id."""
 

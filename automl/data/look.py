@@ -29,7 +29,7 @@ _TURNS = {
 """EXIF orientations to what sets a picture upright."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Look:
     """Cheap facts about the pixels of an upright image.
 

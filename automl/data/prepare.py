@@ -49,7 +49,7 @@ class Prepared:
     copies: Copies
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Draft:
     """A sample whose split is not settled: its own says `train` until then."""
 

@@ -26,7 +26,7 @@ class Asked:
     """Red, green and blue of each class in masks that are colours."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Runs:
     """A mask as COCO writes it: run lengths down the columns, as a list or as compressed text."""
 
@@ -35,7 +35,7 @@ class Runs:
     counts: Sequence[int] | str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shape:
     """One region as annotated: rings `x, y, x, y, ...` in the units of its entry, or runs."""
 
@@ -45,7 +45,7 @@ class Shape:
     where: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Box:
     """One object as annotated: corners in pixels, or in shares of the image for `relative`."""
 
@@ -55,7 +55,7 @@ class Box:
     where: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One image as the set lists it; `declared` is the width and height that the set claims."""
 

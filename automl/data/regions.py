@@ -27,7 +27,7 @@ SLACK = 1.0
 _Ring = np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Traced:
     """The usable regions of one image in the order of painting; their `label` is a class id."""
 

@@ -27,7 +27,7 @@ _CURES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Scanned:
     """An entry whose files could be decoded."""
 

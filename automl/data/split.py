@@ -11,7 +11,7 @@ from automl.data.digest import digest_of
 from automl.dataset import Dataset, Sample, SplitName
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """What a split looks at: the image's digest, the classes it shows, the split it came with.
 

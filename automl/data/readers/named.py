@@ -28,7 +28,7 @@ UNJUDGED_NAMES = ("__ignore__",)
 """Names that mean: do not judge here."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Mark:
     """One annotation: a box, rings or runs of a class; none of them is a tag of the whole image."""
 
@@ -45,7 +45,7 @@ class Mark:
         return self.corners is None and not self.rings and self.runs is None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Picture:
     """One image with its annotations."""
 
