@@ -30,7 +30,8 @@ class Clock:
     ) -> None:
         """Goes on from what the file says; `age` is how long the command has run by now.
 
-        `setup_s`: what a training of this process took before its first step was done.
+        `setup_s`: what a training of this process took before its first step was done, without the
+        `instant_s` of an instant answer, which depend on the images.
         """
         self._file, self._now = file, now
         self._stage, self._since = STAGES[0], now() - age
@@ -38,6 +39,7 @@ class Clock:
         self.seconds = _read(file)
         self.resumed = bool(self.seconds)
         self.setup_s: float | None = None
+        self.instant_s = 0.0
 
     @property
     def spent(self) -> float:

@@ -44,7 +44,7 @@ def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk, clock: Clock) -
 
     def on_step(epoch: int, step: int, steps: int, loss: float) -> None:
         if clock.setup_s is None:
-            clock.setup_s = clock.now() - began
+            clock.setup_s = clock.now() - began - clock.instant_s
         clock.beat()
         talk.progress(f"epoch {epoch}", step, steps, f"loss {loss:.3f}")
 

@@ -25,13 +25,11 @@ from automl.engines.protocol import Epoch, Event, OnEpoch, OnEvent
 from automl.engines.randomness import epoch_order, seed_for
 from automl.model.build import classifier
 from automl.plan import Plan
+from automl.planning.instant_rules import MOST_IMAGES
 from automl.prediction import Prediction
 from automl.signals import Stop
 from automl.tasks.classification import SEVERAL
 from automl.tasks.protocol import module
-
-MOST_IMAGES = 20_000
-"""A linear head learns little from more."""
 
 
 class AnswerStopped(Exception):

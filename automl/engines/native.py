@@ -70,7 +70,10 @@ def train(  # noqa: PLR0913  as `Engine` has it
             progress.micro_batch = min(progress.micro_batch, fewer)
             if instant.wanted(progress, plan):
                 to = instant.Listeners(on_epoch, on_event, stop)
+                began = clock.now() if clock else 0.0
                 _instant_answer(progress, keeper, samples, run, to)
+                if clock and plan.task == "classification":
+                    clock.instant_s = clock.now() - began
             learner = _learner(progress.network, plan, dataset, device, world)
             repeated = replay.read(run).in_steps(progress.steps)
             pace = pace_of(plan, dataset, progress.steps, clock)

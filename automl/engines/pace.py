@@ -4,6 +4,7 @@ The learning rate falls to zero at the last step, so the number of steps is deci
 changed only where it has come to differ. A training that cannot finish one epoch ends within it.
 """
 
+import math
 from dataclasses import dataclass, field
 
 from automl.clock import Clock
@@ -47,6 +48,8 @@ class Pace:
     validated: int
     judged: int
     after_s: float
+    larger: float = 1.0
+    """Pixels of a validated image in those of one that is trained on: training may see crops."""
     step_s: float = 0.0
     usual_s: float = 0.0
     ending_s: float = 0.0
@@ -113,7 +116,8 @@ class Pace:
         """Seconds of a validation and a checkpoint."""
         if self.ending_s:
             return self.ending_s * max(1.0, self.step_s / self._at_s if self._at_s else 1.0)
-        return GUESSED_VALIDATION * self.validated * self.step_s / self.batch
+        each = GUESSED_VALIDATION * self.larger * self.step_s / self.batch
+        return each * self.validated
 
     def _fitting(self, epoch: int, at: int) -> int:
         """Steps that fit, with a validation after every epoch and after the last step."""
@@ -132,7 +136,7 @@ def pace_of(plan: Plan, dataset: Dataset, steps: int, clock: Clock | None) -> Pa
     """None where nothing is promised; without a clock the promise is the training's alone."""
     if plan.budget_s is None:
         return None
-    counts = dataset.counts()
+    counts, train = dataset.counts(), plan.train
     return Pace(
         clock or Clock(),
         promise=plan.budget_s,
@@ -142,4 +146,5 @@ def pace_of(plan: Plan, dataset: Dataset, steps: int, clock: Clock | None) -> Pa
         validated=counts.get("val", 0),
         judged=counts.get(plan.judge_on, 0) if clock else 0,
         after_s=plan.after_s + USUAL_S["evaluate"] if clock else 0.0,
+        larger=math.prod(train.image_size) / math.prod(train.crop),
     )

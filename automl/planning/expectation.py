@@ -12,9 +12,10 @@ COPIES = {"adamw": 6, "sgd": 5}
 """Of the parameters: weights, gradients, the averaged and the best, and the optimiser's."""
 
 
-def expected_seconds(at: Situation, judge_s: float) -> dict[str, float]:
-    """By stage, training excepted; `evaluate` with the images of the judged split."""
+def expected_seconds(at: Situation, judge_s: float, instant_s: float) -> dict[str, float]:
+    """By stage, but for the epochs; `evaluate` with the images of the judged split."""
     seconds = {**at.hardware.around_s}
+    seconds["setup"] = seconds.get("setup", 0.0) + instant_s
     seconds["evaluate"] = seconds.get("evaluate", 0.0) + judge_s
     return {name: round(float(f"{value:.3g}"), 2) for name, value in seconds.items()}
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from automl.planning.choice import Choice, Model, Situation
 from automl.planning.cost import PASSES, seconds_per_image, steady_gflops
+from automl.planning.times import budget_seconds, in_words, usable
 
 EXPORT_S = 1.0
 """Converting a net for ONNX Runtime and importing what that needs, on one core."""
@@ -14,10 +15,24 @@ LIGHT_BATCH = 4
 """Images of such a step: `engines.light.BATCH`."""
 LIGHT_SHARE = 0.25
 """Of all images of the epochs, such steps see at most this share, each at a third of the cost."""
+MOST_IMAGES = 20_000
+"""That a head is fitted on; a linear layer learns little from more."""
 SAVED = 0.5
 """Share of torch's time for a forward pass that ONNX Runtime saves with convolutional nets."""
 WITHIN = {"quick": 0.33, "standard": 0.5, "thorough": 0.0}
 """Share of the epochs by effort: the rest, at a low rate, adds little to what they reached."""
+
+
+def instant_seconds(at: Situation, model: Model, size: tuple[int, int], how: str) -> float:
+    """Until a classifier's head is fitted and scored, by what computes the features."""
+    if how == "none" or at.task != "classification":
+        return 0.0
+    images = min(at.train_images, MOST_IMAGES) + at.val_images
+    each = at.step_s.get(model.row.name)
+    if each is None:
+        each = seconds_per_image(model.row, size, at.hardware.device, at.hardware.gflops)
+    forward = each / PASSES * images
+    return forward * (1 - SAVED) + EXPORT_S if how == "onnx" else forward
 
 
 def choose_instant(
@@ -29,6 +44,10 @@ def choose_instant(
     if at.task != "classification" and (why := _dear(at, model)):
         return Choice("none", why, "onnx" if model.row.engine == "native" else "")
     images = at.train_images + at.val_images
+    budget, least = budget_seconds(at.recipe.budget), instant_seconds(at, model, size, "onnx")
+    if least and budget is not None and least > usable(at, budget):
+        why = f"features of {images} images take about {in_words(least)}, more than the budget has"
+        return Choice("none", why, "onnx")
     if at.on_gpu:
         return Choice("torch", f"the card takes {images} images at once", "none")
     if model.row.transformer:

@@ -1,6 +1,6 @@
 """Recipe + dataset + profile + machine -> plan: every open field decided, each with its reason."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from automl.planning.instant_rules import (
     choose_frozen_epochs,
     choose_instant,
     choose_instant_steps,
+    instant_seconds,
 )
 from automl.planning.matching import Look
 from automl.planning.smoke import EPOCHS, shrink
@@ -109,24 +110,36 @@ def _sizes(draft: Draft, model: Model) -> None:
     draft.train("stored_size", lambda: sizes.choose_stored_size(at, fit, size))
 
 
+def _epochs(at: Situation, model: Model, values: Mapping[str, Any]) -> Choice[int]:
+    """How often the images are seen, in what an instant answer and the judging leave of the time.
+
+    A budget is a promise about this very run, so there the speed of the moment counts.
+    """
+    size, crop = values["image_size"], values["crop"]
+    instant_s = instant_seconds(at, model, size, values["instant"])
+    epoch_s = epoch_seconds(at, model.row, size, crop, steady=at.recipe.budget is None)
+    besides = judging_seconds(at, model.row, size) + instant_s
+    return settings.choose_epochs(at, _bounds(at, model, values), epoch_s, besides)
+
+
+def _bounds(at: Situation, model: Model, values: Mapping[str, Any]) -> tuple[int, int]:
+    size, crop, pretrained = values["image_size"], values["crop"], model.pretrained
+    return (
+        fewest_epochs(at, size, crop, pretrained=pretrained),
+        most_epochs(at, size, crop, pretrained=pretrained),
+    )
+
+
 def _amounts(draft: Draft, model: Model) -> None:
     """Batches and epochs."""
     at, size, crop = draft.situation, draft.values["image_size"], draft.values["crop"]
     batch = draft.train("batch_size", lambda: settings.choose_batch_size(at))
     draft.train("micro_batch", lambda: settings.choose_micro_batch(at, model, crop, batch))
-    bounds = (
-        fewest_epochs(at, size, crop, pretrained=model.pretrained),
-        most_epochs(at, size, crop, pretrained=model.pretrained),
-    )
-    # A budget is a promise about this very run, so there the speed of the moment counts.
-    steady = at.recipe.budget is None
-    epoch_s = epoch_seconds(at, model.row, size, crop, steady=steady)
     instant = draft.train("instant", lambda: choose_instant(at, model, size))
-    judge_s = judging_seconds(at, model.row, size)
-    draft.train("epochs", lambda: settings.choose_epochs(at, bounds, epoch_s, judge_s))
+    draft.train("epochs", lambda: _epochs(at, model, draft.values))
     epochs = draft.values["epochs"]
     draft.train("instant_steps", lambda: choose_instant_steps(at, instant, epochs))
-    draft.most_epochs = max(bounds[1], epochs)
+    draft.most_epochs = max(_bounds(at, model, draft.values)[1], epochs)
     if at.given("epochs"):
         draft.most_epochs = epochs
 
@@ -192,7 +205,11 @@ def _expect(draft: Draft, model: Model) -> dict[str, Any]:
     at, values = draft.situation, draft.values
     size, crop, micro = values["image_size"], values["crop"], values["micro_batch"]
     epoch_s = epoch_seconds(at, model.row, size, crop, steady=False)
-    seconds = expected_seconds(at, judging_seconds(at, model.row, size))
+    seconds = expected_seconds(
+        at,
+        judging_seconds(at, model.row, size),
+        instant_seconds(at, model, size, values["instant"]),
+    )
     budget, train_s = budget_seconds(at.recipe.budget), values["epochs"] * epoch_s
     if budget is not None:
         train_s = min(train_s, max(LEAST_S, budget - sum(seconds.values())))

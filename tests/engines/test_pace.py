@@ -87,6 +87,16 @@ def test_left_s__keeps_free_what_follows_and_more_on_a_machine_that_slows():
     assert busy.time <= 100 - 2 * 21 + 3
 
 
+def test_end__images_larger_than_crops_are_given_more_time_before_they_are_measured():
+    facts = {"steps": 50, "batch": 10, "validated": 20}
+    world = World(40.0, 1.0, 8.0, **facts, larger=8.0)
+    world.train(50)
+    assert world.time <= 40 * 1.05
+    unaware = World(40.0, 1.0, 8.0, **facts)
+    unaware.train(50)
+    assert unaware.time > world.time
+
+
 def test_end__is_seldom_changed():
     world = World(100.0, 0.1, 0.2)
     world.train(100)

@@ -42,6 +42,12 @@ def test_habits__are_those_of_an_idle_machine_and_longer_on_a_busy_one(cache):
     assert 1 <= busy() <= MOST_BUSY
 
 
+def test_learn__a_start_that_nobody_timed_is_none(cache):
+    asked = recipe("classification")
+    learn(asked, Ran(start=7e-05, report=2.0))
+    assert around(asked, Ran())["start"] == USUAL_S["start"]
+
+
 def test_learn__keeps_what_half_of_the_runs_took(cache):
     asked = recipe("classification")
     for seconds in (1.0, 9.0, 2.0, 3.0):

@@ -69,3 +69,19 @@ def test_beat_instant_within__thorough_effort_goes_to_the_end():
 def test_beat_instant_within__says_that_a_frozen_backbone_ends_with_it():
     reasons = plan_for(OF, train={"backbone_lr": 0}).reasons
     assert "ends with it" in reasons["train.beat_instant_within"].because
+
+
+def test_instant__not_where_the_features_alone_take_more_than_the_budget_has():
+    many = replace(OF, images={"train": 15_000, "val": 3000})
+    assert plan_for(many, budget="20m").train.instant == "onnx"
+    short = plan_for(many, budget="60s")
+    assert short.train.instant == "none"
+    assert "more than the budget has" in short.reasons["train.instant"].because
+    assert plan_for(many).train.instant == "onnx", "nothing is promised"
+
+
+def test_expected__with_the_time_of_the_answer():
+    with_it, without = plan_for(OF), plan_for(OF, train={"instant": "none"})
+    assert with_it.expected_s["setup"] > without.expected_s["setup"]
+    fast, slow = plan_for(OF, budget="2m"), plan_for(OF, budget="2m", train={"instant": "none"})
+    assert fast.train.epochs <= slow.train.epochs

@@ -52,6 +52,13 @@ def test_promise__time_that_is_left_is_explained(run, facts, why):
     assert said.endswith(why) if why else said.endswith(")")
 
 
+def test_promise__reads_numbers_however_they_are_written(run):
+    text = run.plan.read_text()
+    start = next(line for line in text.splitlines() if line.startswith("  start: "))
+    run.plan.write_text(text.replace(start, "  start: 7.0e-05"))
+    assert promise(run).expected["start"] == 7e-05
+
+
 def test_promise__over(run):
     run.times.write_text(json.dumps({**SPENT, "train": 53.0}))
     assert promise(run).verdict() == "3.0 s over (5%)"
