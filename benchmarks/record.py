@@ -1,17 +1,19 @@
-"""What recording a run costs: the same small run with MLflow and DVC, and without, in turns.
+"""What recording a run costs: the same finished run recorded by MLflow and DVC, and by neither.
 
-    python benchmarks/record.py [--rounds 3] [--code OTHER_CHECKOUT]
+    python benchmarks/record.py [--rounds 5] [--code OTHER_CHECKOUT]
 
-A smoke run of the built-in digits in a fresh Git and DVC workspace whose MLflow store was made
-before, each in a process of its own. The record does not grow with the training, so that its CPU
-seconds are set beside a minute. CPU seconds are of the whole process tree; `waited` is the stage
-`record` of the run, for which the person waits with the scores known. `--code` has another checkout
-run as well, to compare two states of this program.
+A smoke run of the built-in digits is made once, in a fresh Git and DVC workspace. Copies of it, as
+runs of their own, are then recorded in turns by `automl record`, in a process each, with both
+stores on, one of them, or none; what the last takes is taken off. The record does not grow with
+the training, so that its CPU seconds, of the whole process tree, are set beside a minute. In a
+whole run MLflow is imported while the model is judged, which the seconds here do not show.
+`--code` has another checkout record as well, to compare two states of this program. The first
+round, which makes the store and adds the data, is told apart.
 """
 
 import argparse
-import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,72 +21,76 @@ from pathlib import Path
 from statistics import median
 
 from quality import ROOT, machine
-from scale import measured
+from scale import Cost, measured
 
 RECIPE = """task: classification
 data: digits
 model: efficientnet_lite0
 checks:
   waive: {near_duplicate: enlarged digits, near_duplicate_across_splits: enlarged digits}
-track: {mlflow: MLFLOW, dvc: DVC}
+track: {mlflow: 'off', dvc: 'off'}
 """
+STORES = {"neither": (), "DVC": ("dvc",), "MLflow": ("mlflow",), "both": ("dvc", "mlflow")}
 
 
-def workspace(folder: Path) -> None:
-    """Git, DVC, the digits, and the two recipes."""
+def workspace(folder: Path) -> Path:
+    """Git, DVC, the digits, and one finished run that is recorded nowhere."""
     automl = [sys.executable, "-m", "automl"]
     dvc = str(Path(sys.executable).with_name("dvc"))
-    for words in (["git", "init", "-q"], [dvc, "init", "-q"]):
-        subprocess.run(words, cwd=folder, check=True)
-    made = [*automl, "sample", "digits-classification", str(folder / "digits")]
-    subprocess.run(made, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
-    for name, mlflow, dvc_ in (("on", "auto", "auto"), ("off", "'off'", "'off'")):
-        text = RECIPE.replace("MLFLOW", mlflow).replace("DVC", dvc_)
-        (folder / f"{name}.yaml").write_text(text)
+    run = folder / "made"
+    (folder / "recipe.yaml").write_text(RECIPE)
+    for words in (
+        ["git", "init", "-q"],
+        [dvc, "init", "-q"],
+        [*automl, "sample", "digits-classification", str(folder / "digits")],
+        [*automl, "run", "recipe.yaml", "--smoke", "--run-dir", str(run)],
+    ):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        subprocess.run(words, cwd=folder, check=True, env=environment, capture_output=True)
+    return run
 
 
-def run(code: Path, folder: Path, recipe: str, number: int) -> tuple[float, float]:
-    """CPU seconds of the run and seconds waited for its record."""
-    target = folder / "runs" / f"{recipe}-{number}"
+def recorded(code: Path, folder: Path, made: Path, stores: str, number: int) -> Cost:
+    """What recording a copy of the run costs."""
+    run = folder / "runs" / f"digits-20260101-{number:06d}"
+    shutil.copytree(made, run)
+    text = (run / "recipe.yaml").read_text()
+    for store in STORES[stores]:
+        text = text.replace(f"{store}: 'off'", f"{store}: auto")
+    (run / "recipe.yaml").write_text(text)
     variables = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(code)}
-    words = [sys.executable, "-m", "automl", "run", f"{recipe}.yaml", "--smoke"]
-    cost = measured([*words, "--run-dir", str(target)], folder, {**os.environ, **variables})
-    return cost.cpu, _waited(target)
-
-
-def _waited(target: Path) -> float:
-    """From the line of the scores' end in the journal to the last file of the record."""
-    from datetime import datetime
-
-    lines = [json.loads(line) for line in (target / "journal.jsonl").read_text().splitlines()]
-    ended = next(line for line in reversed(lines) if line["event"] == "end")
-    written = (target / "record.json").stat().st_mtime
-    return float(written - datetime.fromisoformat(ended["time"]).timestamp())
+    words = [sys.executable, "-m", "automl", "record", str(run)]
+    return measured(words, folder, {**os.environ, **variables})
 
 
 def main() -> None:
     """Prints a Markdown table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--code", type=Path, action="append", default=[])
     given = parser.parse_args()
     print(f"Machine: {machine()}\n")
-    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    costs: dict[tuple[str, str], list[Cost]] = {}
+    codes = [ROOT, *(code.absolute() for code in given.code)]
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        workspace(folder)
-        number = 0
-        for turn in range(given.rounds + 1):
-            for code in [ROOT, *given.code]:
-                for recipe in ("off", "on"):
-                    number += 1
-                    cost = run(code.absolute(), folder, recipe, number)
-                    if turn:  # the first makes the store and warms the caches
-                        found.setdefault((code.name, recipe), []).append(cost)
-    print("| code | record | CPU s of the run | s waited for the record |\n|---|---|---|---|")
-    for (code_, recipe), costs in found.items():
-        cpu, waited = (median(values) for values in zip(*costs, strict=True))
-        print(f"| {code_} | {recipe} | {cpu:.1f} | {waited:.1f} |")
+        folders = {code: Path(place) / f"{n}" for n, code in enumerate(codes)}
+        for folder in folders.values():
+            folder.mkdir()
+        made = workspace(folders[ROOT])
+        for code in codes[1:]:
+            shutil.copytree(folders[ROOT], folders[code], dirs_exist_ok=True, symlinks=True)
+        for number in range(given.rounds + 1):
+            for code in codes:
+                for at, stores in enumerate(STORES):
+                    cost = recorded(code, folders[code], made, stores, 10 * number + at)
+                    costs.setdefault((code.name, stores), []).append(cost)
+    print("| code | record | CPU s | of a minute | s | CPU s, first |\n|---|---|---|---|---|---|")
+    for (code_, stores), taken in costs.items():
+        none = costs[code_, "neither"]
+        cpu = median(c.cpu for c in taken[1:]) - median(c.cpu for c in none[1:])
+        seconds = median(c.seconds for c in taken[1:]) - median(c.seconds for c in none[1:])
+        first = taken[0].cpu - median(c.cpu for c in none[1:])
+        print(f"| {code_} | {stores} | {cpu:.2f} | {cpu / 60:.1%} | {seconds:.1f} | {first:.2f} |")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,11 @@ class Job:
     colours: Colours = ()
     frame: Frame | None = None
 
+    def asked(self) -> dict[str, Any]:
+        """As a worker is told of it."""
+        known = {name: getattr(self, name) for name in self.__slots__}
+        return {**known, "path": str(self.path)}
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -108,7 +113,7 @@ class _Worker:
 
     def ask(self, jobs: Sequence[Job]) -> Iterator[dict[str, Any]]:
         """Answers as they come; ends early where the process dies."""
-        request = [{**vars(j), "path": str(j.path)} for j in jobs]
+        request = [j.asked() for j in jobs]
         stdin = self.process.stdin
         if stdin is None:
             return
