@@ -146,7 +146,7 @@ class _Check:
             return self._uncommitted(here)
         state = "is missing" if real is None else f"holds other bytes: MD5 {real}"
         message = f"the list of files in `{self.out.path}` {state}, expected {self.out.md5}"
-        right = tree_bytes(here)[1] == self.out.md5
+        right = _tree_md5(here) == self.out.md5
         fault = Fault(message, self._shown(place), self._cure([place], self.root / self.out.path))
         return Checked(spare=[self._from_here(fault)]) if right else Checked([fault])
 
@@ -154,7 +154,7 @@ class _Check:
         """Nothing of it is in the cache: data that came by another way than DVC."""
         if not here:
             return Checked([self._gone()])
-        same = tree_bytes(here)[1] == self.out.md5
+        same = _tree_md5(here) == self.out.md5
         return Checked(edits=[] if same else [self.out.path], files=len(here))
 
     def _judged(self, listed: dict[str, str]) -> Checked:
@@ -272,11 +272,10 @@ class _Check:
         return os.path.relpath(path) if path.is_relative_to(self.root) else str(path)
 
 
-def tree_bytes(hashes: dict[str, str]) -> tuple[bytes, str]:
-    """DVC's list of these files of a folder, and the digest that it gives them."""
+def _tree_md5(hashes: dict[str, str]) -> str:
+    """The digest that DVC gives a folder of these files."""
     entries = [{"md5": md5, "relpath": name} for name, md5 in hashes.items()]
     entries.sort(key=lambda entry: tuple(entry["relpath"].split("/")))
-    content = json.dumps(entries, sort_keys=True).encode()
     digest = _md5()
-    digest.update(content)
-    return content, f"{digest.hexdigest()}.dir"
+    digest.update(json.dumps(entries, sort_keys=True).encode())
+    return f"{digest.hexdigest()}.dir"

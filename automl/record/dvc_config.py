@@ -43,11 +43,6 @@ def secret_values(root: Path) -> list[str]:
     ]
 
 
-def options(root: Path) -> set[tuple[str, str]]:
-    """Section and name of everything that is set, wherever that is."""
-    return {(section, name) for file in _files(root) for section, name, _ in _values(file)}
-
-
 def system_config() -> ConfigParser:
     """What the machine's administrator has set for DVC."""
     folder = _system_folder()

@@ -17,9 +17,9 @@ from pathlib import Path, PurePosixPath
 from automl.dataset import Dataset
 from automl.lock import turn
 from automl.recipe import Recipe
-from automl.record import dvc_quick
 from automl.record.dvc_config import system_config
 from automl.record.dvc_files import DvcOut, tracked_by, workspace
+from automl.record.dvc_unchanged import unchanged
 from automl.run_dir import RunDir
 
 LINKS = "hardlink,reflink,copy"
@@ -118,11 +118,6 @@ class _Workspace:
         targets = self._to_add(wanted, notes)
         if run in {path.parent for path in targets.values()}:
             _ignore_heavy(run)
-        targets = {
-            name: path
-            for name, path in targets.items()
-            if path.parent != run or not dvc_quick.add(self.root, path)
-        }
         if targets and self._run("add", "--", *map(str, targets.values())).returncode != 0:
             for name, path in targets.items():
                 done = self._run("add", "--", str(path))
@@ -139,7 +134,7 @@ class _Workspace:
             obstacle = self._obstacle(path)
             if obstacle:
                 notes.append(f"{name} {obstacle}")
-            elif known is None or not (known.owned or dvc_quick.unchanged(self.root, known)):
+            elif known is None or not (known.owned or unchanged(self.root, known)):
                 targets[name] = self.root / known.path if known else path
         return targets
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from automl.environment import settle
 from automl.errors import AutomlError
 from automl.record import journal
-from automl.record.mlflow_client import Store, opened, spare
+from automl.record.mlflow_client import Store, opened
 from automl.record.mlflow_facts import Point, epoch_points, read_facts
 from automl.record.mlflow_store import record
 from automl.record.mlflow_values import experiment_of, run_of, send_points, send_values, supersede
@@ -45,8 +45,6 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a library prints must not mix with the answer
     asked = json.loads(_line())
     run, store = RunDir(Path(asked["run"])), Store(asked["uri"], asked["experiment"])
-    if store.is_server or store.file:
-        spare()
     if sys.argv[1] == "follow":
         Follower(run, store).follow()
         return
@@ -62,9 +60,11 @@ def _make_ready(store: Store) -> None:
 
     Whatever goes wrong here goes wrong in the delivery as well, which tells of it.
     """
-    with suppress(AutomlError), opened(store) as client:
+    with suppress(AutomlError), opened(store):
+        import mlflow.pyfunc
+
         if not store.is_server:
-            client.search_experiments(max_results=1)
+            mlflow.MlflowClient(store.uri).search_experiments(max_results=1)
 
 
 def _delivered(run: RunDir, store: Store) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from automl.credentials import whole
 from automl.errors import MachineError
-from automl.record.mlflow_template import provide
 from automl.record.provenance import without_secrets
 
 if TYPE_CHECKING:
@@ -32,8 +30,6 @@ ENVIRONMENT = {
 }
 """Quiet, and bounded in time: a call to a hung server ends after at most 2 x 20 s."""
 
-SPARED = ("pandas", "polars", "pyarrow", "scipy")
-
 
 @dataclass(frozen=True)
 class Store:
@@ -46,14 +42,6 @@ class Store:
     def is_server(self) -> bool:
         """Whether it is asked over HTTP."""
         return self.uri.startswith(("http://", "https://"))
-
-    @property
-    def file(self) -> Path | None:
-        """The SQLite file that it is; None for all others."""
-        if not self.uri.startswith("sqlite:///"):
-            return None
-        path = self.uri.removeprefix("sqlite:///").partition("?")[0]
-        return Path(path).absolute() if path and ":memory:" not in path else None
 
     @property
     def shown(self) -> str:
@@ -72,16 +60,6 @@ def quiet() -> None:
     """Sets what MLflow must find in the environment before it is imported; the user's wins."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-
-
-def spare() -> None:
-    """Has MLflow do without what only its tables need, as it does where `mlflow-skinny` is.
-
-    Half the time of importing it; for a process that delivers and does nothing else. A module that
-    is None is how Python says that there is none.
-    """
-    for name in SPARED:
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 
 def unreached(store: Store, why: str) -> MachineError:
@@ -106,8 +84,6 @@ def opened(store: Store) -> "Iterator[MlflowClient]":
 
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        if store.file:
-            provide(store.file)
         try:
             with _as_default(store.uri):
                 yield MlflowClient(tracking_uri=store.uri)

@@ -1,16 +1,34 @@
 """A bundle in, a version of a registered MLflow model out: models from code, nothing pickled."""
 
+import base64
 import re
 import tempfile
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from automl.record import mlflow_folder
 from automl.record.mlflow_facts import Facts
 from automl.run_dir import RunDir
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+NEEDS = (
+    "albumentations",
+    "mlflow",
+    "numpy",
+    "opencv-python-headless",
+    "pandas",
+    "pillow",
+    "pydantic",
+    "pyyaml",
+    "safetensors",
+    "segmentation-models-pytorch",
+    "timm",
+    "torch",
+    "torchvision",
+)
+"""What the model's code imports; written into the model in the versions that made it."""
 
 
 def register(
@@ -66,13 +84,7 @@ def _log(client: "MlflowClient", experiment_id: str, run_id: str, run: RunDir, f
     if logged.status != LoggedModelStatus.READY:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
-            mlflow_folder.write(
-                folder,
-                run,
-                run_id=run_id,
-                model_id=logged.model_id,
-                place=logged.artifact_location,
-            )
+            _save(folder, run, run_id, logged)
             client.log_model_artifacts(logged.model_id, str(folder))
         client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     outputs = client.get_run(run_id).outputs
@@ -91,6 +103,63 @@ def _begin(client: "MlflowClient", experiment_id: str, run_id: str, facts: Facts
         params=facts.parameters,
         model_type=facts.task,
     )
+
+
+def _save(folder: Path, run: RunDir, run_id: str, logged: Any) -> None:
+    """Writes the model folder: this package's code, the bundle, and how the two are called."""
+    from mlflow import pyfunc
+    from mlflow.models import Model
+
+    here = Path(__file__)
+    pyfunc.save_model(
+        path=str(folder),
+        python_model=str(here.with_name("mlflow_model.py")),
+        artifacts={"bundle": run.model.absolute().as_uri()},
+        code_paths=[str(here.parents[1])],
+        signature=_signature(),
+        input_example=_example(),
+        pip_requirements=_requirements(run),
+        mlflow_model=Model(
+            artifact_path=logged.artifact_location,
+            run_id=run_id,
+            model_uuid=logged.model_id,
+            model_id=logged.model_id,
+        ),
+    )
+    for cache in sorted(folder.rglob("__pycache__")):
+        for file in cache.iterdir():
+            file.unlink()
+        cache.rmdir()
+
+
+def _signature() -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.string, "image")]),
+        outputs=Schema([ColSpec(AnyType(), "prediction")]),
+        params=ParamSchema([ParamSpec("least", DataType.double, 0.3)]),
+    )
+
+
+def _example() -> Any:
+    """What the model takes, shown with the model: an image as base64 text needs no file."""
+    import cv2
+    import numpy as np
+    import pandas  # type: ignore[import-untyped]
+
+    grey = np.full((32, 32, 3), 128, np.uint8)
+    text = base64.b64encode(cv2.imencode(".png", grey)[1].tobytes()).decode()
+    return pandas.DataFrame({"image": [text]})
+
+
+def _requirements(run: RunDir) -> list[str]:
+    names = list(NEEDS)
+    if '"engine": "yolo"' in (run.model / "model.json").read_text(encoding="utf-8"):
+        names.append("ultralytics-opencv-headless")
+    return [f"{name}=={metadata.version(name)}" for name in names]
 
 
 def _tags(facts: Facts) -> dict[str, str]:

@@ -4,7 +4,9 @@ The journal and the files of the run are the truth, MLflow is fed from them afte
 their times and epochs. Only the process of `mlflow_child` calls this; the others watch it.
 """
 
+import os
 import shlex
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from automl.record.mlflow_client import Store, opened
 from automl.record.mlflow_facts import Facts, read_facts
-from automl.record.mlflow_folder import linked
 from automl.record.mlflow_register import model_name, register
 from automl.record.mlflow_values import (
     experiment_of,
@@ -88,7 +89,8 @@ def _send_files(client: "MlflowClient", run_id: str, run: RunDir) -> None:
             if path.is_file():
                 (folder / path.name).symlink_to(path.absolute())
         if run.plots.is_dir():
-            linked(run.plots, folder / run.plots.name)
+            links = folder / run.plots.name
+            shutil.copytree(run.plots.absolute(), links, copy_function=os.symlink)
         client.log_artifacts(run_id, str(folder))
 
 

@@ -22,7 +22,10 @@ def experiment_of(client: "MlflowClient", store: Store) -> str:
 
     known = client.get_experiment_by_name(store.experiment)
     if known is None:
-        place = _artifacts(store.file.parent) if store.file else None
+        place = None
+        if store.uri.startswith("sqlite:///") and ":memory:" not in store.uri:
+            file = Path(store.uri.removeprefix("sqlite:///").partition("?")[0])
+            place = _artifacts(file.absolute().parent)
         try:
             return str(client.create_experiment(store.experiment, artifact_location=place))
         except MlflowException as error:
