@@ -16,9 +16,10 @@ def refuse_unscored(recipe: Recipe, dataset: Dataset) -> None:
     known = goals_of(dataset.task, several_labels=dataset.multi_label)
     if recipe.goal is None or recipe.goal.metric in known:
         return
-    kind = "several classes" if dataset.multi_label else "one class"
+    shown = "several classes" if dataset.multi_label else "one class"
+    where = f" where each image shows {shown}" if dataset.task == "classification" else ""
     raise UsageError(
-        f"`{recipe.goal.metric}` is no score where each image shows {kind}",
+        f"`{recipe.goal.metric}` is no score of {dataset.task}{where}",
         where=recipe.place("goal.metric"),
         hint=f"a goal of {', '.join(known)}",
     )

@@ -6,8 +6,9 @@ from tests.planning.situations import plan_for, profile
 
 
 def test_to_yaml__reads_back_equal(tmp_path):
-    for task in ("classification", "segmentation", "detection"):
-        plan = plan_for(profile(task), goal={"metric": "accuracy", "at_least": 0.9}, budget="10m")
+    goals = {"classification": "accuracy", "segmentation": "miou", "detection": "map50"}
+    for task, metric in goals.items():
+        plan = plan_for(profile(task), goal={"metric": metric, "at_least": 0.9}, budget="10m")
         plan.write(tmp_path / "plan.yaml")
         assert Plan.read(tmp_path / "plan.yaml") == plan
 
