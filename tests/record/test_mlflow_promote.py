@@ -141,7 +141,8 @@ def test_promote__a_yolo_bundle(store, yolo_run, workspace, tmp_path):
 
     images = [workspace / "toy" / name for name in ("000.png", "001.png")]
     told = predict_elsewhere(store, champion.uri, list(map(str, images)), tmp_path, least=0.0)
-    found = [p for _, p in pipeline.predict(yolo_run.model, images, Silent(), device="cpu")]
+    answers = pipeline.predict(yolo_run.model, images, Silent(), device="cpu", unread=[])
+    found = [prediction for _, prediction in answers]
     assert sum(len(p.confidences) for p in found) > 0
     for answer, here in zip(told["answers"], found, strict=True):
         assert [o["confidence"] for o in answer["objects"]] == pytest.approx(
