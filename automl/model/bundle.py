@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from automl.data.frame import Frame
 from automl.dataset import Class, Task
 from automl.errors import AutomlError, UsageError
-from automl.files import sync
+from automl.files import cannot_write, sync
 from automl.model.preprocess import Preprocess
 from automl.planning.row import Backbone
 
@@ -64,7 +64,10 @@ class Bundle:
 
 
 def save(folder: Path, bundle: Bundle, state: "dict[str, Tensor]") -> Bundle:
-    """Writes the bundle so that `folder` never holds half of one; replaces an older one."""
+    """Writes the bundle so that `folder` never holds half of one; replaces an older one.
+
+    MachineError where the disk is full or may not be written.
+    """
     from safetensors.torch import save as to_bytes
 
     # clones, because safetensors refuses tensors that share memory; CPU, so that any machine reads
@@ -75,14 +78,19 @@ def save(folder: Path, bundle: Bundle, state: "dict[str, Tensor]") -> Bundle:
     stale = folder.with_name(f".{folder.name}.old")
     for leftover in (fresh, stale):
         shutil.rmtree(leftover, ignore_errors=True)
-    fresh.mkdir()
-    _write(fresh / WEIGHTS, data)
-    _write(fresh / DESCRIPTION, _described(bundle, len(data)))
-    sync(fresh)
-    if folder.exists():
-        folder.rename(stale)
-    fresh.rename(folder)
-    sync(folder.parent)
+    try:
+        fresh.mkdir()
+        _write(fresh / WEIGHTS, data)
+        _write(fresh / DESCRIPTION, _described(bundle, len(data)))
+        sync(fresh)
+        if folder.exists():
+            folder.rename(stale)
+        fresh.rename(folder)
+        sync(folder.parent)
+    except OSError as error:
+        failed = cannot_write("the model", folder, error, len(data))
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise failed from error
     shutil.rmtree(stale, ignore_errors=True)
     return bundle
 

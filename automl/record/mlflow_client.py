@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from automl.credentials import whole
 from automl.errors import MachineError
+from automl.record.mlflow_new_store import provide
 from automl.record.provenance import without_secrets
 
 if TYPE_CHECKING:
@@ -42,6 +43,14 @@ class Store:
     def is_server(self) -> bool:
         """Whether it is asked over HTTP."""
         return self.uri.startswith(("http://", "https://"))
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file that it is; None for all others."""
+        if not self.uri.startswith("sqlite:///"):
+            return None
+        path = self.uri.removeprefix("sqlite:///").partition("?")[0]
+        return Path(path).absolute() if path and ":memory:" not in path else None
 
     @property
     def shown(self) -> str:
@@ -84,6 +93,8 @@ def opened(store: Store) -> "Iterator[MlflowClient]":
 
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        if store.file:
+            provide(store.file)
         try:
             with _as_default(store.uri):
                 yield MlflowClient(tracking_uri=store.uri)

@@ -22,10 +22,7 @@ def experiment_of(client: "MlflowClient", store: Store) -> str:
 
     known = client.get_experiment_by_name(store.experiment)
     if known is None:
-        place = None
-        if store.uri.startswith("sqlite:///") and ":memory:" not in store.uri:
-            file = Path(store.uri.removeprefix("sqlite:///").partition("?")[0])
-            place = _artifacts(file.absolute().parent)
+        place = _artifacts(store.file.parent) if store.file else None
         try:
             return str(client.create_experiment(store.experiment, artifact_location=place))
         except MlflowException as error:

@@ -25,7 +25,7 @@ PHASES = {
     "bundle": Moment("model/bundle.py:save"),
     "evaluate": Moment("pipeline.py:evaluate", "*data/*", count=2),
     "report": Moment("pipeline.py:report", count=3),
-    "record": Moment("pipeline.py:record", count=3),
+    "record": Moment("pipeline.py:record", "*/recipe.yaml"),
 }
 YOLO = {
     "layout": Moment("engines/yolo_layout.py", count=5),
