@@ -90,6 +90,8 @@ def save(folder: Path, bundle: Bundle, state: "dict[str, Tensor]") -> Bundle:
     except OSError as error:
         failed = cannot_write("the model", folder, error, len(data))
         shutil.rmtree(fresh, ignore_errors=True)
+        if stale.exists() and not folder.exists():
+            stale.rename(folder)
         raise failed from error
     shutil.rmtree(stale, ignore_errors=True)
     return bundle

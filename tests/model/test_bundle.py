@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from automl.dataset import Class
-from automl.errors import UsageError
+from automl.errors import MachineError, UsageError
 from automl.model.bundle import Bundle, buildable, load_state, read, row, save
 from automl.model.preprocess import Preprocess
 from automl.planning.backbones import find
@@ -69,8 +69,9 @@ def test_save__failure_keeps_the_older_bundle(tmp_path, bundle, state, monkeypat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(MachineError, match="disk is full: the model takes 76 bytes"):
         save(tmp_path / "model", bundle, {"weight": torch.ones(1)})
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert load_state(tmp_path / "model").keys() == state.keys()
 
 
