@@ -1,12 +1,14 @@
 """What recording a run costs: the same finished run recorded by MLflow and DVC, and by neither.
 
-    python benchmarks/record.py [--rounds 5] [--code OTHER_CHECKOUT]
+    python benchmarks/record.py [--rounds 5] [--code OTHER_CHECKOUT] [--whole EPOCHS]
 
 A smoke run of the built-in digits is made once, in a fresh Git and DVC workspace. Copies of it, as
 runs of their own, are then recorded in turns by `automl record`, in a process each, with both
 stores on, one of them, or none; what the last takes is taken off. The record does not grow with
 the training, so that its CPU seconds, of the whole process tree, are set beside a minute. In a
-whole run MLflow is imported while the model is judged, which the seconds here do not show.
+whole run MLflow is imported while the model is judged, which the seconds here do not show:
+`--whole EPOCHS` times whole runs from outside instead, in turns with both stores on and off; take
+as many epochs as make a minute, on idle cores.
 `--code` has another checkout record as well, to compare two states of this program. The first
 round, which makes the store and adds the data, is told apart.
 """
@@ -63,11 +65,39 @@ def recorded(code: Path, folder: Path, made: Path, stores: str, number: int) -> 
     return measured(words, folder, {**os.environ, **variables})
 
 
+def whole(folder: Path, epochs: int, rounds: int) -> None:
+    """What is added to whole runs by both stores, on the clock and in CPU seconds."""
+    costs: dict[str, list[Cost]] = {"both": [], "neither": []}
+    settings = {"train.epochs": epochs, "train.instant": "none", "train.patience": 0}
+    sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    for number in range(rounds + 1):
+        for stores, taken in costs.items():
+            kinds = ("mlflow", "dvc") if stores == "neither" else ()
+            off = [word for kind in kinds for word in ("--set", f"track.{kind}=off")]
+            words = [sys.executable, "-m", "automl", "run", "whole.yaml", *sets, *off]
+            words += ["--run-dir", f"runs/{stores}-{number}"]
+            environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+            taken.append(measured(words, folder, environment))
+    print("| whole run | s | CPU s |\n|---|---|---|")
+    for stores, taken in costs.items():
+        shown = (" ".join(f"{getattr(c, kind):.1f}" for c in taken) for kind in ("seconds", "cpu"))
+        print(f"| {stores}, the first and {rounds} more | {' | '.join(shown)} |")
+    more = {
+        kind: median(
+            getattr(a, kind) / getattr(b, kind) - 1
+            for a, b in zip(costs["both"][1:], costs["neither"][1:], strict=True)
+        )
+        for kind in ("seconds", "cpu")
+    }
+    print(f"\nboth over neither: {more['seconds']:+.1%} on the clock, {more['cpu']:+.1%} CPU")
+
+
 def main() -> None:
     """Prints a Markdown table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--code", type=Path, action="append", default=[])
+    parser.add_argument("--whole", type=int, metavar="EPOCHS")
     given = parser.parse_args()
     print(f"Machine: {machine()}\n")
     costs: dict[tuple[str, str], list[Cost]] = {}
@@ -77,6 +107,11 @@ def main() -> None:
         for folder in folders.values():
             folder.mkdir()
         made = workspace(folders[ROOT])
+        if given.whole:
+            tracked = RECIPE.replace("track: {mlflow: 'off', dvc: 'off'}\n", "")
+            (folders[ROOT] / "whole.yaml").write_text(tracked)
+            whole(folders[ROOT], given.whole, given.rounds)
+            return
         for code in codes[1:]:
             shutil.copytree(folders[ROOT], folders[code], dirs_exist_ok=True, symlinks=True)
         for number in range(given.rounds + 1):
