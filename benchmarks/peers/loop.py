@@ -32,11 +32,14 @@ class Images(Dataset[tuple[torch.Tensor, int]]):
 
 
 def net_of(name: str, weights: Path, classes: int) -> nn.Module:
-    """timm's net with the weights of a file and a new head."""
+    """timm's net with the weights of a file and a new head, drawn as torch draws a layer.
+
+    With `num_classes`, timm would draw it as for training from scratch: far larger, and worse here.
+    """
     overlay = {"file": str(weights)}
-    return timm.create_model(
-        name, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=classes
-    )
+    net = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay)
+    net.reset_classifier(classes)
+    return net
 
 
 def judged(net: nn.Module, data: Images) -> list[float]:
