@@ -1,4 +1,4 @@
-"""An archive of data to a folder with the same files, unpacked once into the user's cache.
+"""An archive, or Parquet tables with images inside, to a folder of files in the user's cache.
 
 Everything is looked at before a byte is written: an archive with anything that a data set has no
 use for is refused whole. The folder is named after the archive's bytes and appears complete.
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
+from automl.data import parquet_images
 from automl.data.files import is_there
 from automl.data.packed import SUFFIXES, Member, Packed, faults, opened_for_reading, suffix_of
 from automl.data.scan_cache import folder as cache_folder
@@ -35,23 +36,27 @@ def is_archive(path: Path) -> bool:
 
 
 def opened(path: Path) -> Path:
-    """The folder with the data: of an archive, or of a folder that holds an archive alone."""
-    archive = _the_archive(path)
-    return _inner(unpacked(archive)) if archive else path
+    """The folder with the data: of an archive, of a folder that holds one alone, of tables."""
+    if archive := _the_archive(path):
+        return _inner(unpacked(archive))
+    if sources := parquet_images.tables(path):
+        return unpacked(*sources)
+    return path
 
 
-def unpacked(archive: Path) -> Path:
-    """The folder in the cache with the files of an archive; unpacks it where it is not there."""
+def unpacked(*sources: Path) -> Path:
+    """The folder in the cache with the files of an archive, or of tables that hold images."""
     place = cache_folder()
     if place is None:
         hint = "name a folder in AUTOML_CACHE, or unpack it yourself"
-        raise MachineError("an archive is unpacked into the cache", where=str(archive), hint=hint)
-    target = place / "archives" / _digest(archive)[:32]
+        where = str(sources[0])
+        raise MachineError("an archive is unpacked into the cache", where=where, hint=hint)
+    target = place / "archives" / _digest(*sources)[:32]
     if target.is_dir():
         return target
     with _alone(target):
         if not target.is_dir():  # another process may have been quicker
-            _unpack(archive, target)
+            _unpack(sources, target)
     return target
 
 
@@ -77,15 +82,24 @@ def _inner(folder: Path) -> Path:
     return only if only and only.is_dir() and only.name.lower() not in _LAYOUT else folder
 
 
-def _digest(archive: Path) -> str:
+def _digest(*sources: Path) -> str:
+    """Of one file its SHA-256; of several that of theirs and their names, which say the split."""
+    found = [_digest_of(source) for source in sources]
+    if len(found) == 1:
+        return found[0]
+    lines = [f"{d} {s.parent.name}/{s.name}" for d, s in zip(found, sources, strict=True)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _digest_of(source: Path) -> str:
     try:
-        with archive.open("rb") as file:
+        with source.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except PermissionError:
-        hint = f"`chmod u+r {archive.name}`"
-        raise MachineError("may not be read", where=str(archive), hint=hint) from None
+        hint = f"`chmod u+r {source.name}`"
+        raise MachineError("may not be read", where=str(source), hint=hint) from None
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=str(archive)) from None
+        raise DataError(f"cannot be read: {error.strerror}", where=str(source)) from None
 
 
 @contextmanager
@@ -102,23 +116,32 @@ def _alone(target: Path) -> Iterator[None]:
         yield
 
 
-def _unpack(archive: Path, target: Path) -> None:
+def _unpack(sources: tuple[Path, ...], target: Path) -> None:
     part = target.with_name(f".{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
     try:
-        with opened_for_reading(archive) as packed:
-            members = packed.members()
-            _refuse(members, archive)
-            _room(sum(m.size for m in members), target)
+        if is_archive(sources[0]):
+            _unpack_archive(sources[0], part)
+        else:
+            _room(parquet_images.size_of(list(sources)), part)
             part.mkdir()
-            for member in members:
-                _write(packed, member, part)
+            parquet_images.write(list(sources), part)
         sync(part)
         part.rename(target)
     except OSError as error:
         raise _no_place(target, error) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _unpack_archive(archive: Path, part: Path) -> None:
+    with opened_for_reading(archive) as packed:
+        members = packed.members()
+        _refuse(members, archive)
+        _room(sum(m.size for m in members), part)
+        part.mkdir()
+        for member in members:
+            _write(packed, member, part)
 
 
 def _refuse(members: list[Member], archive: Path) -> None:

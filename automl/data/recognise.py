@@ -7,7 +7,6 @@ from typing import Protocol
 
 from automl.data.archive import opened
 from automl.data.files import files, holds_images, images, is_there
-from automl.data.files import folders as inside
 from automl.data.readers import (
     coco,
     cvat,
@@ -145,9 +144,6 @@ def _clue(path: Path) -> str:
         return "these images have no labels: put each into a folder named after its class"
     if holds_images(path):
         return ""
-    packed = next((t for f in (path, *inside(path)) for t in files(f, ".parquet")), None)
-    if packed:
-        return f"images inside `{packed.name}` are not read: write them to files, one each"
     return "there is no image in it: name the folder that has them"
 
 

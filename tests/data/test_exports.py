@@ -1,13 +1,19 @@
 """Sets as other tools export them, with names as people give them."""
 
 import csv
+import io
 import json
 from dataclasses import replace
 
+import pyarrow
 import pytest
+from PIL import Image
+from pyarrow import parquet
 
+from automl.data.check import check
 from automl.data.recognise import recognise
 from automl.errors import DataError
+from automl.talk import Silent
 from tests.data.toys import (
     HEIGHT,
     NAMES,
@@ -145,13 +151,188 @@ def test_folders__splits_alone_are_no_classes(tmp_path):
         recognise(tmp_path)
 
 
-def test_parquet__with_images_inside_names_the_cure(tmp_path):
-    import pyarrow
-    from pyarrow import parquet
+def sized(toy):
+    return [[x0, y0, x1 - x0, y1 - y0] for _, (x0, y0, x1, y1) in toy.boxes]
 
-    (tmp_path / "data").mkdir()
-    rows = {"image": [{"bytes": b"x", "path": "a.png"}], "label": [0]}
-    parquet.write_table(pyarrow.table(rows), tmp_path / "data" / "train-0.parquet")
-    with pytest.raises(DataError) as caught:
-        recognise(tmp_path)
-    assert "images inside `train-0.parquet`" in caught.value.faults[0].hint
+
+def png(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+FEATURES = {
+    "image": {"_type": "Image"},
+    "label": {"names": list(NAMES), "_type": "ClassLabel"},
+    "objects": {
+        "feature": {
+            "bbox": {"feature": {"dtype": "float32", "_type": "Value"}, "_type": "Sequence"},
+            "category": {"names": list(NAMES), "_type": "ClassLabel"},
+        },
+        "_type": "Sequence",
+    },
+}
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """Where images inside tables are unpacked."""
+    monkeypatch.setenv("AUTOML_CACHE", str(tmp_path / "cache"))
+
+
+def write_packed(folder, columns, *, features=True):
+    """As Hugging Face stores a set: a table per split, images as bytes."""
+    folder.mkdir(parents=True)
+    for split, word in (("train", "train"), ("val", "validation"), ("test", "test")):
+        own = [t for t in toys(12) if t.split == split]
+        table = pyarrow.table({name: [make(t) for t in own] for name, make in columns.items()})
+        about = {"huggingface": json.dumps({"info": {"features": FEATURES}})} if features else None
+        parquet.write_table(
+            table.replace_schema_metadata(about), folder / f"{word}-00000-of-00001.parquet"
+        )
+
+
+def picture(toy):
+    return {"bytes": png(toy.pixels), "path": f"{toy.name}.png"}
+
+
+def objects(toy):
+    return {"bbox": sized(toy), "category": [k for k, _ in toy.boxes]}
+
+
+@pytest.mark.usefixtures("cache")
+def test_parquet__images_inside_with_labels(tmp_path):
+    write_packed(tmp_path / "set" / "data", {"image": picture, "label": lambda t: t.label})
+    assert recognise(tmp_path / "set").task == "classification"
+    found = prepared(tmp_path / "set", "classification")
+    assert codes(found) == []
+    assert found.dataset.names == sorted(NAMES)
+    assert found.dataset.counts() == {"train": 8, "val": 2, "test": 2}
+    labels = [found.dataset.names[s.label] for s in found.dataset.samples if s.split == "train"]
+    assert labels == [NAMES[t.label] for t in toys(12) if t.split == "train"]
+    assert sorted(p.name for p in (tmp_path / "set" / "data").iterdir()) == [
+        "test-00000-of-00001.parquet",
+        "train-00000-of-00001.parquet",
+        "validation-00000-of-00001.parquet",
+    ]
+
+
+@pytest.mark.usefixtures("cache")
+def test_parquet__images_inside_with_objects(tmp_path):
+    write_packed(tmp_path / "set", {"image": picture, "objects": objects})
+    found = prepared(tmp_path / "set", "detection")
+    assert codes(found) == []
+    assert found.dataset.names == sorted(NAMES)
+    told = [sorted(s.boxes) for s in found.dataset.samples if s.split == "train"]
+    wanted = [sorted(tuple(map(float, b)) for _, b in t.boxes) for t in toys(12)]
+    assert told == [w for w, t in zip(wanted, toys(12), strict=True) if t.split == "train"]
+
+
+@pytest.mark.usefixtures("cache")
+def test_parquet__images_inside_with_masks(tmp_path):
+    columns = {"mask": lambda t: {"bytes": png(t.mask), "path": None}, "image": picture}
+    write_packed(tmp_path / "set", columns, features=False)
+    found = prepared(tmp_path / "set", "segmentation", classes=["background", *NAMES])
+    assert codes(found) == []
+    assert found.dataset.counts() == {"train": 8, "val": 2, "test": 2}
+
+
+@pytest.mark.usefixtures("cache")
+def test_parquet__a_broken_image_inside_is_a_finding(tmp_path):
+    def cut(toy):
+        content = png(toy.pixels)
+        return {"bytes": content[:60] if toy.name == "00" else content, "path": None}
+
+    write_packed(tmp_path / "set", {"image": cut, "label": lambda t: t.label})
+    found = check(tmp_path / "set", Silent(), task="classification").findings
+    assert [f.file.rsplit("/", 1)[-1] for f in found if f.severity == "fatal"] == ["000000.png"]
+
+
+@pytest.mark.usefixtures("cache")
+def test_parquet__packed_like_a_bomb_is_refused(tmp_path):
+    rows = {"image": [{"bytes": bytes(2**26), "path": "a.png"}], "label": ["a"]}
+    parquet.write_table(pyarrow.table(rows), tmp_path / "set.parquet", compression="zstd")
+    with pytest.raises(DataError, match="bombs"):
+        recognise(tmp_path / "set.parquet")
+
+
+@pytest.mark.parametrize("kind", ["a list a line", "a box a line", "parquet", "objects"])
+def test_table__boxes_in_one_column(tmp_path, kind):
+    for toy in made():
+        save(toy.pixels, tmp_path / "images" / f"{toy.name}.png")
+    rows = [[f"{t.name}.png", sized(t), [NAMES[k] for k, _ in t.boxes]] for t in made()]
+    if kind == "a list a line":
+        table(tmp_path / "train.csv", ["image_id", "bbox", "labels"], rows)
+    elif kind == "a box a line":
+        apart = [
+            [n, box, name]
+            for n, boxes, names in rows
+            for box, name in zip(boxes, names, strict=True)
+        ]
+        table(tmp_path / "train.csv", ["image_id", "bbox", "label"], apart)
+    else:
+        columns = {"file_name": [row[0] for row in rows]}
+        if kind == "parquet":
+            columns |= {"bbox": [row[1] for row in rows], "labels": [row[2] for row in rows]}
+        else:
+            columns["objects"] = [{"bbox": row[1], "category": row[2]} for row in rows]
+        parquet.write_table(pyarrow.table(columns), tmp_path / "train.parquet")
+    assert recognise(tmp_path).task == "detection"
+    found = prepared(tmp_path, "detection")
+    assert codes(found) == []
+    assert boxes_of(found.dataset) == expected(made())
+
+
+def test_table__a_list_that_does_not_fit_its_labels(tmp_path):
+    save(toys(1)[0].pixels, tmp_path / "a.png")
+    rows = [["a.png", [[1, 2, 3, 4], [1, 2, 3]], "['x', 'y']"]]
+    table(tmp_path / "train.csv", ["path", "bbox", "labels"], rows)
+    found = check(tmp_path, Silent(), task="detection").findings
+    assert "malformed_annotation" in {f.code for f in found}
+
+
+@pytest.mark.parametrize("objects", ["a list of boxes", "of the image"])
+def test_jsonl__other_ways_to_write_objects(tmp_path, objects):
+    lines = []
+    for toy in made():
+        save(toy.pixels, tmp_path / f"{toy.name}.png")
+        names = [NAMES[k] for k, _ in toy.boxes]
+        if objects == "of the image":
+            line = {"bboxes": sized(toy), "labels": names}
+        else:
+            own = zip(sized(toy), names, strict=True)
+            line = {"objects": [{"bbox": box, "label": name} for box, name in own]}
+        lines.append(json.dumps({"image": f"{toy.name}.png", **line}))
+    write_text(tmp_path / "metadata.jsonl", "\n".join(lines))
+    found = prepared(tmp_path, "detection")
+    assert codes(found) == []
+    assert boxes_of(found.dataset) == expected(made())
+
+
+@pytest.mark.parametrize("splits", [False, True])
+def test_openimages__as_fiftyone_exports_it(tmp_path, splits):
+    header = ["ImageID", "LabelName", "Confidence", "XMin", "XMax", "YMin", "YMax", "IsGroupOf"]
+    for split in ("train", "validation") if splits else ("",):
+        root = tmp_path / split
+        rows = []
+        for toy in made():
+            save(toy.pixels, root / "data" / f"{toy.name}.png")
+            for kind, (x0, y0, x1, y1) in toy.boxes:
+                shares = [x0 / WIDTH, x1 / WIDTH, y0 / HEIGHT, y1 / HEIGHT]
+                rows.append([toy.name, f"/m/{kind}", "", *shares, 0])
+        (root / "labels").mkdir()
+        table(root / "labels" / "detections.csv", header, rows)
+        (root / "metadata").mkdir()
+        classes = list(enumerate(NAMES))
+        table(
+            root / "metadata" / "classes.csv",
+            ["/m/9", "unused"],
+            [[f"/m/{i}", n] for i, n in classes],
+        )
+    assert recognise(tmp_path).format == "openimages"
+    found = prepared(tmp_path, "detection")
+    assert [n for n in found.dataset.names if n in NAMES] == sorted(NAMES)
+    assert found.dataset.counts() == (
+        {"train": 10, "val": 10} if splits else found.dataset.counts()
+    )
+    assert len(boxes_of(found.dataset)) == 10

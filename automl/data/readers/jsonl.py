@@ -1,4 +1,8 @@
-"""`metadata.jsonl` beside images: one JSON object a line with file_name, and label or objects."""
+"""`metadata.jsonl` beside images: one JSON object a line with file_name, and label or objects.
+
+Boxes are `objects: {bbox: [...], category: [...]}`, a list of objects with a box each, or lists
+`bbox` and `label` of the image. A Parquet table with a column `objects` is read in the same way.
+"""
 
 import math
 from collections.abc import Iterator
@@ -8,13 +12,14 @@ from typing import Any
 from automl.data.documents import parse_json
 from automl.data.files import files, find_image, folders, split_in, split_word
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
-from automl.data.readers.rows import attributes_of
+from automl.data.readers.rows import attributes_of, header_of, values_of
 from automl.data.reading import Asked, Reading, shown, unusable
 from automl.dataset import Task
 from automl.errors import DataError
 
 _NAMES = ("file_name", "path", "image", "filename")
 _LABELS = ("labels", "label")
+_BOXES = ("bbox", "bboxes", "boxes")
 _CATEGORIES = ("categories", "category", "labels", "label")
 _BROKEN = (KeyError, TypeError, ValueError, OverflowError)
 
@@ -41,15 +46,24 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
 
 def _sources(path: Path) -> list[Path]:
     if path.is_file():
-        return [path] if path.suffix.lower() in (".jsonl", ".ndjson") else []
+        known = path.suffix.lower() in (".jsonl", ".ndjson") or _is_nested(path)
+        return [path] if known else []
     below = [f for f in folders(path) if split_word(f.name)]
     found = [p for folder in (path, *below) for p in files(folder, ".jsonl")]
     named = [p for p in found if p.name == "metadata.jsonl"]
-    return named or [p for p in found if _first(p)]
+    tables = [p for folder in (path, *below) for p in files(folder, ".parquet") if _is_nested(p)]
+    return named or [p for p in found if _first(p)] or tables
+
+
+def _is_nested(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet" and "objects" in header_of(path)
 
 
 def _first(source: Path) -> dict[str, Any]:
     """The first line, where it is an object that names a file."""
+    if source.suffix.lower() == ".parquet":
+        row = next((row for _, row in values_of(source)), {})
+        return row if any(n in row for n in _NAMES) else {}
     try:
         with source.open("rb") as file:
             value = parse_json(file.readline(1 << 20), source)
@@ -60,11 +74,14 @@ def _first(source: Path) -> dict[str, Any]:
 
 def _serves(source: Path, task: Task) -> bool:
     first = _first(source)
-    keys = ("objects",) if task == "detection" else _LABELS
+    keys = ("objects", *_BOXES) if task == "detection" else _LABELS
     return any(key in first for key in keys)
 
 
-def _lines(source: Path) -> Iterator[tuple[int, bytes]]:
+def _lines(source: Path) -> Iterator[tuple[int, bytes | dict[str, Any]]]:
+    if source.suffix.lower() == ".parquet":
+        yield from values_of(source)
+        return
     with source.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
@@ -77,7 +94,7 @@ def _read_one(source: Path, found: Found, asked: Asked, *, alone: bool) -> None:
     for number, line in _lines(source):
         place = f"{where}:{number}"
         try:
-            row = parse_json(line, source)
+            row = line if isinstance(line, dict) else parse_json(line, source)
             name = next(row[n] for n in _NAMES if n in row)
             if not isinstance(name, str) or not name:
                 raise ValueError("file_name is no name")
@@ -108,20 +125,32 @@ def _tags(row: dict[str, Any], asked: Asked, where: str, found: Found) -> list[M
 
 
 def _objects(row: dict[str, Any], asked: Asked, where: str) -> list[Mark]:
-    """`{bbox: [[x, y, width, height]], categories: [0]}`."""
-    objects = row.get("objects")
-    if objects is None:
-        return []
-    boxes = objects["bbox"]
-    kinds = next(objects[k] for k in _CATEGORIES if k in objects)
     marks = []
-    for i, (box, kind) in enumerate(zip(boxes, kinds, strict=True)):
+    for i, (box, kind) in enumerate(_boxes(row)):
         x, y, width, height = (float(v) for v in box)
         if not all(map(math.isfinite, (x, y, width, height))):
             raise ValueError("a box with numbers that are none")
         corners = (x, y, x + width, y + height)
         marks.append(Mark(_name(kind, asked), corners, where=f"{where}#objects[{i}]"))
     return marks
+
+
+def _boxes(row: dict[str, Any]) -> list[tuple[Any, Any]]:
+    """Each box (x, y, width, height) and its class, of one of the three ways to write them."""
+    objects = row.get("objects", row if any(k in row for k in _BOXES) else None)
+    if objects is None:
+        return []
+    if isinstance(objects, list):
+        return [pair for one in objects for pair in _boxes({"objects": one})]
+    boxes = next(objects[k] for k in _BOXES if k in objects) or []
+    kinds = next((objects[k] for k in _CATEGORIES if k in objects), None)
+    if boxes and kinds is None:
+        raise ValueError("boxes without `category`")
+    if boxes and not isinstance(boxes[0], list):
+        boxes = [boxes]
+    if not isinstance(kinds, list):
+        kinds = [kinds] * len(boxes)
+    return list(zip(boxes, kinds, strict=True))
 
 
 def _name(value: Any, asked: Asked) -> str:

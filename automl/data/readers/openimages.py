@@ -1,11 +1,14 @@
-"""Open Images: CSV files of relative boxes, and class descriptions that name the labels."""
+"""Open Images: CSV files of relative boxes, and class descriptions that name the labels.
+
+As it is distributed, and as FiftyOne exports it: `data/`, `labels/` and `metadata/`, also by split.
+"""
 
 import csv
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from automl.data.files import files, split_in, split_word, walk_images
+from automl.data.files import files, folders, split_in, split_word, walk_images
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
 from automl.data.readers.rows import header_of, rows_of
 from automl.data.reading import Asked, Reading, shown, unusable
@@ -42,18 +45,26 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
     return assemble(found, task, asked)
 
 
+def _places(root: Path) -> list[Path]:
+    """The folders in which tables may lie: the set's own and those of its splits."""
+    splits = [f for f in folders(root) if split_word(f.name)] if root.is_dir() else []
+    kinds = ("annotations", "labels", "metadata")
+    return [p for top in (root, *splits) for p in (top, *(top / kind for kind in kinds))]
+
+
 def _tables(path: Path) -> list[Path]:
-    tops = [path, path / "annotations", path / "labels"] if path.is_dir() else []
+    tops = _places(path) if path.is_dir() else []
     found = [p for top in tops for p in files(top, ".csv")] or [path]
     return [p for p in found if p.suffix == ".csv" and p.is_file() and set(header_of(p)) >= _NEEDED]
 
 
 def _descriptions(root: Path) -> dict[str, str]:
-    """`class-descriptions*.csv`: code and name, in later versions below a header."""
+    """`class-descriptions*.csv`, `classes.csv`: code and name, in some versions below a header."""
     found: dict[str, str] = {}
-    for folder in (root, root / "annotations", root / "metadata", root / "labels"):
+    for folder in _places(root):
         for table in files(folder, ".csv"):
-            if "class-descriptions" in table.name or "class_descriptions" in table.name:
+            name = table.name.replace("_", "-")
+            if "class-descriptions" in name or name == "classes.csv":
                 with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
                     found |= {row[0]: row[1] for row in _lines(file) if len(row) >= 2}
     return found
@@ -69,7 +80,8 @@ def _lines(file: Iterator[str]) -> Iterator[list[str]]:
 def _read_one(
     table: Path, names: dict[str, str], marks: dict[_Key, list[Mark]], found: Found
 ) -> None:
-    split = split_in(table.stem) or split_word(table.parent.name)
+    above = (split_word(part) for part in table.relative_to(found.root).parts[:-1])
+    split = split_in(table.stem) or next(filter(None, above), None)
     for line, row in rows_of(table):
         where = f"{shown(table, found.root)}:{line}"
         if not row.get("ImageID") or row.get("Confidence") in ("0", "0.0"):

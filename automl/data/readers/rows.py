@@ -29,8 +29,8 @@ def header_of(table: Path) -> list[str]:
 def rows_of(table: Path) -> Iterator[tuple[int, Row]]:
     """Number of the line and its values by column; what is missing is empty."""
     if table.suffix.lower() == ".parquet":
-        for number, row in enumerate(_parquet_rows(table), 1):
-            yield number, {str(name): _text(value) for name, value in row.items()}
+        for number, row in values_of(table):
+            yield number, {name: _text(value) for name, value in row.items()}
         return
     text = read_text(table)
     delimiter = _delimiter(text.partition("\n")[0])
@@ -41,6 +41,12 @@ def rows_of(table: Path) -> Iterator[tuple[int, Row]]:
     except csv.Error as error:
         where = Path(f"{table}:{reader.line_num}")
         raise unusable(f"not a table: {error}", where, "close open quotes") from None
+
+
+def values_of(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number of the row of a Parquet table and its values as they are, lists and structs too."""
+    for number, row in enumerate(_parquet_rows(table), 1):
+        yield number, {str(name): value for name, value in row.items()}
 
 
 def attributes_of(row: Mapping[str, Any], asked: Asked) -> tuple[tuple[str, str], ...]:

@@ -1,6 +1,5 @@
 """Tables of images: a class, several classes, a mask or one box a line; CSV, TSV or Parquet."""
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -12,6 +11,7 @@ from automl.data.readers.masks import listed_names
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
 from automl.data.readers.one_hot import classes_in, shown_in
 from automl.data.readers.rows import SUFFIXES, Row, attributes_of, header_of, rows_of
+from automl.data.readers.table_boxes import EDGES, SIZED, marks_of
 from automl.data.reading import (
     Asked,
     Entry,
@@ -24,8 +24,6 @@ from automl.data.reading import (
 )
 from automl.dataset import Finding, SplitName, Task
 
-_EDGES = ("xmin", "ymin", "xmax", "ymax")
-_SIZED = ("xmin", "ymin", "width", "height")
 _COLUMNS = {
     "path": (
         "path",
@@ -48,11 +46,13 @@ _COLUMNS = {
     "ymax": ("ymax", "y_max", "y1", "y2", "bottom"),
     "width": ("box_width", "w", "width"),
     "height": ("box_height", "h", "height"),
+    "bbox": ("bbox", "bboxes", "box", "boxes", "bounding_box"),
 }
 """Ours to theirs, the likeliest first; `data.columns` of the recipe names any other."""
 _NEEDS: dict[Task, str] = {
     "classification": "`path` and `label` or `labels`, or one of 0 and 1 per class",
-    "detection": "`path`, `label`, `xmin`, `ymin`, and `xmax`, `ymax` or `width`, `height`",
+    "detection": "`path`, `label`, and `bbox` (x, y, width, height) or `xmin`, `ymin`, and "
+    "`xmax`, `ymax` or `width`, `height`",
     "segmentation": "`path` and `mask`",
 }
 
@@ -84,7 +84,7 @@ def looks_like(path: Path, task: Task) -> str:
 def one_hot(table: Path, asked: Asked) -> list[str]:
     """The columns that stand for a class each, where no column names the class."""
     columns = _columns(table, asked)
-    if {"label", "labels", "mask", "xmin"} & set(columns):
+    if {"label", "labels", "mask", "xmin", "bbox"} & set(columns):
         return []
     return classes_in(table, columns.values(), asked)
 
@@ -140,7 +140,8 @@ def _split_of(table: Path, root: Path) -> SplitName | None:
 def _serves(table: Path, task: Task, asked: Asked) -> bool:
     columns = set(_columns(table, asked))
     if task == "detection":
-        return "label" in columns and (columns >= set(_EDGES) or columns >= set(_SIZED))
+        several = "bbox" in columns and bool(columns & {"label", "labels"})
+        return several or ("label" in columns and (columns >= set(EDGES) or columns >= set(SIZED)))
     if task == "segmentation":
         return "mask" in columns
     return bool(columns & {"label", "labels"}) or bool(one_hot(table, asked))
@@ -247,42 +248,15 @@ def _boxes(lines: Iterable[_Line], found: Found) -> None:
         if line.image not in first:
             first[line.image] = _picture(line, ())
         own = marks.setdefault(line.image, [])
-        cells = [line.row.get(k, "") for k in (_EDGES if _has_edges(line.row) else _SIZED)]
-        if not any(cells):
-            continue
         try:
-            own.append(Mark(_label(line), _corners(line.row), where=line.where))
-        except ValueError:
-            shown_ = ", ".join(cell for cell in cells if cell)
-            reason = f"a box needs a label and four numbers, not: {shown_}"
-            found.findings.append(malformed(line.where, reason, "correct the line"))
+            own += marks_of(line.row, line.where)
+        except ValueError as error:
+            found.findings.append(malformed(line.where, str(error), "correct the line"))
     every = [v for own in marks.values() for m in own for v in m.corners or ()]
     # shares of the image: boxes in pixels would all be smaller than one pixel
     relative = bool(every) and max(every) <= 1.0
     for image, own in marks.items():
         found.pictures.append(replace(first[image], marks=tuple(own), relative=relative))
-
-
-def _label(line: _Line) -> str:
-    name = line.row.get("label", "")
-    if not name:
-        raise ValueError
-    return name
-
-
-def _has_edges(row: Row) -> bool:
-    return "xmax" in row and "ymax" in row
-
-
-def _corners(row: Row) -> tuple[float, float, float, float]:
-    x0, y0 = float(row["xmin"]), float(row["ymin"])
-    if _has_edges(row):
-        x1, y1 = float(row["xmax"]), float(row["ymax"])
-    else:
-        x1, y1 = x0 + float(row["width"]), y0 + float(row["height"])
-    if not all(map(math.isfinite, (x0, y0, x1, y1))):
-        raise ValueError
-    return x0, y0, x1, y1
 
 
 def _masks(lines: Iterable[_Line], found: Found, asked: Asked) -> Reading:
