@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from automl import __version__
+from automl.commands.data_verbs import verbs as work_on_data
 from automl.commands.options import (
     AsJson,
     Device,
@@ -24,9 +25,8 @@ from automl.commands.options import (
     Smoke,
     TaskName,
 )
-from automl.commands.verbs_of_data import verbs as work_on_data
-from automl.commands.verbs_of_runs import verbs as record_of_runs
-from automl.commands.verbs_of_setup import verbs as set_up
+from automl.commands.run_verbs import verbs as record_of_runs
+from automl.commands.setup_verbs import verbs as set_up
 
 app = typer.Typer(
     name="automl",
@@ -72,8 +72,8 @@ def run(
 ) -> None:
     """All stages: prepare, plan, train, evaluate, report, record."""
     from automl.commands import workspace
+    from automl.commands.run_lock import working
     from automl.commands.terminal import out, out_json, talk
-    from automl.commands.work import working
 
     sets = [*(set_ or []), *([f"budget={budget}"] if budget else [])]
     loaded, folder = workspace.begin(recipe, sets, params, resume=resume, run_dir=run_dir)
@@ -104,8 +104,8 @@ def prepare(
     """Reads and checks the data; leaves its index and profile."""
     from automl import pipeline
     from automl.commands import workspace
+    from automl.commands.run_lock import working
     from automl.commands.terminal import out, talk
-    from automl.commands.work import working
 
     loaded, folder = workspace.begin(recipe, set_ or [], params, run_dir=run_dir, again=True)
     with working(folder):
@@ -152,8 +152,8 @@ def train(run: RunName = "latest") -> None:
     """Trains what the plan says; goes on where it was stopped."""
     from automl import pipeline
     from automl.commands import workspace
+    from automl.commands.run_lock import working
     from automl.commands.terminal import out, talk
-    from automl.commands.work import working
 
     folder = workspace.find(run)
     with working(folder, lambda: f"automl train {workspace.name(folder)}"):
@@ -166,9 +166,9 @@ def evaluate(run: RunName = "latest", json: AsJson = False) -> None:
     """Predicts the judged split and scores the answers."""
     from automl import pipeline
     from automl.commands import workspace
+    from automl.commands.run_lock import working
     from automl.commands.summary import run_facts, score_lines
     from automl.commands.terminal import out, out_json, talk
-    from automl.commands.work import working
 
     folder = workspace.find(run)
     with working(folder):
@@ -184,8 +184,8 @@ def report(run: RunName = "latest") -> None:
     """Writes one page that says it all: report.html."""
     from automl import pipeline
     from automl.commands import workspace
+    from automl.commands.run_lock import working
     from automl.commands.terminal import out, talk
-    from automl.commands.work import working
 
     folder = workspace.find(run)
     with working(folder):
@@ -198,9 +198,9 @@ def record(run: RunName = "latest") -> None:
     """Records a run in MLflow and DVC; twice is as good as once."""
     from automl import pipeline
     from automl.commands import workspace
+    from automl.commands.run_lock import working
     from automl.commands.summary import record_lines, run_facts
     from automl.commands.terminal import out, talk
-    from automl.commands.work import working
 
     folder = workspace.find(run)
     with working(folder):
@@ -229,12 +229,12 @@ def predict(
 ) -> None:
     """Predicts images by a model alone, without data or recipe."""
     from automl import pipeline
-    from automl.commands import answers, workspace
+    from automl.commands import predict_output, workspace
     from automl.commands.terminal import out, talk
     from automl.errors import DataError, Fault
 
     folder = workspace.bundle(model)
-    sink = answers.choose(folder, images, format=format, out=out_dir, draw=draw, least=least)
+    sink = predict_output.choose(folder, images, format=format, out=out_dir, draw=draw, least=least)
     unread: list[Fault] = []
     found = pipeline.predict(folder, sink.paths, talk(), device=device, unread=unread)
     for line in sink.lines(found):
@@ -292,7 +292,7 @@ def init(
     ] = None,
 ) -> None:
     """Recognises format and task; writes a commented recipe."""
-    from automl.commands.starter import write_starter
+    from automl.commands.init_recipe import write_starter
     from automl.commands.terminal import out, talk
 
     written = write_starter(data, out_file, talk())
@@ -310,7 +310,7 @@ def main() -> None:
         from automl.commands.completion import answer
 
         return answer(app)
-    from automl.commands.outcome import exit_code
+    from automl.commands.exit_codes import exit_code
     from automl.signals import leave_to_the_system
 
     code = exit_code(app)

@@ -16,10 +16,10 @@ from automl.credentials import notice
 from automl.dataset import Dataset, Profile
 from automl.errors import DataError
 from automl.files import write_json
-from automl.handover import planned, prepared
 from automl.plan import Plan
-from automl.recipe import Recipe
+from automl.recipe.schema import Recipe
 from automl.run_dir import RunDir, needed
+from automl.stage_inputs import planned, prepared
 from automl.talk import Talk
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ def run(
 
     `age`: seconds since the command began, which count where a time is promised.
     """
-    from automl.engines.together import help_training, leads
-    from automl.planning.habits import busy, learn
+    from automl.engines.torchrun import help_training, leads
     from automl.planning.hardware import there
+    from automl.planning.overhead import busy, learn
     from automl.record import mlflow_delivery
 
     if not leads():
@@ -101,10 +101,10 @@ def prepare(
 
 def _prepare(recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool) -> Dataset:
     from automl.data.decoders import end_workers
+    from automl.data.finding_messages import counted, refuse_fatal, warnings
     from automl.data.prepare import prepare as read_data
     from automl.data.split import shrink
-    from automl.data.telling import counted, refuse_fatal, warnings
-    from automl.recipe import write_recipe
+    from automl.recipe.schema import write_recipe
     from automl.record import dvc_cache
 
     run.root.mkdir(parents=True, exist_ok=True)
@@ -146,14 +146,14 @@ def plan(
 def _plan(
     recipe: Recipe, run: RunDir, talk: Talk, device: str | None, *, smoke: bool, clock: Clock
 ) -> Plan:
-    from automl.engines.fit import fitted
-    from automl.engines.matching import bf16_gain, looking
+    from automl.engines.micro_batch import fitted
+    from automl.engines.model_trials import bf16_gain, looking
     from automl.engines.transforms import try_out
     from automl.model.weights import at_hand
-    from automl.planning.habits import around, busy
     from automl.planning.hardware import probe
+    from automl.planning.overhead import around, busy
     from automl.planning.rules import make_plan
-    from automl.recipe import write_recipe
+    from automl.recipe.schema import write_recipe
 
     dataset = prepared(run, recipe.task)
     profile = Profile.read(needed(run.profile, "prepare"))
@@ -230,7 +230,7 @@ def report(run: RunDir, talk: Talk, clock: Clock | None = None) -> Path:
 
 def record(run: RunDir, talk: Talk, clock: Clock | None = None, ready: Any = None) -> Recorded:
     """Run folder -> DVC-tracked data and model, MLflow run and registered model."""
-    from automl.recipe import read_recipe
+    from automl.recipe.schema import read_recipe
     from automl.record import dvc_workspace, mlflow_delivery, promise
 
     recipe = read_recipe(needed(run.recipe, "prepare"))

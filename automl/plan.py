@@ -1,6 +1,6 @@
 """The plan: a recipe in which nothing is open any more, and the reason for every value.
 
-`Train` declares every training setting once; `recipe.py` derives from it the optional `train:`
+`Train` declares every training setting once; `recipe.schema` derives from it the optional `train:`
 section, so whatever a plan holds a recipe can set.
 """
 

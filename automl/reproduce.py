@@ -14,7 +14,7 @@ from typing import Any
 
 from automl import pipeline
 from automl.dataset import Profile
-from automl.engines import replay
+from automl.engines import recorded_schedule
 from automl.errors import AutomlError, Interrupted, MachineError
 from automl.files import read_object, write_json
 from automl.plan import EXPECTED
@@ -104,7 +104,7 @@ def _lay_out(found: Inputs, again: RunDir) -> None:
     """All that the train stage reads; what a stopped reproduction has left stays."""
     if repeats(again, found.run):
         return
-    from automl.recipe import read_recipe, write_recipe
+    from automl.recipe.schema import read_recipe, write_recipe
 
     run = found.run
     again.root.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def _lay_out(found: Inputs, again: RunDir) -> None:
         if old.is_file():
             shutil.copyfile(old, new)
     events = journal.last_training(journal.read(run.journal))
-    replay.recorded(found.plan, events).write(again, run)
+    recorded_schedule.recorded(found.plan, events).write(again, run)
 
 
 def _planned_today(found: Inputs, again: RunDir, notes: list[str]) -> list[Row]:
@@ -126,7 +126,7 @@ def _planned_today(found: Inputs, again: RunDir, notes: list[str]) -> list[Row]:
     from automl.planning.candidates import recorded
     from automl.planning.hardware import probe
     from automl.planning.rules import make_plan
-    from automl.recipe import read_recipe
+    from automl.recipe.schema import read_recipe
 
     recipe = read_recipe(again.recipe)
     smoke = "--smoke" in found.origin.get("command", ())

@@ -10,12 +10,12 @@ from typing import Any
 from automl.dataset import Dataset
 from automl.errors import AutomlError, DataError, Fault, MachineError, UsageError
 from automl.files import read_object
-from automl.handover import prepared
 from automl.plan import Plan
 from automl.record import provenance
 from automl.record.machine import program_digest
 from automl.record.worktree import checked_out, has
 from automl.run_dir import RunDir, needed
+from automl.stage_inputs import prepared
 from automl.talk import Talk
 
 HERE = "`--here` repeats the run by the program as it is now"
@@ -103,7 +103,7 @@ def _recorded(run: RunDir) -> tuple[Plan, Dataset]:
 
 def _data(run: RunDir, dataset: Dataset, place: Path, talk: Talk) -> Dataset:
     """The index, its root where every file is as it was: the first place, or fetched from DVC."""
-    from automl.data.recheck import SHOWN, recheck
+    from automl.data.verify import SHOWN, recheck
 
     known = place / "fetched"
     if known.is_dir():
@@ -130,7 +130,7 @@ def _files(names: Sequence[str]) -> str:
 def _fetched(
     run: RunDir, dataset: Dataset, tracked: dict[str, Any], place: Path, talk: Talk
 ) -> Dataset:
-    from automl.data.recheck import recheck
+    from automl.data.verify import recheck
     from automl.record.dvc_fetch import fetch
     from automl.record.dvc_files import workspace
 
@@ -226,7 +226,7 @@ def _code(
 
 def _patch(run: RunDir, state: dict[str, Any], file: Path) -> Path | None:
     """The file of uncommitted changes, as it was written."""
-    from automl.data.recheck import sha256_of
+    from automl.data.verify import sha256_of
 
     described = state.get("patch") or {}
     if not described.get("file"):

@@ -3,23 +3,23 @@
 import shutil
 from functools import partial
 
-from automl import restart
+from automl import dvc_resume
 from automl.clock import Clock
 from automl.dataset import Dataset
-from automl.engines import room
+from automl.engines import disk_space
 from automl.engines.choose import engine
 from automl.engines.protocol import Epoch, Trained
-from automl.engines.together import announce
+from automl.engines.torchrun import announce
 from automl.epoch_log import log_event, score_epoch
 from automl.files import write_text
 from automl.model import bundle
-from automl.origin import originating
 from automl.plan import Plan
 from automl.record.journal import Journal
 from automl.record.mlflow_live import live
 from automl.record.taint import look_again
 from automl.run_dir import RunDir
 from automl.talk import Talk
+from automl.training_provenance import originating
 
 
 def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk, clock: Clock) -> Trained:
@@ -28,11 +28,11 @@ def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk, clock: Clock) -
     if anew:
         clock.forget("train")
     began = clock.now()
-    room.check(plan, dataset, run)
+    disk_space.check(plan, dataset, run)
     journal = Journal(run.journal)
     about = {"recipe": run.recipe.name, "run": run.id, "model": plan.model, "task": plan.task}
     journal.write("start", **about, anew=anew)
-    restart.keep(run)
+    dvc_resume.keep(run)
     write_text(run.checkpoints / "plan.txt", plan.digest())  # after the journal says so
 
     def on_epoch(epoch: Epoch) -> float:
@@ -62,7 +62,7 @@ def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk, clock: Clock) -
         weights_digest=bundle.read(trained.bundle).weights_sha256,
         **trained.facts,
     )
-    restart.let_go(run)
+    dvc_resume.let_go(run)
     return trained
 
 
@@ -74,7 +74,7 @@ def _forget_others(run: RunDir, plan: Plan) -> bool:
     mark = run.checkpoints / "plan.txt"
     same = mark.is_file() and mark.read_text(encoding="utf-8") == plan.digest()
     if same:
-        restart.bring_back(run)
+        dvc_resume.bring_back(run)
     if same and run.journal.is_file():
         return False
     for folder in (run.checkpoints, run.engine):

@@ -33,7 +33,7 @@ def tell(what: str, score: float) -> None:
 def ours(data: str, target: float, limit: float) -> None:
     """The line up to a trained model; a point for epoch 0 and each later one."""
     from automl import pipeline
-    from automl.recipe import Recipe
+    from automl.recipe.schema import Recipe
     from automl.run_dir import RunDir
 
     class Told:

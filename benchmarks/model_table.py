@@ -13,7 +13,7 @@ import torch
 
 from automl.model.build import build
 from automl.planning.backbones import TABLE, Backbone
-from automl.planning.measure import cost
+from automl.planning.timm_facts import cost
 
 CLASSES = 10
 

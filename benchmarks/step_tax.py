@@ -23,10 +23,10 @@ from automl import pipeline
 from automl.data.samples import write_sample
 from automl.dataset import Class, Dataset, Sample, Task
 from automl.engines import distributed
+from automl.engines.divergence import Watch
 from automl.engines.loader import Batch, TrainingSamples
 from automl.engines.memory import keep_freed_memory
 from automl.engines.network import Learner, Network, build_network, loss_settings
-from automl.engines.numbers import Watch
 from automl.engines.optimiser import build_optimiser
 from automl.engines.progress import Keeper, Progress
 from automl.engines.protocol import unheard
@@ -34,7 +34,7 @@ from automl.engines.steps import Course, one_epoch
 from automl.plan import Plan
 from automl.planning.backbones import TABLE
 from automl.planning.hardware import probe
-from automl.recipe import load_recipe
+from automl.recipe.schema import load_recipe
 from automl.run_dir import RunDir
 from automl.signals import Stop
 from automl.talk import Silent

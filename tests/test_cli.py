@@ -13,10 +13,10 @@ from typer.main import get_command
 
 from automl import __version__
 from automl.cli import app
-from automl.commands.outcome import exit_code
+from automl.commands.exit_codes import exit_code
 from automl.commands.terminal import Terminal, duration, table
 from automl.errors import DataError, Fault, GateError, Interrupted, MachineError, NumbersError
-from automl.recipe import load_recipe
+from automl.recipe.schema import load_recipe
 
 VERBS = get_command(app).commands  # type: ignore[attr-defined]
 

@@ -10,7 +10,7 @@ from automl import pipeline
 from automl.dataset import Profile
 from automl.errors import DataError, Fault, GateError, UsageError
 from automl.plan import Goal, Plan
-from automl.recipe import load_recipe
+from automl.recipe.schema import load_recipe
 from automl.run_dir import RunDir
 from automl.talk import Silent
 from tests.engines.test_distributed import RECIPE, class_folders

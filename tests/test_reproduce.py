@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from automl import pipeline
-from automl.commands import reproducing
-from automl.engines.replay import Replay
+from automl.commands import reproduce_output
+from automl.engines.recorded_schedule import Replay
 from automl.errors import AutomlError, DataError, GateError, MachineError, UsageError
 from automl.files import read_object, write_json
 from automl.plan import Plan, Weights
@@ -85,8 +85,8 @@ def test_reproduce__identical(tmp_path, monkeypatch, task):
     assert answer.verdict.weights[0] == answer.verdict.weights[1] != ""
     assert answer.verdict.metrics
     assert json.loads(answer.again.reproduction.read_text())["verdict"] == "identical"
-    assert reproducing.lines(answer)[-1].startswith("identical: weights ")
-    reproducing.complain(answer)
+    assert reproduce_output.lines(answer)[-1].startswith("identical: weights ")
+    reproduce_output.complain(answer)
 
 
 def test_reproduce__takes_the_epochs_that_a_budget_left(tmp_path, monkeypatch):
@@ -164,7 +164,7 @@ def test_reproduce__names_all_that_is_missing_before_it_trains(run, tmp_path, mo
     weights = Weights(source="store", name="net.safetensors", sha256="0" * 64)
     plan.model_copy(update={"weights": weights, "device": "cuda:7"}).write(run.plan)
     with pytest.raises(AutomlError) as caught:
-        reproducing.again(run.id, None, here=False)
+        reproduce_output.again(run.id, None, here=False)
     said = "\n".join(line for fault in caught.value.faults for line in fault.lines())
     assert caught.value.exit_code == 2
     assert len(caught.value.faults) == 3
@@ -194,11 +194,11 @@ def test_reproduce__a_stopped_one_goes_on_in_its_folder(run):
     folder = again(run)
     answer = reproduce(run, folder, Silent())
     folder.reproduction.unlink()
-    repeated = reproducing.again(run.id, folder.root, here=False)
+    repeated = reproduce_output.again(run.id, folder.root, here=False)
     assert repeated.verdict.word == answer.verdict.word == "identical"
     assert len(read_object(folder.provenance, "x")["restarts"]) == 1
     with pytest.raises(UsageError, match="something already"):
-        reproducing.again(run.id, folder.root, here=False)
+        reproduce_output.again(run.id, folder.root, here=False)
 
 
 def test_judge__copies_are_identical(copies):
@@ -280,9 +280,9 @@ def test_complain__different_is_exit_code_5(copies, monkeypatch):
     worse(second)
     answer = Reproduction(first, second, judge(first, second), [])
     now = known["packages"]["torch"]
-    assert reproducing.lines(answer)[-1] == f"different because packages.torch: 1.0 -> {now}"
+    assert reproduce_output.lines(answer)[-1] == f"different because packages.torch: 1.0 -> {now}"
     with pytest.raises(GateError, match=r"different because packages\.torch: 1\.0 ->") as caught:
-        reproducing.complain(answer)
+        reproduce_output.complain(answer)
     assert caught.value.exit_code == 5
 
 
@@ -349,7 +349,7 @@ def test_reproduce__by_the_code_of_the_run(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_reproduce__data_that_is_gone_comes_from_dvc(tmp_path, monkeypatch):
-    from automl.recipe import read_recipe
+    from automl.recipe.schema import read_recipe
     from automl.record.dvc_workspace import track
 
     monkeypatch.chdir(tmp_path)

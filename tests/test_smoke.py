@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from automl.recipe import load_recipe
+from automl.recipe.schema import load_recipe
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 FILES = (

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from automl.clock import STAGES
-from automl.commands.origin_lines import origin_facts, origin_lines
+from automl.commands.provenance_output import origin_facts, origin_lines
 from automl.commands.terminal import duration, table
 from automl.commands.workspace import name, shown
 from automl.files import read_object

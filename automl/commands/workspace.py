@@ -6,21 +6,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from automl.commands.run_lock import command_line, working
 from automl.commands.scratch import scratch
 from automl.commands.terminal import leads
-from automl.commands.work import command_line, working
 from automl.errors import UsageError
 from automl.record import runs
 from automl.run_dir import RunDir, runs_folder
 
 if TYPE_CHECKING:
-    from automl.recipe import Recipe
+    from automl.recipe.schema import Recipe
 
 
 def load(recipe: Path, sets: Iterable[str] = (), params: Path | None = None) -> "Recipe":
     """The recipe with what lies over it; names that do not exist are found here."""
-    from automl.commands.names import unknown_names
-    from automl.recipe import load_recipe
+    from automl.commands.name_checks import unknown_names
+    from automl.recipe.schema import load_recipe
 
     return load_recipe(recipe, sets, params, check=unknown_names)
 
@@ -61,7 +61,7 @@ def begin(
 
 def keep(recipe: "Recipe", run: RunDir) -> None:
     """From here on the run can be gone on with, whenever it is stopped."""
-    from automl.recipe import write_recipe
+    from automl.recipe.schema import write_recipe
 
     if leads() and not run.recipe.is_file():
         write_recipe(recipe, run.recipe)

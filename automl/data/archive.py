@@ -14,8 +14,15 @@ from itertools import islice
 from pathlib import Path
 
 from automl.data import parquet_images
+from automl.data.archive_members import (
+    SUFFIXES,
+    Member,
+    Packed,
+    faults,
+    opened_for_reading,
+    suffix_of,
+)
 from automl.data.files import is_there
-from automl.data.packed import SUFFIXES, Member, Packed, faults, opened_for_reading, suffix_of
 from automl.data.scan_cache import folder as cache_folder
 from automl.errors import DataError, MachineError
 from automl.files import sync

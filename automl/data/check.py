@@ -3,14 +3,14 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from automl.data.asked import recipe_of
 from automl.data.files import is_there
-from automl.data.mend import Change, mended, refuse_target, write_index
 from automl.data.prepare import Prepared, prepare
 from automl.data.reading import fatal
+from automl.data.repair import Change, refuse_target, repaired, write_index
+from automl.data.source import recipe_of
 from automl.dataset import Dataset, Finding, Task
 from automl.errors import DataError
-from automl.recipe import Recipe
+from automl.recipe.schema import Recipe
 from automl.talk import Talk
 
 
@@ -49,7 +49,7 @@ def check(
 
 def _fixed(found: Prepared, recipe: Recipe, fix: Path, talk: Talk) -> Checked:
     """The findings are those that are left in the index."""
-    clean, changes = mended(found.dataset, found.findings, found.copies)
+    clean, changes = repaired(found.dataset, found.findings, found.copies)
     index = write_index(clean, changes, fix)
     data = recipe.data.model_copy(update={"path": str(index.absolute()), "format": "index"})
     left = prepare(recipe.model_copy(update={"data": data}), talk)

@@ -7,8 +7,8 @@ from automl.data.images import MaskFacts
 from automl.data.reading import Reading
 from automl.dataset import Class
 from automl.errors import DataError, Fault
-from automl.recipe import Data
-from automl.recipe_checks import LARGEST_ID
+from automl.recipe.checks import LARGEST_ID
+from automl.recipe.schema import Data
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
-from automl.data.asked import recipe_of
+from automl.data.finding_messages import refuse_fatal
 from automl.data.prepare import prepare
-from automl.data.telling import refuse_fatal
+from automl.data.source import recipe_of
 from automl.data.writers import coco, folders, masks, table, voc, yolo
 from automl.data.writers.target import Target, is_inside
 from automl.dataset import Dataset, Finding, Task

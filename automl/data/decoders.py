@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import automl
+from automl.data.fingerprint import Fingerprint
 from automl.data.frame import Frame
 from automl.data.images import ImageFacts, MaskFacts
-from automl.data.look import Look
 from automl.data.pixels import Colours
 from automl.errors import Fault
 
@@ -90,7 +90,7 @@ def facts_of(raw: dict[str, Any]) -> Facts:
         **{
             **raw,
             "stored": tuple(raw["stored"]),
-            "look": Look(**raw["look"]) if raw["look"] else None,
+            "look": Fingerprint(**raw["look"]) if raw["look"] else None,
             "notes": tuple((code, reason) for code, reason in raw["notes"]),
         }
     )

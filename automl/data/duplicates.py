@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from automl.data.fingerprint import GRID, Fingerprint
 from automl.data.images import ImageFacts
-from automl.data.look import GRID, Look
 
 FARTHEST = 4
 """Bits of 64 in which two near copies may differ."""
@@ -67,16 +67,16 @@ def _equal(
     return facts[first].digest == facts[other].digest or same(first, other)
 
 
-def near_twins(looks: Sequence[Look]) -> list[Twin]:
+def near_twins(prints: Sequence[Fingerprint]) -> list[Twin]:
     """Each image with an earlier one that it nearly equals, if there is one."""
-    if len(looks) < 2:
+    if len(prints) < 2:
         return []
-    tiny = np.frombuffer(b"".join(bytes.fromhex(one.tiny) for one in looks), np.uint8)
+    tiny = np.frombuffer(b"".join(bytes.fromhex(one.tiny) for one in prints), np.uint8)
     tiny = tiny.reshape(-1, GRID, GRID)
-    plain = _hashes([one.dhash for one in looks])
-    mirrored = _hashes([one.mirrored for one in looks])
+    plain = _hashes([one.dhash for one in prints])
+    mirrored = _hashes([one.mirrored for one in prints])
     telling = np.concatenate([part.std((1, 2)) for part in _parts(tiny)]) >= FLAT
-    partner = np.full(len(looks), -1)
+    partner = np.full(len(prints), -1)
     for hashes, pictures in (
         (plain, tiny),
         (mirrored, tiny[:, :, ::-1]),

@@ -10,10 +10,10 @@ import numpy as np
 
 from automl.data import pixels as to_pixels
 from automl.data.decoding import FORMATS, Note, decode, read_bytes, reduced_size
+from automl.data.fingerprint import Fingerprint, fingerprint
 from automl.data.frame import Frame
-from automl.data.look import Look, look
+from automl.data.orientation import Corners, upright, upright_corners
 from automl.data.pixels import Colours
-from automl.data.turning import Corners, upright, upright_corners
 
 __all__ = ["Colours", "Corners", "upright", "upright_corners"]
 
@@ -38,7 +38,7 @@ class ImageFacts:
     bit_depth: int
     brightest: int = 65535
     """Largest value of a 16-bit image; of the others nothing is known."""
-    look: Look | None = None
+    look: Fingerprint | None = None
     notes: tuple[Note, ...] = ()
     """Code and reason of what is odd about the file, though it can be used."""
 
@@ -61,7 +61,7 @@ def raw(facts: ImageFacts | MaskFacts) -> dict[str, Any]:
     return found
 
 
-def _fields(one: ImageFacts | MaskFacts | Look) -> dict[str, Any]:
+def _fields(one: ImageFacts | MaskFacts | Fingerprint) -> dict[str, Any]:
     return {name: getattr(one, name) for name in one.__dataclass_fields__}
 
 
@@ -137,7 +137,7 @@ def image_facts(path: Path, frame: Frame | None = None) -> ImageFacts:
         channels=to_pixels.channels(image),
         bit_depth=16 if wide or image.mode == "F" else 8,
         brightest=to_pixels.brightest(image) if wide else 65535,
-        look=look(stored, decoded.orientation),
+        look=fingerprint(stored, decoded.orientation),
         notes=(*decoded.notes, *notes),
     )
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from automl.data.archive_members import MOST_ENTRIES, RATIO, SMALL
 from automl.data.files import files, folders, images, split_in, split_word
-from automl.data.packed import MOST_ENTRIES, RATIO, SMALL
 from automl.errors import DataError, MachineError
 
 _NAMES = ("image", "img", "picture", "pixels")

@@ -10,15 +10,15 @@ from automl.data.box_format import check_format
 from automl.data.boxes import Placed, place, without_them
 from automl.data.checks import check, check_brightness, waived
 from automl.data.classes import Settled, refuse_classes, settle
-from automl.data.copies import Copies, check_copies, find_copies
 from automl.data.digest import digest_of
+from automl.data.duplicate_groups import Copies, check_copies, find_copies
+from automl.data.file_names import name_twins, once_each
 from automl.data.files import impossible, is_there
 from automl.data.groups import grouped
 from automl.data.outliers import outliers, shifts
-from automl.data.places import name_twins, once_each
 from automl.data.profile import profile
 from automl.data.readers import table
-from automl.data.reading import Asked, Entry, Reading, fatal, shown, warning
+from automl.data.reading import Entry, Reading, ReadOptions, fatal, shown, warning
 from automl.data.recognise import READERS, recognise
 from automl.data.regions import box_ring, outline
 from automl.data.scan import Scanned, scan
@@ -35,7 +35,7 @@ from automl.dataset import (
 )
 from automl.errors import DataError
 from automl.prediction import IGNORE
-from automl.recipe import Recipe
+from automl.recipe.schema import Recipe
 from automl.talk import Talk
 
 
@@ -103,9 +103,9 @@ def read(recipe: Recipe) -> Reading:
     path = opened(Path(recipe.data.path).absolute())
     data, name = recipe.data, str(recipe.data.format)
     columns = data.columns.model_dump(exclude_none=True)
-    asked = Asked(data.classes, columns, tuple(data.attributes), data.colours)
+    options = ReadOptions(data.classes, columns, tuple(data.attributes), data.colours)
     if name == "auto":
-        name = _recognised(path, recipe.task, asked)
+        name = _recognised(path, recipe.task, options)
     elif not is_there(path):
         raise DataError("no such file or folder", where=str(path), hint="correct `data.path`")
     row = READERS[name]
@@ -116,7 +116,7 @@ def read(recipe: Recipe) -> Reading:
             where=str(path),
             hint=f"set `task: {row.tasks[0]}`, or another `data.format`",
         )
-    reading = row.reader.read(path, recipe.task, asked)
+    reading = row.reader.read(path, recipe.task, options)
     refuse_classes(reading)
     cure = "correct the name, or remove it from the list"
     findings = [
@@ -131,14 +131,14 @@ def read(recipe: Recipe) -> Reading:
     return replace(reading, entries=kept, findings=told, frame=frame)
 
 
-def _recognised(path: Path, task: Task, asked: Asked) -> str:
+def _recognised(path: Path, task: Task, options: ReadOptions) -> str:
     """The format; a table whose columns the recipe names, or whose classes, is one by that."""
-    if asked.columns and is_there(path) and table.fits(path, task, asked):
+    if options.columns and is_there(path) and table.fits(path, task, options):
         return "csv"
     try:
         return recognise(path, task).format
     except DataError:
-        if is_there(path) and table.fits(path, task, asked):
+        if is_there(path) and table.fits(path, task, options):
             return "csv"
         raise
 

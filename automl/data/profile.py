@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from automl.data.ground_truth import truth
 from automl.data.scan import Scanned
-from automl.data.truth import truth
 from automl.dataset import Dataset, Profile, Sample
 
 MASKS_LOOKED_AT = 50

@@ -14,7 +14,7 @@ Given = list[str] | dict[int, str] | None
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReadOptions:
     """What a recipe says about how to read its set."""
 
     classes: Given = None

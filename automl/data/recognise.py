@@ -23,7 +23,7 @@ from automl.data.readers import (
 )
 from automl.data.readers.one_hot import some_in
 from automl.data.readers.rows import SUFFIXES, header_of
-from automl.data.reading import Asked, Reading
+from automl.data.reading import Reading, ReadOptions
 from automl.dataset import Task
 from automl.errors import DataError, Fault
 
@@ -35,7 +35,7 @@ class Reader(Protocol):
         """Why the set has this format and can serve the task; empty where not."""
         ...
 
-    def read(self, path: Path, task: Task, asked: Asked, /) -> Reading:
+    def read(self, path: Path, task: Task, options: ReadOptions, /) -> Reading:
         """The set as its files describe it."""
         ...
 

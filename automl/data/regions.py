@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from automl.data import runs
+from automl.data import rle
 from automl.data.images import ImageFacts, MaskFacts, count_ids, upright, upright_corners
 from automl.data.reading import Entry, Runs, Shape, fatal, warning
 from automl.dataset import Finding, Region, Sample
@@ -113,7 +113,7 @@ def box_of(shape: Shape) -> tuple[float, float, float, float]:
         if not xs or len(xs) != len(ys):
             raise ValueError("an outline needs pairs of numbers")
         return min(xs), min(ys), max(xs), max(ys)
-    rows, columns = np.nonzero(runs.decode(shape.runs))
+    rows, columns = np.nonzero(rle.decode(shape.runs))
     if not rows.size:
         raise ValueError("the mask holds no pixel")
     return (
@@ -173,22 +173,22 @@ def _in_pixels(
 def _upright_runs(given: Runs, image: ImageFacts) -> str:
     height, width = given.size
     if (width, height) == (image.width, image.height):
-        return runs.encode(runs.decode(given))
+        return rle.encode(rle.decode(given))
     if (width, height) == image.stored:
-        return runs.encode(upright(runs.decode(given), image.orientation))
+        return rle.encode(upright(rle.decode(given), image.orientation))
     raise ValueError(f"mask is {width}x{height}, its image {image.width}x{image.height}")
 
 
 def _area(region: Region, size: tuple[int, int]) -> int:
     if region.runs:
-        return sum(runs.numbers(region.runs)[1::2])
+        return sum(rle.numbers(region.runs)[1::2])
     return sum(int(part.sum()) for _, _, part in _parts(region, size)) if region.outline else 0
 
 
 def _paint(canvas: np.ndarray, region: Region, value: int) -> None:
     size = canvas.shape[0], canvas.shape[1]
     if region.runs:
-        canvas[runs.decode(Runs(size, region.runs))] = value
+        canvas[rle.decode(Runs(size, region.runs))] = value
         return
     for top, left, part in _parts(region, size):
         height, width = part.shape

@@ -153,7 +153,7 @@ def _present(dataset: Dataset, sample: Sample) -> frozenset[int]:
 
 def present_in_mask(dataset: Dataset, sample: Sample) -> frozenset[int]:
     """The class indices that a sample's mask shows."""
-    from automl.data.truth import truth
+    from automl.data.ground_truth import truth
 
     mask = truth(dataset, sample).mask
     shown = [] if mask is None else np.unique(mask).tolist()

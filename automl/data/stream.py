@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from automl.data.ground_truth import truth
 from automl.data.images import read_image
-from automl.data.truth import truth
 from automl.dataset import Dataset, SplitName
 from automl.prediction import Prediction, Truth
 

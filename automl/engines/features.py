@@ -21,7 +21,7 @@ from torch import nn
 
 from automl.data.images import read_image
 from automl.dataset import Dataset, Sample, SplitName
-from automl.engines import kept
+from automl.engines import disk_cache
 from automl.engines.onnx_net import Forward, NotConverted, converted, outputs_of
 from automl.model.build import build, classifier, load_backbone, normalisation
 from automl.model.preprocess import Fit, Preprocess
@@ -110,12 +110,12 @@ def of_images(
 ) -> np.ndarray:
     """Features float32 [N, D] of these images; `look` is called between batches and may raise."""
     key = _key(frozen, dataset, samples)
-    found = _read(kept.find(key), len(samples))
+    found = _read(disk_cache.find(key), len(samples))
     if found is not None:
         frozen.used = "kept"
         return found
     computed = _computed(frozen, dataset, samples, look)
-    kept.keep(key, computed.tobytes())
+    disk_cache.keep(key, computed.tobytes())
     return computed
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from automl.data.decoding import read_bytes, reduced_size
+from automl.data.ground_truth import mask_and_digest
 from automl.data.images import reduced_image
 from automl.data.pixel_store import PixelStore, open_store
-from automl.data.truth import mask_and_digest
 from automl.dataset import Dataset, Sample
 from automl.engines.protocol import Event, OnEvent
 from automl.model.preprocess import Geometry, Preprocess

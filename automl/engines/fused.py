@@ -13,8 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from automl.engines import colours, plane
-from automl.engines.plane import Affine
+from automl.engines import affine, colour_matrix
+from automl.engines.affine import Affine
 from automl.engines.policy_steps import (
     Blur,
     Draw,
@@ -70,10 +70,10 @@ class Placing:
     def map(self, frame: tuple[int, int], draw: Draw) -> Affine:
         """From a frame of this height and width to the training image."""
         if self.cut:
-            return plane.window(*self._crop(frame, draw), self.size)
+            return affine.window(*self._crop(frame, draw), self.size)
         scale = between((1 - self.zoom, 1 + self.zoom), draw) if self.zoom else 1.0
         if scale == 1 and frame == self.size:
-            return plane.UNMOVED
+            return affine.UNMOVED
         down, right = (
             _offset(scale * there, wanted, draw)
             for there, wanted in zip(frame, self.size, strict=True)
@@ -128,7 +128,7 @@ class Fused:
             out = np.empty((*self.placing.size, 3), np.uint8)
         way = self.placing.map((image.shape[0], image.shape[1]), draw)
         for move in self.moves:
-            way = plane.after(move.map(draw, self.placing.size), way)
+            way = affine.after(move.map(draw, self.placing.size), way)
         self._paint(image, way, draw, out)
         for step in self.others:
             step.apply(out, draw)
@@ -139,22 +139,22 @@ class Fused:
         filled = (self.fill, self.fill, self.fill)
         wanted = [step for step in self.colours if draw() < step.p]
         plain = np.empty_like(out) if wanted else out
-        plane.moved(image, way, plain, self.border, filled)
+        affine.moved(image, way, plain, self.border, filled)
         if wanted:
             mean = np.array(cv2.mean(plain)[:3])
-            matrix = colours.UNCHANGED
+            matrix = colour_matrix.UNCHANGED
             for step in wanted:
-                matrix = colours.after(step.matrix(draw, matrix @ [*mean, 1.0]), matrix)
+                matrix = colour_matrix.after(step.matrix(draw, matrix @ [*mean, 1.0]), matrix)
             cv2.transform(plain, matrix, dst=out)
 
     def _along(self, annotated: dict[str, Any], way: Affine) -> dict[str, Any]:
         """Mask and boxes moved as the image is."""
         if "mask" in annotated:
             mask = np.empty(self.placing.size, np.uint8)
-            plane.moved_mask(annotated["mask"], way, mask, self.fill_mask)
+            affine.moved_mask(annotated["mask"], way, mask, self.fill_mask)
             return {**annotated, "mask": mask}
         if "bboxes" in annotated:
-            boxes, kept = visible(plane.boxes_moved(annotated["bboxes"], way), self.placing.size)
+            boxes, kept = visible(affine.boxes_moved(annotated["bboxes"], way), self.placing.size)
             return {**annotated, "bboxes": boxes, "labels": annotated["labels"][kept]}
         return annotated
 

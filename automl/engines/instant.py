@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from automl.clock import process_age
-from automl.data.truth import truth
+from automl.data.ground_truth import truth
 from automl.dataset import Dataset, Sample
 from automl.engines.features import Frozen, beheaded, of_images, spread
 from automl.engines.head import FOLDS, Head, fit

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from automl.data.truth import truth
+from automl.data.ground_truth import truth
 from automl.dataset import Dataset
 from automl.engines.frames import AS_IT_IS, Frame, Frames
 from automl.engines.fused import Placing

@@ -17,19 +17,19 @@ from torch import nn
 from automl.clock import Clock
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
-from automl.engines import distributed, instant, light, replay
-from automl.engines.answers import predicted, predictions
+from automl.engines import distributed, instant, instant_dense, recorded_schedule
+from automl.engines.divergence import Watch
 from automl.engines.frames import Frames
+from automl.engines.inference import predicted, predictions
 from automl.engines.loader import TrainingSamples, augmented
 from automl.engines.memory import keep_freed_memory
 from automl.engines.network import Learner, Network, build_network, load_network, loss_settings
-from automl.engines.numbers import Watch
 from automl.engines.optimiser import build_optimiser
-from automl.engines.pace import pace_of
 from automl.engines.progress import Keeper, Progress
 from automl.engines.protocol import Epoch, Event, OnEpoch, OnEvent, OnStep, Trained, unheard
 from automl.engines.steps import Course, HalfUpdated, halved, keep_pace, leave, one_epoch
-from automl.engines.stops import interrupted_at, tell_resumed
+from automl.engines.stop_reasons import interrupted_at, tell_resumed
+from automl.engines.time_budget import pace_of
 from automl.model import bundle as bundles
 from automl.plan import Plan
 from automl.prediction import Prediction
@@ -75,7 +75,7 @@ def train(  # noqa: PLR0913  as `Engine` has it
                 if clock and plan.task == "classification":
                     clock.instant_s = clock.now() - began
             learner = _learner(progress.network, plan, dataset, device, world)
-            repeated = replay.read(run).in_steps(progress.steps)
+            repeated = recorded_schedule.read(run).in_steps(progress.steps)
             pace = pace_of(plan, dataset, progress.steps, clock)
             course = Course(
                 samples, learner, world, stop, keeper, on_step, on_event, repeated, pace
@@ -157,7 +157,7 @@ def _answer(
     try:
         if samples.plan.task == "classification":
             return instant.answer(progress, samples.plan, samples.dataset, to), ""
-        return light.answer(progress, samples, to), ""
+        return instant_dense.answer(progress, samples, to), ""
     except instant.AnswerStopped:
         return None, to.stop.signal
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from automl.engines import kept
+from automl.engines import disk_cache
 
 TOLERANCE = 1e-3
 """Largest difference from torch, as a share of the largest number that torch gives."""
@@ -35,7 +35,7 @@ def converted(net: nn.Module, size: tuple[int, int], threads: int, key: str) -> 
     key = json.dumps(["onnx", key, size, torch.__version__, onnxruntime.__version__])
     generator = torch.Generator().manual_seed(0)
     trial = torch.randn(2, 3, *size, generator=generator)
-    found = kept.find(key)
+    found = disk_cache.find(key)
     try:
         model = bytes(found) if found is not None else _exported(net, trial)
         forward = _session(model, threads)
@@ -46,7 +46,7 @@ def converted(net: nn.Module, size: tuple[int, int], threads: int, key: str) -> 
     if not _agrees(net, trial, given):
         raise NotConverted("the converted net gives other features")
     if found is None:
-        kept.keep(key, model)
+        disk_cache.keep(key, model)
     return forward
 
 

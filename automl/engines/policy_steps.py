@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from automl.engines import colours, plane
-from automl.engines.plane import Affine
+from automl.engines import affine, colour_matrix
+from automl.engines.affine import Affine
 
 Draw = Callable[[], float]
 """The next of the numbers in 0..1 that belong to the sample."""
@@ -31,7 +31,7 @@ class Mirror:
 
     def map(self, draw: Draw, size: tuple[int, int]) -> Affine:
         """In a frame of this height and width."""
-        return plane.mirrored(size) if draw() < self.p else plane.UNMOVED
+        return affine.mirrored(size) if draw() < self.p else affine.UNMOVED
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class Move:
     def map(self, draw: Draw, size: tuple[int, int]) -> Affine:
         """In a frame of this height and width; as often larger as smaller."""
         if draw() >= self.p:
-            return plane.UNMOVED
+            return affine.UNMOVED
         low, high = self.scale
         zoom = between((low, 1.0) if draw() < 0.5 else (1.0, high), draw)
         right, down = (between(self.translate_percent, draw) * side for side in size[::-1])
-        return plane.about_centre(size, zoom, between(self.rotate, draw), (right, down))
+        return affine.about_centre(size, zoom, between(self.rotate, draw), (right, down))
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Jitter:
     def matrix(self, draw: Draw, mean: np.ndarray) -> np.ndarray:
         """The 3x4 matrix for an image with these channel means."""
         ranges = (self.brightness, self.contrast, self.saturation, self.hue)
-        return colours.jitter(mean, *(between(pair, draw) for pair in ranges))
+        return colour_matrix.jitter(mean, *(between(pair, draw) for pair in ranges))
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Grey:
 
     def matrix(self, draw: Draw, mean: np.ndarray) -> np.ndarray:
         """The 3x4 matrix, the same for every image."""
-        return colours.GREY
+        return colour_matrix.GREY
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from automl.engines import checkpoint as checkpoints
+from automl.engines.divergence import Watch
 from automl.engines.network import Network
-from automl.engines.numbers import Watch
 from automl.engines.optimiser import Average
 
 SAVE_EVERY_S = 600.0

@@ -12,21 +12,21 @@ import torch
 from torch import nn
 
 from automl.engines import distributed
+from automl.engines.divergence import Step, check_input
 from automl.engines.loader import Batch, TrainingSamples, stream
-from automl.engines.numbers import Step, check_input
 from automl.engines.optimiser import rate, set_rate
-from automl.engines.pace import Pace
 from automl.engines.progress import Keeper, Progress
 from automl.engines.protocol import Event, OnEvent, OnStep
 from automl.engines.randomness import batches, epoch_order, seed_for, shards
-from automl.engines.replay import Replay
-from automl.engines.stops import (
+from automl.engines.recorded_schedule import Replay
+from automl.engines.stop_reasons import (
     interrupted_at,
     is_out_of_memory,
     looks,
     no_memory,
     no_memory_together,
 )
+from automl.engines.time_budget import Pace
 from automl.plan import Train
 from automl.signals import Stop
 

@@ -7,8 +7,8 @@ import warnings
 from typing import Any
 
 from automl.errors import RecipeError
-from automl.nearest import nearest
 from automl.plan import Augment
+from automl.suggestions import nearest
 
 
 def build(augment: Augment) -> list[Any]:

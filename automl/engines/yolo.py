@@ -20,9 +20,9 @@ from torch import nn
 from automl.clock import Clock
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
-from automl.engines import replay
+from automl.engines import recorded_schedule
 from automl.engines.protocol import OnEpoch, OnEvent, OnStep, Trained, unheard
-from automl.engines.stops import interrupted, tell_resumed
+from automl.engines.stop_reasons import interrupted, tell_resumed
 from automl.engines.yolo_layout import write_layout
 from automl.engines.yolo_net import architecture, build_net, detections, load_pretrained
 from automl.engines.yolo_settings import NOT_USED, arguments, frame, load_ultralytics, logged
@@ -141,7 +141,16 @@ def _train(
     with listening() as stop, logged(run.engine / "ultralytics.log"):
         on_epoch, on_step, on_event, clock = watched
         hears = (on_epoch, on_step, on_event)
-        job = Job(plan, dataset, images, run.checkpoints, *made, *hears, clock, replay.read(run))
+        job = Job(
+            plan,
+            dataset,
+            images,
+            run.checkpoints,
+            *made,
+            *hears,
+            clock,
+            recorded_schedule.read(run),
+        )
         with _refused_settings():
             trainer = Trainer(job)
         try:

@@ -18,10 +18,10 @@ from automl.clock import Clock
 from automl.data.stream import images
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
-from automl.engines.pace import Pace, pace_of
 from automl.engines.protocol import Epoch, Event, OnEpoch, OnEvent, OnStep
-from automl.engines.replay import Replay
-from automl.engines.stops import looks, not_finite
+from automl.engines.recorded_schedule import Replay
+from automl.engines.stop_reasons import looks, not_finite
+from automl.engines.time_budget import Pace, pace_of
 from automl.engines.yolo_data import begin_epoch, description
 from automl.engines.yolo_net import detections
 from automl.model.preprocess import Preprocess

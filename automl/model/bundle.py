@@ -15,7 +15,7 @@ from automl.dataset import Class, Task
 from automl.errors import AutomlError, UsageError
 from automl.files import cannot_write, sync
 from automl.model.preprocess import Preprocess
-from automl.planning.row import Backbone
+from automl.planning.model_row import Backbone
 
 if TYPE_CHECKING:
     from torch import Tensor

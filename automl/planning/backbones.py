@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from automl.dataset import Task
 from automl.errors import RecipeError
-from automl.nearest import nearest
-from automl.planning.row import Backbone as Backbone
-from automl.planning.row import size_of
+from automl.planning.model_row import Backbone as Backbone
+from automl.planning.model_row import size_of
+from automl.suggestions import nearest
 
 DECODERS = ("unet", "unetplusplus", "fpn", "deeplabv3plus", "segformer", "upernet")
 HEADS = ("fcos", "retinanet", "ssd")
@@ -242,7 +242,7 @@ def find(name: str, task: Task) -> Backbone:
 
 def _from_timm(name: str) -> Backbone | None:
     """A classifier that the table does not hold; its facts are measured on the spot."""
-    from automl.planning.measure import timm_facts
+    from automl.planning.timm_facts import timm_facts
 
     known = timm_facts(name)
     if known is None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from automl.planning.candidates import epoch_seconds
 from automl.planning.choice import Model, Situation
-from automl.planning.matching import Asked
+from automl.planning.trials import Asked
 
 Gain = Callable[[Asked], float | None]
 """Measures how many times faster a training step is in bf16 than in fp32."""

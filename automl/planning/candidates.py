@@ -6,11 +6,11 @@ from automl.plan import Candidate, Plan
 from automl.planning.backbones import Backbone
 from automl.planning.choice import Situation
 from automl.planning.cost import seconds_per_image, steady_gflops
-from automl.planning.matching import Asked, Look, Measured, Transfer
 from automl.planning.model_rules import Contender
 from automl.planning.settings import choose_epochs
 from automl.planning.sizes import choose_crop, choose_image_size
 from automl.planning.times import fewest_epochs, most_epochs
+from automl.planning.trials import Asked, Look, Measured, Transfer
 
 FORWARD_SHARE = 1 / 3
 """Cost of scoring an image in units of training on it."""

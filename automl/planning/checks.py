@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from automl.dataset import Profile
 from automl.errors import Fault, RecipeError
 from automl.plan import Plan
-from automl.recipe import Recipe
-from automl.recipe_checks import Clash, clashes
+from automl.recipe.checks import Clash, clashes
+from automl.recipe.schema import Recipe
 
 
 def check_plan(plan: Plan, recipe: Recipe, profile: Profile, *, native_bf16: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from automl.dataset import Profile, Task
 from automl.planning.backbones import Backbone
 from automl.planning.hardware import Hardware
-from automl.recipe import Recipe
+from automl.recipe.schema import Recipe
 from automl.weights import Weights
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from automl.errors import MachineError
-from automl.planning.habits import USUAL_S
+from automl.planning.overhead import USUAL_S
 
 PROBE_SECONDS = 0.25
 """Longest measuring after the first, uncounted step."""

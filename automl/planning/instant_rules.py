@@ -12,7 +12,7 @@ EXPORT_S = 1.0
 LIGHT_STEPS = 200
 """What a decoder or a detector's heads learn on a frozen backbone, they learn in so many steps."""
 LIGHT_BATCH = 4
-"""Images of such a step: `engines.light.BATCH`."""
+"""Images of such a step: `engines.instant_dense.BATCH`."""
 LIGHT_SHARE = 0.25
 """Of all images of the epochs, such steps see at most this share, each at a third of the cost."""
 MOST_IMAGES = 20_000

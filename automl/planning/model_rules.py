@@ -8,7 +8,9 @@ from automl.errors import MachineError, RecipeError
 from automl.planning.backbones import TABLE, Backbone, find
 from automl.planning.choice import Choice, Model, Situation
 from automl.planning.cost import seconds_per_image, steady_gflops
-from automl.planning.matching import (
+from automl.planning.sizes import choose_crop, choose_fit, choose_image_size
+from automl.planning.times import LONGEST, fewest_epochs, goal_seconds, in_words
+from automl.planning.trials import (
     LOOK_SHARE,
     UNMEASURED,
     Asked,
@@ -17,8 +19,6 @@ from automl.planning.matching import (
     blended,
     steady,
 )
-from automl.planning.sizes import choose_crop, choose_fit, choose_image_size
-from automl.planning.times import LONGEST, fewest_epochs, goal_seconds, in_words
 from automl.weights import Weights
 
 AtHand = Callable[[Backbone], Weights | None]

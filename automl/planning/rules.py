@@ -22,10 +22,10 @@ from automl.planning.instant_rules import (
     choose_instant_steps,
     instant_seconds,
 )
-from automl.planning.matching import Look
 from automl.planning.smoke import EPOCHS, shrink
 from automl.planning.times import LEAST_S, budget_seconds, fewest_epochs, in_words, most_epochs
-from automl.recipe import Recipe
+from automl.planning.trials import Look
+from automl.recipe.schema import Recipe
 from automl.scoring.goal import refuse_unscored
 from automl.weights import Weights
 

@@ -6,7 +6,7 @@ from automl.planning.backbones import Backbone
 from automl.planning.choice import Choice, Situation
 from automl.planning.cost import seconds_per_image
 from automl.planning.times import LEAST_EPOCHS, goal_seconds, in_words
-from automl.recipe_checks import STRIDE
+from automl.recipe.checks import STRIDE
 
 Size = tuple[int, int]
 STORED = 1.25

@@ -5,9 +5,9 @@ from typing import Any
 from automl.plan import Augment, Reason
 from automl.planning.augmentation import POLICIES
 from automl.planning.choice import Situation
-from automl.planning.row import Backbone
+from automl.planning.model_row import Backbone
 from automl.planning.sizes import STORED
-from automl.recipe_checks import STRIDE
+from automl.recipe.checks import STRIDE
 
 EPOCHS = 2
 STEPS = 4

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from automl.dataset import Dataset
 from automl.lock import turn
-from automl.recipe import Recipe
+from automl.recipe.schema import Recipe
 from automl.record.dvc_config import system_config
 from automl.record.dvc_files import DvcOut, tracked_by, workspace
 from automl.record.dvc_unchanged import unchanged

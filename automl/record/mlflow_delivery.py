@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from automl.errors import AutomlError, DataError, Fault, MachineError
 from automl.files import read_object, write_json
-from automl.recipe import Recipe
+from automl.recipe.schema import Recipe
 from automl.record.liveness import Liveness
 from automl.record.mlflow_client import Store, quiet, tracking_uri, unreached
 from automl.record.mlflow_store import MlflowRecord

@@ -52,7 +52,7 @@ class Live:
 @contextmanager
 def live(run: RunDir) -> Iterator[Live]:
     """Follows the training of the block in the run's store, if that is a server."""
-    from automl.recipe import read_recipe
+    from automl.recipe.schema import read_recipe
 
     recipe = read_recipe(run.recipe)
     store = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from automl.errors import AutomlError, GateError, MachineError, UsageError
 from automl.files import read_object
 from automl.plan import Plan
-from automl.recipe import Recipe
+from automl.recipe.schema import Recipe
 from automl.record.liveness import Liveness
 from automl.record.mlflow_client import opened, unreached
 from automl.record.mlflow_delivery import store_of

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from automl.errors import AutomlError, LockedError, MachineError
 from automl.lock import locked
-from automl.recipe import read_recipe
+from automl.recipe.schema import read_recipe
 from automl.record import journal
 from automl.record.mlflow_delivery import deliver, is_delivered, store_of
 from automl.record.mlflow_store import MlflowRecord

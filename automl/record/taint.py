@@ -11,7 +11,7 @@ from automl.run_dir import RunDir
 from automl.talk import Talk
 
 if TYPE_CHECKING:
-    from automl.data.recheck import Again
+    from automl.data.verify import Again
 
 Event = dict[str, Any]
 
@@ -24,7 +24,7 @@ def look_again(
     Inside of a DVC stage other than training nothing is written, for the journal is another
     stage's output; `dvc repro` finds the edit by itself.
     """
-    from automl.data.recheck import SHOWN, recheck
+    from automl.data.verify import SHOWN, recheck
 
     again = recheck(dataset, talk, split)
     if not again.changed:

@@ -7,7 +7,7 @@ import numpy as np
 
 from automl.errors import UsageError
 from automl.tasks.draw import THUMBNAIL
-from automl.tasks.lettering import Lettering
+from automl.tasks.text_drawing import Lettering
 
 _PAPER, _INK = (250, 250, 249), (28, 32, 36)
 _GAP = 12

@@ -12,7 +12,7 @@ from automl.dataset import Dataset, Sample
 from automl.errors import AutomlError
 from automl.prediction import Prediction, Truth
 from automl.record import predictions
-from automl.report.material import Material
+from automl.report.run_files import Material
 
 EACH = 8
 """Images shown of either end."""
@@ -92,8 +92,8 @@ def _example(
     dataset: Dataset, sample: Sample, score: float, found: Prediction | None, least: float
 ) -> Example:
     """Draws one image; what cannot be read is said instead of shown."""
+    from automl.data.ground_truth import truth
     from automl.data.images import read_image
-    from automl.data.truth import truth
 
     if found is None:
         return Example(sample.path, score, note="its prediction is missing")

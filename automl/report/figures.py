@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from automl.report.formatting import metric, number
 from automl.report.svg import INK, LINE, PAPER, SERIES, SOFT, axes, short, to_svg
-from automl.report.words import metric, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,8 +5,8 @@ from pathlib import PurePath
 from typing import Any
 
 from automl.record.promise import promise
-from automl.report import words
-from automl.report.material import Material
+from automl.report import formatting
+from automl.report.run_files import Material
 
 Fact = tuple[str, str]
 _DONE = {
@@ -48,9 +48,8 @@ def _deck(material: Material) -> str:
     said = _origin(material.plan.get("weights") or {})
     if dataset is not None:
         images = dataset.counts().get("train", 0)
-        said += (
-            f" on {words.plural(images, 'image')} of {words.plural(len(dataset.names), 'class')}"
-        )
+        classes = formatting.plural(len(dataset.names), "class")
+        said += f" on {formatting.plural(images, 'image')} of {classes}"
     return said.strip()
 
 
@@ -70,14 +69,14 @@ def _primary(material: Material) -> dict[str, Any] | None:
         return None
     interval = (evaluation.get("intervals") or {}).get(name)
     return {
-        "name": words.metric(name),
-        "value": words.number(float(value)),
+        "name": formatting.metric(name),
+        "value": formatting.number(float(value)),
         "at": round(100 * min(max(float(value), 0), 1), 2),
-        "interval": [words.number(float(v)) for v in interval] if interval else None,
+        "interval": [formatting.number(float(v)) for v in interval] if interval else None,
         "from": round(100 * float(interval[0]), 2) if interval else None,
         "wide": round(100 * float(interval[1] - interval[0]), 2) if interval else None,
         "split": evaluation.get("split", ""),
-        "images": words.plural(int(evaluation.get("images", 0)), "image"),
+        "images": formatting.plural(int(evaluation.get("images", 0)), "image"),
     }
 
 
@@ -87,7 +86,7 @@ def _goal(material: Material) -> dict[str, Any] | None:
     if not goal:
         return None
     value = (material.evaluation.get("metrics") or {}).get(goal["metric"])
-    name, least = words.metric(goal["metric"]), f"{goal['at_least']:g}"
+    name, least = formatting.metric(goal["metric"]), f"{goal['at_least']:g}"
     if value is None:
         return {"state": "open", "word": "Goal not judged yet", "text": f"{name} ≥ {least}"}
     if value >= goal["at_least"]:
@@ -102,9 +101,9 @@ def tiles(material: Material, most: int = 8) -> list[dict[str, Any]]:
     kept = [name for name in metrics if name != material.evaluation.get("primary")]
     return [
         {
-            "name": words.metric(name),
-            "value": words.number(metrics[name]),
-            "interval": " – ".join(words.number(float(v)) for v in intervals[name])
+            "name": formatting.metric(name),
+            "value": formatting.number(metrics[name]),
+            "interval": " – ".join(formatting.number(float(v)) for v in intervals[name])
             if name in intervals
             else "",
         }
@@ -125,12 +124,12 @@ def facts(material: Material) -> list[Fact]:
         ("Model", model_name(material) + size),
         ("Weights", _weights(weights)),
         ("Licence", str(material.model.get("licence") or backbone.get("licence") or "")),
-        ("Images", ", ".join(f"{words.number(n)} {name}" for name, n in counts.items())),
-        ("Classes", words.number(len(material.names)) if material.names else ""),
-        ("Image size", words.setting(train["image_size"]) if "image_size" in train else ""),
+        ("Images", ", ".join(f"{formatting.number(n)} {name}" for name, n in counts.items())),
+        ("Classes", formatting.number(len(material.names)) if material.names else ""),
+        ("Image size", formatting.setting(train["image_size"]) if "image_size" in train else ""),
         ("Epochs", _epochs(material)),
         ("Time", _time(material)),
-        ("Training time", words.seconds(trained["seconds"]) if "seconds" in trained else ""),
+        ("Training time", formatting.seconds(trained["seconds"]) if "seconds" in trained else ""),
         ("Device", str(plan.get("device", ""))),
         ("Run", material.run.id),
     ]
@@ -142,7 +141,7 @@ def _time(material: Material) -> str:
     found = promise(material.run)
     if found.promised is None or not found.spent:
         return ""
-    spent, promised = words.seconds(found.total), words.seconds(found.promised)
+    spent, promised = formatting.seconds(found.total), formatting.seconds(found.promised)
     return f"{spent} of the promised {promised} up to this page"
 
 

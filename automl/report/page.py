@@ -8,10 +8,10 @@ from typing import Any
 from automl.files import write_json, write_text
 from automl.record import journal
 from automl.record.taint import tainted
-from automl.report import figures, headline, pictures, sections, suspects, words
-from automl.report.doubts import Doubt
+from automl.report import figures, formatting, headline, pictures, sections, suspect_labels
 from automl.report.examples import ends
-from automl.report.material import Material, gather
+from automl.report.label_issues import Doubt
+from automl.report.run_files import Material, gather
 from automl.run_dir import RunDir
 from automl.tasks.draw import is_tinted
 from automl.tasks.palette import hexes
@@ -53,11 +53,11 @@ def write(run: RunDir) -> Path:
         lstrip_blocks=True,
     )
     material = gather(run)
-    doubts = suspects.doubted(material)
+    doubts = suspect_labels.doubted(material)
     page = environment.get_template("page.html.j2").render(context(material, doubts))
     write_text(run.report, page)
     if material.dataset:
-        told = suspects.findings(material, doubts)
+        told = suspect_labels.findings(material, doubts)
         write_json(run.suspects, [asdict(finding) for finding in told])
     return run.report
 
@@ -75,7 +75,7 @@ def context(material: Material, doubts: Sequence[Doubt] = ()) -> dict[str, Any]:
         "splits": sections.splits(material),
         "data_facts": sections.data_facts(material),
         "findings": _findings(material),
-        "suspects": suspects.suspects(material, doubts),
+        "suspects": suspect_labels.suspects(material, doubts),
         "suspect_note": SUSPECTS.get(material.task, ""),
         "suspect_unit": {"segmentation": "share", "detection": "conf."}.get(material.task, "p"),
         "judged": material.evaluation.get("split", ""),
@@ -171,9 +171,9 @@ def _score_figures(material: Material) -> list[dict[str, str]]:
             figures.precision_recall(details.get("curves") or {}),
         ),
         (
-            f"{words.metric(main)} by class",
+            f"{formatting.metric(main)} by class",
             "Undefined values are left out." if None in values.values() else "",
-            figures.bars(values, words.metric(main)),
+            figures.bars(values, formatting.metric(main)),
         ),
         (
             "Calibration",

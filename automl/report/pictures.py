@@ -10,7 +10,7 @@ import cv2
 from automl.dataset import Dataset
 from automl.errors import AutomlError
 from automl.report.examples import data_uri
-from automl.report.material import Material
+from automl.report.run_files import Material
 
 EACH, ALL = 6, 60
 """Pictures of one kind of finding, and on the page."""

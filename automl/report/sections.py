@@ -7,8 +7,8 @@ from typing import Any
 from automl.clock import STAGES
 from automl.dataset import SPLITS
 from automl.record.promise import promise
-from automl.report import words
-from automl.report.material import Material
+from automl.report import formatting
+from automl.report.run_files import Material
 
 Fact = tuple[str, str]
 _GROUPS = {"train": "Training", "augment": "Augmentation"}
@@ -23,8 +23,8 @@ def splits(material: Material) -> list[dict[str, str]]:
     return [
         {
             "name": name,
-            "images": words.number(counts[name]),
-            "share": words.share(counts[name] / total),
+            "images": formatting.number(counts[name]),
+            "share": formatting.share(counts[name] / total),
             "origin": "as the set brings it" if name in dataset.brought_splits else "drawn",
             "judged": "scored" if name == material.evaluation.get("split") else "",
         }
@@ -50,7 +50,7 @@ def data_facts(material: Material) -> list[Fact]:
         if profile.objects_per_image:
             found.append(("Objects per image", f"{profile.objects_per_image:.1f}"))
         if profile.object_size:
-            low, middle, high = (words.share(v) for v in profile.object_size)
+            low, middle, high = (formatting.share(v) for v in profile.object_size)
             found.append(("Object size", f"{middle} of the image ({low} to {high})"))
     return found
 
@@ -64,17 +64,17 @@ def times(material: Material) -> list[dict[str, str]]:
     rows = [
         {
             "stage": name,
-            "expected": words.seconds(found.expected[name]) if name in found.expected else "",
-            "spent": words.seconds(found.spent[name]) if name in found.spent else "",
+            "expected": formatting.seconds(found.expected[name]) if name in found.expected else "",
+            "spent": formatting.seconds(found.spent[name]) if name in found.spent else "",
         }
         for name in names
     ]
     expected = sum(found.expected.values())
-    promised = f", promised {words.seconds(found.promised)}" if found.promised else ""
+    promised = f", promised {formatting.seconds(found.promised)}" if found.promised else ""
     total = {
         "stage": f"all{promised}",
-        "expected": words.seconds(expected) if expected else "",
-        "spent": words.seconds(found.total),
+        "expected": formatting.seconds(expected) if expected else "",
+        "spent": formatting.seconds(found.total),
     }
     return [*rows, total]
 
@@ -93,7 +93,7 @@ def findings(material: Material, shown: int = 5) -> list[dict[str, Any]]:
             {
                 "severity": severity,
                 "code": code,
-                "count": words.number(len(some)),
+                "count": formatting.number(len(some)),
                 "files": [(f.get("file", ""), f.get("reason", "")) for f in some[:shown]],
                 "more": max(0, len(some) - shown),
                 "cure": some[0].get("cure", ""),
@@ -126,11 +126,11 @@ def candidates(material: Material) -> list[dict[str, Any]]:
     return [
         {
             "model": one.get("model", ""),
-            "size": words.setting(one.get("image_size")),
+            "size": formatting.setting(one.get("image_size")),
             "ms": f"{one.get('ms_per_image', 0):.3g}" + ("" if one.get("measured") else " ?"),
-            "epochs": words.number(one.get("epochs")),
-            "transfer": words.number(one.get("transfer")),
-            "expected": words.seconds(one.get("expected_s") or 0.0),
+            "epochs": formatting.number(one.get("epochs")),
+            "transfer": formatting.number(one.get("transfer")),
+            "expected": formatting.seconds(one.get("expected_s") or 0.0),
             "verdict": one.get("verdict", ""),
         }
         for one in material.plan.get("candidates") or []
@@ -141,8 +141,8 @@ def _value(plan: Mapping[str, Any], key: str) -> str:
     """What the plan holds under a dotted path; keys that end in `_s` are seconds."""
     value = _leaf(plan, key.split("."))
     if key.endswith("_s") and isinstance(value, int | float):
-        return words.seconds(value)
-    return words.setting(value)
+        return formatting.seconds(value)
+    return formatting.setting(value)
 
 
 def _leaf(plan: Mapping[str, Any], path: Iterable[str]) -> Any:
@@ -159,12 +159,12 @@ def classes(material: Material) -> dict[str, Any]:
     main = main_column(material)
     columns = sorted(columns, key=lambda c: c != main)
     return {
-        "columns": [words.metric(c) for c in columns],
-        "main": words.metric(main) if main else "",
+        "columns": [formatting.metric(c) for c in columns],
+        "main": formatting.metric(main) if main else "",
         "rows": [
             {
                 "name": name,
-                "cells": [words.number(row.get(c)) for c in columns],
+                "cells": [formatting.number(row.get(c)) for c in columns],
                 "bar": round(100 * float(row.get(main) or 0), 1) if main else 0,
             }
             for name, row in per_class.items()
@@ -191,7 +191,12 @@ def confused(material: Material, most: int = 10) -> list[dict[str, str]]:
         if i != j and count
     ]
     return [
-        {"count": words.number(int(n)), "share": words.share(part), "truth": a, "predicted": b}
+        {
+            "count": formatting.number(int(n)),
+            "share": formatting.share(part),
+            "truth": a,
+            "predicted": b,
+        }
         for n, part, a, b in sorted(pairs, key=lambda p: -p[0])[:most]
     ]
 
@@ -203,10 +208,10 @@ def provenance(material: Material) -> list[Fact]:
     weights = material.plan.get("weights") or {}
     dirty = " with uncommitted changes" if git.get("dirty") else ""
     digest = material.dataset.digest if material.dataset else known.get("dataset_digest", "")
-    cores = f", {words.plural(machine['cores'], 'core')}" if machine.get("cores") else ""
+    cores = f", {formatting.plural(machine['cores'], 'core')}" if machine.get("cores") else ""
     found = [
         ("Run", material.run.id),
-        ("Started", words.moment(str(known.get("time", "")))),
+        ("Started", formatting.moment(str(known.get("time", "")))),
         ("Git commit", f"{git.get('commit', '')}{dirty}" if git.get("commit") else "none"),
         ("Uncommitted changes", _patch(git)),
         ("Branch", git.get("branch", "")),
@@ -250,7 +255,7 @@ def _restarts(known: Mapping[str, Any]) -> str:
     restarts = known.get("restarts") or []
     if not restarts:
         return ""
-    times = words.plural(len(restarts), "time")
+    times = formatting.plural(len(restarts), "time")
     return f"{times}, last after epoch {restarts[-1].get('epoch')}: {restarts[-1].get('reason')}"
 
 
@@ -258,7 +263,11 @@ def _patch(git: Mapping[str, Any]) -> str:
     """Where they are kept, and what is not."""
     patch = git.get("patch") or {}
     left = [str(entry.get("path")) for entry in patch.get("left_out") or ()]
-    kept = f"in {patch['file']}, {words.number(patch['bytes'])} bytes" if patch.get("file") else ""
+    kept = (
+        f"in {patch['file']}, {formatting.number(patch['bytes'])} bytes"
+        if patch.get("file")
+        else ""
+    )
     return "; ".join(part for part in (kept, f"without {', '.join(left)}" if left else "") if part)
 
 

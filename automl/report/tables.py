@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from automl.report.material import Material, gather
+from automl.report.run_files import Material, gather
 from automl.run_dir import RunDir
 
 

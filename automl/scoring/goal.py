@@ -6,7 +6,7 @@ from pathlib import Path
 from automl.dataset import Dataset
 from automl.errors import GateError, UsageError
 from automl.plan import Goal
-from automl.recipe import Recipe
+from automl.recipe.schema import Recipe
 
 
 def refuse_unscored(recipe: Recipe, dataset: Dataset) -> None:

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from automl.prediction import IGNORE, Prediction, Truth
-from automl.tasks.lettering import Lettering, Rect, inside, overlap, put_tag, tag_size
 from automl.tasks.palette import colours
+from automl.tasks.text_drawing import Lettering, Rect, inside, overlap, put_tag, tag_size
 
 LEGIBLE = 360
 """Images whose longer side is below this many pixels are enlarged so that text can be read."""

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from automl.data.truth import truth as read_truth
+from automl.data.ground_truth import truth as read_truth
 from automl.dataset import Dataset
 from automl.model.preprocess import Geometry
 from automl.prediction import IGNORE, Prediction, Truth

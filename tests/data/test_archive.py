@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from automl.data import archive as archives
-from automl.data import packed as packing
+from automl.data import archive_members as packing
 from automl.data.archive import opened, unpacked
 from automl.data.recognise import recognise
 from automl.errors import DataError, MachineError

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from automl.commands import checked
+from automl.commands import check_output
 from automl.data.check import check
 from automl.data.prepare import prepare
 from automl.dataset import Dataset
 from automl.errors import DataError, UsageError
-from automl.recipe import Recipe, load_recipe
+from automl.recipe.schema import Recipe, load_recipe
 from automl.talk import Silent
 from tests.data.toys import (
     coco_document,
@@ -189,12 +189,12 @@ def test_lines__grouped_bounded_and_escaped(tmp_path):
         (tmp_path / f"train/disc/bad\n{number}.png").write_bytes(b"")
     Image.new("L", (60_000, 1)).save(tmp_path / "train/disc/long.png")
     found = check(tmp_path, Silent())
-    lines = checked.lines(found)
+    lines = check_output.lines(found)
     assert lines[0].startswith("folders, classification: ")
     assert lines[1] == "fatal broken_image (9): an image that cannot be decoded"
     assert lines[2] == "  train/disc/bad\\n0.png: file is empty"
     assert lines[6:8] == ["  and 5 more", "  cure: fetch it again or remove it"]
     assert lines[-1].startswith("9 fatal, ")
-    facts = checked.facts(found)
+    facts = check_output.facts(found)
     assert facts["counts"]["broken_image"] == 9
     json.dumps(facts, allow_nan=False)

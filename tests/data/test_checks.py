@@ -12,7 +12,7 @@ from automl.data.reading import fatal
 from automl.dataset import Finding
 from automl.errors import DataError, RecipeError
 from automl.finding_codes import BINDING, CODES
-from automl.recipe import load_recipe
+from automl.recipe.schema import load_recipe
 from tests.data.toys import codes, prepared, save, toys, write_folders
 
 PACKAGE = Path(__file__).parents[2] / "automl" / "data"
@@ -223,7 +223,7 @@ def test_codes__every_finding_of_the_program_has_words():
 
 
 def test_refuse_fatal__says_the_first_fifty_on_a_line_each(tmp_path):
-    from automl.data.telling import refuse_fatal
+    from automl.data.finding_messages import refuse_fatal
 
     with pytest.raises(DataError) as caught:
         refuse_fatal([fatal("broken_image", f"{i}\n.png", "cut", "mend") for i in range(60)])

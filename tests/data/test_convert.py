@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from automl.data.convert import WRITERS, convert
+from automl.data.ground_truth import truth
 from automl.data.images import read_image
-from automl.data.truth import truth
 from automl.dataset import Dataset
 from automl.errors import DataError, UsageError
 from automl.talk import Silent

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from automl.data.ground_truth import truth
 from automl.data.recognise import recognise
-from automl.data.truth import truth
 from automl.dataset import Dataset
 from automl.errors import DataError, MachineError
 from tests.data import drawn

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from automl.data.images import image_facts, mask_facts, read_image, read_mask
-from automl.data.turning import upright_corners
+from automl.data.orientation import upright_corners
 from automl.errors import DataError, MachineError
 
 RNG = np.random.default_rng(0)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from automl.commands import checked
+from automl.commands import check_output
 from automl.data.check import check
 from automl.data.recognise import recognise
 from automl.errors import DataError
@@ -64,7 +64,7 @@ def test_csv__other_columns_are_named_in_the_cure(tmp_path):
     with pytest.raises(DataError) as caught:
         recognise(tmp_path)
     assert "`data.csv` has the columns pic, diagnosis" in caught.value.faults[0].hint
-    lines = checked.lines(check(tmp_path, Silent()))
+    lines = check_output.lines(check(tmp_path, Silent()))
     assert any(line.strip().startswith("coco: annotations") for line in lines)
     assert not any("\\n" in line for line in lines)
 

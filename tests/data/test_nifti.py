@@ -9,7 +9,7 @@ from automl.data import decoding
 from automl.data.images import image_facts, read_image, read_mask
 from automl.data.prepare import prepare
 from automl.errors import DataError
-from automl.recipe import load_recipe
+from automl.recipe.schema import load_recipe
 from automl.talk import Silent
 
 nibabel = pytest.importorskip("nibabel")

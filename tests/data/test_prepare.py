@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from automl.data.digest import digest_of
+from automl.data.ground_truth import to_indices, truth
 from automl.data.prepare import prepare
-from automl.data.truth import to_indices, truth
 from automl.dataset import Class, Dataset, Profile
-from automl.recipe import Recipe
+from automl.recipe.schema import Recipe
 from tests.data.toys import (
     NAMES,
     prepared,

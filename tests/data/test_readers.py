@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from automl.data.ground_truth import truth
 from automl.data.images import read_image
 from automl.data.recognise import recognise
-from automl.data.truth import truth
 from automl.errors import DataError
 from tests.data.toys import (
     COCO_IDS,

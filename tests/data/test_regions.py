@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as oracle
 
-from automl.data import runs
+from automl.data import rle
 from automl.data.reading import Runs
 from automl.data.regions import fill, outline, rings_of
 
@@ -24,17 +24,17 @@ def test_runs__both_kinds_equal_pycocotools_both_ways():
     for mask in masks():
         size = mask.shape
         theirs = oracle.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
-        assert runs.encode(mask) == theirs
-        assert np.array_equal(runs.decode(Runs(size, theirs)), mask)
-        assert np.array_equal(runs.decode(Runs(size, runs.lengths(mask))), mask)
-        read = oracle.decode({"size": list(size), "counts": runs.encode(mask).encode()})
+        assert rle.encode(mask) == theirs
+        assert np.array_equal(rle.decode(Runs(size, theirs)), mask)
+        assert np.array_equal(rle.decode(Runs(size, rle.lengths(mask))), mask)
+        read = oracle.decode({"size": list(size), "counts": rle.encode(mask).encode()})
         assert np.array_equal(read.astype(bool), mask)
 
 
 @pytest.mark.parametrize("counts", [[], [3], [2, 3], [-1, 5], [5, -1], "", "!", "\x7f" * 9, "4é"])
 def test_runs__that_do_not_fill_the_image_are_refused(counts):
     with pytest.raises(ValueError):
-        runs.decode(Runs((2, 2), counts))
+        rle.decode(Runs((2, 2), counts))
 
 
 def slow(points, size):

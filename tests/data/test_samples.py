@@ -5,9 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 
+from automl.data.ground_truth import truth
 from automl.data.samples import CATEGORY_IDS, SAMPLES, write_sample
 from automl.data.scenes import Digits
-from automl.data.truth import truth
 from automl.errors import UsageError
 from tests.data.toys import prepared
 

@@ -12,7 +12,7 @@ import pytest
 
 from automl.data.digest import digest_of
 from automl.data.duplicates import near_twins
-from automl.data.look import look
+from automl.data.fingerprint import fingerprint
 from automl.dataset import Class, Dataset, Region, Sample
 from automl.files import to_json
 
@@ -108,7 +108,9 @@ def test_near_twins__work_grows_with_the_images(alike):
     def drawn(i):
         patch = scene if alike else rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
         pixels = np.kron(patch, np.ones((4, 4, 1), np.uint8)).astype(int)
-        return look((pixels + rng.integers(0, 3, pixels.shape)).clip(0, 255).astype(np.uint8), 1)
+        return fingerprint(
+            (pixels + rng.integers(0, 3, pixels.shape)).clip(0, 255).astype(np.uint8), 1
+        )
 
     looks = [drawn(i) for i in range(1600)]
     counted = [calls(lambda n=n: near_twins(looks[:n])) for n in (400, 800, 1600)]

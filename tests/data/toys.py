@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from automl.data.prepare import Prepared, prepare
-from automl.recipe import Recipe
+from automl.recipe.schema import Recipe
 from automl.talk import Silent
 
 NAMES = ("disc", "ring", "square")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from automl import pipeline
+from automl.data.ground_truth import truth
 from automl.data.images import read_image
-from automl.data.truth import truth
 from automl.dataset import Dataset
 from automl.engines import native, yolo
 from automl.engines.randomness import epoch_order
@@ -19,7 +19,7 @@ from automl.engines.yolo_layout import write_layout
 from automl.engines.yolo_settings import arguments, load_ultralytics
 from automl.errors import RecipeError
 from automl.plan import Augment, Plan
-from automl.recipe import load_recipe
+from automl.recipe.schema import load_recipe
 from automl.run_dir import RunDir
 from automl.talk import Silent
 from automl.tasks.draw import THUMBNAIL, draw

@@ -11,7 +11,7 @@ import pytest
 from automl.clock import Clock
 from automl.data.stream import judged
 from automl.dataset import Dataset
-from automl.engines import native, replay
+from automl.engines import native, recorded_schedule
 from automl.engines.protocol import Epoch, Event, Trained
 from automl.errors import Interrupted
 from automl.plan import Plan
@@ -76,7 +76,7 @@ def dataset(tmp_path: Path) -> Dataset:
 def again(first: Budgeted, folder: Path, dataset: Dataset) -> Budgeted:
     """The same as its journal tells it, on a machine of another speed."""
     second = Budgeted(folder, dataset, first.plan.budget_s or 0)
-    replay.recorded(first.plan, first.events).write(second.run, first.run)
+    recorded_schedule.recorded(first.plan, first.events).write(second.run, first.run)
     second.step_s = 17.0
     second.train()
     return second

@@ -9,7 +9,7 @@ import torch
 
 from automl.engines import checkpoint as checkpoints
 from automl.engines.checkpoint import Checkpoint
-from automl.engines.stops import tell_resumed
+from automl.engines.stop_reasons import tell_resumed
 from automl.errors import MachineError, NumbersError, UsageError
 
 

@@ -13,7 +13,7 @@ from automl.engines.frames import Frames
 from automl.engines.yolo_layout import write_layout
 from automl.files import write_json
 from automl.model import bundle
-from automl.recipe import load_recipe
+from automl.recipe.schema import load_recipe
 from automl.run_dir import RunDir
 from automl.talk import Silent
 from tests.engines.toy import SIDE, toy_plan

@@ -108,7 +108,7 @@ def test_torchrun__two_processes_have_the_instant_answer_of_one(
 
 
 def test_torchrun__an_engine_with_its_own_trainer_is_refused(tmp_path: Path) -> None:
-    from automl.engines.together import announce
+    from automl.engines.torchrun import announce
     from automl.errors import UsageError
     from automl.run_dir import RunDir
     from tests.engines.toy import toy_plan

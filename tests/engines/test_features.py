@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from automl.engines import kept
+from automl.engines import disk_cache
 from automl.engines.features import How, beheaded, features, spread
 from automl.engines.onnx_net import NotConverted, converted
 from automl.model.build import build, classifier
@@ -117,16 +117,16 @@ def test_converted__what_the_exporter_does_not_know_is_named():
 
 def test_kept__is_bounded_and_forgets_the_oldest(tmp_path, monkeypatch):
     monkeypatch.setenv("AUTOML_CACHE", str(tmp_path))
-    monkeypatch.setattr(kept, "LARGEST", 300)
+    monkeypatch.setattr(disk_cache, "LARGEST", 300)
     for number in range(4):
-        kept.keep(str(number), bytes([number]) * 100)
-    assert sum(kept.find(str(n)) is not None for n in range(4)) == 2
-    kept.keep("large", b"x" * 400)
-    assert kept.find("large") is None
+        disk_cache.keep(str(number), bytes([number]) * 100)
+    assert sum(disk_cache.find(str(n)) is not None for n in range(4)) == 2
+    disk_cache.keep("large", b"x" * 400)
+    assert disk_cache.find("large") is None
 
 
 def test_kept__a_folder_that_cannot_be_written_is_no_matter(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("AUTOML_CACHE", str(tmp_path / "file"))
-    kept.keep("a", b"b")
-    assert kept.find("a") is None
+    disk_cache.keep("a", b"b")
+    assert disk_cache.find("a") is None

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from automl.data import pixel_store
+from automl.data.ground_truth import truth
 from automl.data.images import read_image
-from automl.data.truth import truth
 from automl.dataset import Class, Dataset, Region, Sample
 from automl.engines import native
 from automl.engines.frames import AS_IT_IS, Frames

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from automl.engines import colours, plane
+from automl.engines import affine, colour_matrix
 from automl.engines.fused import Fused, Placing, visible
 from automl.engines.policy_steps import Move, steps
 from automl.planning.augmentation import GREY, POLICIES
@@ -151,12 +151,12 @@ def test_placing__random_crops_keep_shares_and_ratios() -> None:
 
 def test_moved__a_crop_is_what_opencv_makes_of_that_rectangle() -> None:
     image, out = picture(90, 150), np.empty((32, 48, 3), np.uint8)
-    way = plane.window(12, 7, 60, 40, (32, 48))
-    plane.moved(image, way, out, 0, (0, 0, 0))
+    way = affine.window(12, 7, 60, 40, (32, 48))
+    affine.moved(image, way, out, 0, (0, 0, 0))
     expected = cv2.resize(image[7:47, 12:72], (48, 32), interpolation=cv2.INTER_LINEAR)
     assert (out == expected).all()
-    turned = plane.after(plane.about_centre((32, 48), 1.0, 1e-3, (0.0, 0.0)), way)
-    plane.moved(image, turned, out, cv2.BORDER_REFLECT_101, (0, 0, 0))
+    turned = affine.after(affine.about_centre((32, 48), 1.0, 1e-3, (0.0, 0.0)), way)
+    affine.moved(image, turned, out, cv2.BORDER_REFLECT_101, (0, 0, 0))
     assert np.abs(out.astype(int) - expected).max() <= 3
 
 
@@ -164,17 +164,17 @@ def test_moved__strong_shrinking_averages_instead_of_skipping() -> None:
     stripes = np.zeros((256, 256, 3), np.uint8)
     stripes[:, ::2] = 255
     out = np.empty((32, 32, 3), np.uint8)
-    way = plane.window(0, 0, 256, 256, (32, 32))
-    way = plane.after(plane.about_centre((32, 32), 1.0, 5.0, (0.0, 0.0)), way)
-    plane.moved(stripes, way, out, cv2.BORDER_REFLECT_101, (0, 0, 0))
+    way = affine.window(0, 0, 256, 256, (32, 32))
+    way = affine.after(affine.about_centre((32, 32), 1.0, 5.0, (0.0, 0.0)), way)
+    affine.moved(stripes, way, out, cv2.BORDER_REFLECT_101, (0, 0, 0))
     assert np.abs(out.astype(int) - 127).max() < 40
 
 
 def test_inverse__there_and_back() -> None:
-    way = plane.after(
-        plane.about_centre(SIZE, 1.3, 20.0, (4.0, -3.0)), plane.window(3, 4, 50, 60, SIZE)
+    way = affine.after(
+        affine.about_centre(SIZE, 1.3, 20.0, (4.0, -3.0)), affine.window(3, 4, 50, 60, SIZE)
     )
-    assert plane.after(plane.inverse(way), way) == pytest.approx(plane.UNMOVED)
+    assert affine.after(affine.inverse(way), way) == pytest.approx(affine.UNMOVED)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_inverse__there_and_back() -> None:
 )
 def test_jitter__is_what_its_words_say(factors: tuple, expected: list[float]) -> None:
     mean = np.array([100.0, 100.0, 100.0])
-    matrix = colours.jitter(mean, *factors)
+    matrix = colour_matrix.jitter(mean, *factors)
     assert matrix @ [60, 120, 200, 1] == pytest.approx(expected)
 
 
@@ -197,10 +197,12 @@ def test_jitter__a_turned_hue_is_near_that_of_hsv() -> None:
     hsv = cv2.cvtColor(colour, cv2.COLOR_RGB2HSV)
     hsv[..., 0] += 9  # of 180: a twentieth of a turn
     expected = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0]
-    matrix = colours.jitter(np.zeros(3), 1.0, 1.0, 1.0, 0.05)
+    matrix = colour_matrix.jitter(np.zeros(3), 1.0, 1.0, 1.0, 0.05)
     turned = matrix @ [*colour[0, 0], 1]
     assert np.abs(turned - expected).max() < 20
-    assert colours.GREY @ [*turned, 1] == pytest.approx(colours.GREY @ [*colour[0, 0], 1])
+    assert colour_matrix.GREY @ [*turned, 1] == pytest.approx(
+        colour_matrix.GREY @ [*colour[0, 0], 1]
+    )
 
 
 def test_fused__each_step_does_something_and_only_when_drawn() -> None:

@@ -10,11 +10,11 @@ from automl.data.stream import images
 from automl.dataset import Sample
 from automl.engines import checkpoint as checkpoints
 from automl.engines import instant, native
-from automl.engines.answers import predictions
+from automl.engines.divergence import Watch
 from automl.engines.head import FOLDS
+from automl.engines.inference import predictions
 from automl.engines.loader import TrainingSamples
 from automl.engines.network import build_network, load_network
-from automl.engines.numbers import Watch
 from automl.engines.optimiser import build_optimiser
 from automl.engines.progress import Progress
 from automl.errors import Interrupted

@@ -10,7 +10,7 @@ from automl.errors import RecipeError
 from automl.model.preprocess import PAD_VALUE
 from automl.plan import Augment
 from automl.planning.augmentation import POLICIES
-from automl.recipe import read_recipe
+from automl.recipe.schema import read_recipe
 from tests.engines.toy import SIDE, draw_set, toy_plan
 
 SIZE = (120, 160)

@@ -11,7 +11,7 @@ import pytest
 from automl.dataset import Task
 from automl.engines import checkpoint as checkpoints
 from automl.engines import progress as progresses
-from automl.engines.stops import interrupted_at
+from automl.engines.stop_reasons import interrupted_at
 from automl.errors import Interrupted
 from automl.run_dir import RunDir
 from automl.signals import held, listening

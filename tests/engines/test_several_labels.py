@@ -8,13 +8,13 @@ from typer.testing import CliRunner
 
 from automl import pipeline
 from automl.cli import app
-from automl.data.truth import truth
+from automl.data.ground_truth import truth
 from automl.dataset import Dataset
 from automl.engines.loader import augmented
 from automl.errors import UsageError
 from automl.files import write_json
 from automl.model import bundle
-from automl.recipe import Recipe
+from automl.recipe.schema import Recipe
 from automl.run_dir import RunDir
 from automl.scoring.goal import refuse_unscored
 from automl.talk import Silent

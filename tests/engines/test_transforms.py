@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from torch.utils.data._utils import signal_handling
 
+from automl.data.ground_truth import truth
 from automl.data.images import read_image
-from automl.data.truth import truth
 from automl.dataset import Task
 from automl.engines.loader import TrainingSamples, augmented, stream
 from automl.engines.transform_list import build

@@ -14,7 +14,7 @@ import pytest
 
 from automl.data.prepare import prepare
 from automl.errors import AutomlError
-from automl.recipe import Recipe
+from automl.recipe.schema import Recipe
 from automl.talk import Silent
 from tests.data import drawn
 from tests.data.toys import (

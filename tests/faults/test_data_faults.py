@@ -13,7 +13,7 @@ from automl.data.check import check
 from automl.errors import MachineError
 from automl.finding_codes import CODES
 from automl.pipeline import prepare
-from automl.recipe import load_recipe
+from automl.recipe.schema import load_recipe
 from automl.run_dir import RunDir
 from automl.talk import Silent
 from tests.faults.data_faults import KINDS, Kind

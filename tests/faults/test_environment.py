@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from automl.engines.room import check, needed_bytes
+from automl.engines.disk_space import check, needed_bytes
 from automl.errors import MachineError
 from automl.run_dir import RunDir
 from tests.engines.toy import draw_set, plan_of, toy_plan

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from automl.commands.answers import Answers, choose
+from automl.commands.predict_output import Answers, choose
 from automl.dataset import Class, Dataset
 from automl.engines.yolo_layout import write_layout
 from automl.model import bundle

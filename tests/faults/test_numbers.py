@@ -14,10 +14,10 @@ import torch
 from automl.data.stream import images
 from automl.engines import checkpoint as checkpoints
 from automl.engines import native
-from automl.engines.answers import predictions
+from automl.engines.divergence import Step, Watch
+from automl.engines.inference import predictions
 from automl.engines.loader import Batch
 from automl.engines.network import Network
-from automl.engines.numbers import Step, Watch
 from automl.errors import NumbersError
 from automl.run_dir import RunDir
 from tests.engines.toy import toy_train

@@ -76,7 +76,7 @@ def test_yolo_engine__sees_nothing_of_the_set_but_its_pixels(tmp_path):
     pytest.importorskip("ultralytics")
     from automl.data.prepare import prepare
     from automl.engines.yolo_layout import write_layout
-    from automl.recipe import Recipe
+    from automl.recipe.schema import Recipe
 
     root, canary = tmp_path / "set", tmp_path / "ran"
     write_yolo(root, toys(24))

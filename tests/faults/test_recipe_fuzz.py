@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from automl.errors import RecipeError, UsageError
-from automl.recipe import Recipe, load_recipe, read_recipe, write_recipe
+from automl.recipe.schema import Recipe, load_recipe, read_recipe, write_recipe
 
 SCHEMA = Recipe.model_json_schema()
 ODD: tuple[Any, ...] = (None, True, -1, 0, 1e308, "", "no", "1e-3", "ü\n", [], {}, [[]], {"a": {}})

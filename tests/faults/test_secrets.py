@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from automl import credentials
-from automl.recipe import load_recipe, write_recipe
+from automl.recipe.schema import load_recipe, write_recipe
 from automl.record.secrets import without_secrets
 from tests.engines.test_distributed import class_folders
 

@@ -9,7 +9,7 @@ import pytest
 
 from automl import pipeline
 from automl.commands.summary import run_facts, run_lines, runs_lines
-from automl.data.recheck import recheck
+from automl.data.verify import recheck
 from automl.dataset import Dataset
 from automl.record import journal, runs, taint
 from automl.record.mlflow_facts import read_facts

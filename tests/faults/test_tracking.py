@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from automl.lock import locked
-from automl.recipe import Recipe
+from automl.recipe.schema import Recipe
 from automl.record import mlflow_delivery
 from automl.record.mlflow_live import Live
 from automl.record.mlflow_sync import sync

@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from automl.cli import app
 from automl.planning.backbones import TABLE
-from automl.recipe import Recipe
+from automl.recipe.schema import Recipe
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

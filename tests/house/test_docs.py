@@ -12,7 +12,7 @@ import yaml
 from typer.main import get_command
 
 from automl.cli import app
-from automl.recipe import load_recipe
+from automl.recipe.schema import load_recipe
 from tests.house.reference import BLOCKS, README, blocks, written
 
 TOP = README.parent

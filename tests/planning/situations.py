@@ -8,7 +8,7 @@ from automl.plan import Plan
 from automl.planning.backbones import Backbone
 from automl.planning.hardware import Hardware
 from automl.planning.rules import make_plan
-from automl.recipe import Data, Recipe
+from automl.recipe.schema import Data, Recipe
 from automl.weights import Weights
 
 CPU = Hardware("cpu", "Two cores", 8 * 2**30, 2, bf16=False, gflops=250.0)

@@ -6,8 +6,8 @@ import pytest
 
 from automl.errors import RecipeError
 from automl.plan import Plan
-from automl.planning.matching import Asked
 from automl.planning.rules import make_plan
+from automl.planning.trials import Asked
 from tests.planning.situations import CPU, GPU, dataset, lite0_only, profile, recipe
 
 TILES = replace(CPU, native_bf16=True)

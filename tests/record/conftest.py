@@ -15,7 +15,7 @@ import yaml
 
 from automl.dataset import Class, Dataset, Profile, Sample
 from automl.plan import Augment, Plan, Reason
-from automl.recipe import Recipe
+from automl.recipe.schema import Recipe
 from automl.record.journal import Journal
 from automl.run_dir import RunDir
 from tests.engines.toy import plan_of, toy_train

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from automl.commands.collect import collected, size_text
+from automl.commands.garbage_output import collected, size_text
 from automl.lock import locked
 from automl.record.garbage import DAY_S, Rules, look, remove
 

@@ -9,7 +9,7 @@ import yaml
 
 from automl import pipeline
 from automl.errors import GateError, UsageError
-from automl.recipe import Recipe
+from automl.recipe.schema import Recipe
 from automl.record import mlflow_delivery
 from automl.record.journal import Journal
 from automl.record.mlflow_promote import promote

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import yaml
 
-from automl.data.truth import truth
+from automl.data.ground_truth import truth
 from automl.dataset import Class, Dataset, Finding, Profile, Sample, Task
 from automl.files import write_json
 from automl.plan import Augment, Goal, Plan, Reason, Train

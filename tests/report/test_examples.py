@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from automl.report.examples import EACH, HEAVIEST, choose, data_uri, ends
-from automl.report.material import gather
+from automl.report.run_files import gather
 from tests.report.made_run import make_run
 
 

@@ -2,8 +2,8 @@
 
 import json
 
-from automl.report.material import gather
 from automl.report.page import write
+from automl.report.run_files import gather
 from tests.report.made_run import make_run
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from automl.prediction import IGNORE, Prediction, Truth
 from automl.tasks.draw import LEGIBLE, draw
-from automl.tasks.lettering import Lettering
 from automl.tasks.palette import colours, distance, hexes, ink_on
+from automl.tasks.text_drawing import Lettering
 
 NAMES = ["cat", "dog", '犬 <b>&"', "x" * 300]
 

@@ -15,11 +15,11 @@ from automl.data.readers import coco_layout as layout
 from automl.data.readers.datumaro import runs_of
 from automl.data.readers.named import UNJUDGED_NAMES, with_background
 from automl.data.reading import (
-    Asked,
     Box,
     Entry,
     Given,
     Reading,
+    ReadOptions,
     Shape,
     classes_by_id,
     fatal,
@@ -65,13 +65,13 @@ def _serves(source: Path, task: Task) -> bool:
     return drawn or (task == "detection" and not holds(source, b'"category_id"'))
 
 
-def read(path: Path, task: Task, asked: Asked) -> Reading:
+def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Reads a single JSON file or one per split."""
     gathered = _Gathered(path if path.is_dir() else layout.root_of(path), task)
     by_split = layout.by_split(path)
     for split, source in by_split.items():
         _read_one(source, split, gathered, bases=layout.bases(source, gathered.root, split))
-    classes = _classes(path, gathered.names, asked.classes)
+    classes = _classes(path, gathered.names, options.classes)
     known = {c.id for c in classes}
     gathered.findings += [
         unknown_class(f"id {one.class_id}", classes, one.where)

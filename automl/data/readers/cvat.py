@@ -7,11 +7,11 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from automl.data import runs
+from automl.data import rle
 from automl.data.documents import begins_with, holds, load_xml
 from automl.data.files import files, find_image, split_in
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
-from automl.data.reading import Asked, Reading, Runs, unusable, warning
+from automl.data.reading import Reading, ReadOptions, Runs, unusable, warning
 from automl.data.regions import box_ring, ellipse_ring
 from automl.dataset import Task
 
@@ -29,7 +29,7 @@ def looks_like(path: Path, task: Task) -> str:
     return f"`{found[0].name}` in CVAT's XML for images" if found else ""
 
 
-def read(path: Path, task: Task, asked: Asked) -> Reading:
+def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Reads the one XML file."""
     sources = _xmls(path)
     if len(sources) != 1:
@@ -48,7 +48,7 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
     if not found.pictures and not found.findings:
         raise unusable("no images listed", source, "export as `CVAT for images 1.1`")
     found.splits = frozenset(p.split for p in found.pictures if p.split)
-    return assemble(found, task, asked)
+    return assemble(found, task, options)
 
 
 def _xmls(path: Path) -> list[Path]:
@@ -146,7 +146,7 @@ def _mask(element: Element, name: str, where: str, size: tuple[int, int]) -> Mar
     whole = np.zeros((whole_height, whole_width), bool)
     part = np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(height, width)
     whole[top : top + height, left : left + width] = part
-    return Mark(name, runs=Runs((whole_height, whole_width), runs.encode(whole)), where=where)
+    return Mark(name, runs=Runs((whole_height, whole_width), rle.encode(whole)), where=where)
 
 
 def _tag(element: Element, name: str, where: str, size: tuple[int, int]) -> Mark:

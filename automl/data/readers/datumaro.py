@@ -7,7 +7,7 @@ from typing import Any
 from automl.data.documents import holds, load_json
 from automl.data.files import files, find_image, split_in
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
-from automl.data.reading import Asked, Reading, Runs, shown, unusable, warning
+from automl.data.reading import Reading, ReadOptions, Runs, shown, unusable, warning
 from automl.data.regions import ellipse_ring
 from automl.dataset import Finding, Task
 
@@ -33,7 +33,7 @@ def looks_like(path: Path, task: Task) -> str:
     return f"{names} with categories and items"
 
 
-def read(path: Path, task: Task, asked: Asked) -> Reading:
+def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Reads every JSON file; its name is the split, where it says one."""
     sources = _jsons(path)
     root = path if path.is_dir() else _root_of(path)
@@ -43,7 +43,7 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
     for source in sources:
         _read_one(source, found)
     found.splits = frozenset(p.split for p in found.pictures if p.split)
-    return assemble(found, task, asked)
+    return assemble(found, task, options)
 
 
 def _jsons(path: Path) -> list[Path]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from automl.data.files import folders, holds_images, images, split_word, walk_images
 from automl.data.reading import (
-    Asked,
     Entry,
     Reading,
+    ReadOptions,
     classes_by_name,
     shown,
     unknown_class,
@@ -30,12 +30,12 @@ def looks_like(path: Path, task: Task) -> str:
     return f"a folder of images per class: {_few(classes)}"
 
 
-def read(path: Path, task: Task, asked: Asked) -> Reading:
+def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Reads the tree; every class folder counts, also an empty one."""
     splits = _split_folders(path)
     tops: dict[Path, SplitName | None] = dict(splits) or {path: None}
     found = [(folder, split) for top, split in tops.items() for folder in folders(top)]
-    classes = classes_by_name((folder.name for folder, _ in found), asked.classes)
+    classes = classes_by_name((folder.name for folder, _ in found), options.classes)
     ids = {c.name: c.id for c in classes}
     entries: list[Entry] = []
     findings = _stray(path, splits)

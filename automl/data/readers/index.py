@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from automl.data.files import is_there
-from automl.data.reading import Asked, Box, Entry, Reading, Runs, Shape, unusable
+from automl.data.reading import Box, Entry, Reading, ReadOptions, Runs, Shape, unusable
 from automl.data.regions import UNJUDGED, rings_of
 from automl.dataset import Dataset, Region, Sample, Task
 from automl.errors import DataError
@@ -28,7 +28,7 @@ def looks_like(path: Path, task: Task) -> str:
     return f"`{file.name}` is an index of automl" if _MARK in start and task in _task(file) else ""
 
 
-def read(path: Path, task: Task, _: Asked) -> Reading:
+def read(path: Path, task: Task, _: ReadOptions) -> Reading:
     """The samples as they were left; nothing about them is decided anew but what is checked."""
     file = _file(path)
     if file is None:

@@ -13,7 +13,7 @@ from automl.data.documents import parse_json
 from automl.data.files import files, find_image, folders, split_in, split_word
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
 from automl.data.readers.rows import attributes_of, header_of, values_of
-from automl.data.reading import Asked, Reading, shown, unusable
+from automl.data.reading import Reading, ReadOptions, shown, unusable
 from automl.dataset import Task
 from automl.errors import DataError
 
@@ -31,7 +31,7 @@ def looks_like(path: Path, task: Task) -> str:
     return f"`{shown(found[0], root)}` with a JSON object a line" if found else ""
 
 
-def read(path: Path, task: Task, asked: Asked) -> Reading:
+def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Reads every `metadata.jsonl`; the folder that holds it may be a split."""
     root = path if path.is_dir() else path.parent
     sources = _sources(path)
@@ -39,9 +39,9 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
         raise unusable("no JSON lines", path, "expected metadata.jsonl with file_name and label")
     found = Found("jsonl", root)
     for source in sources:
-        _read_one(source, found, asked, alone=len(sources) == 1)
+        _read_one(source, found, options, alone=len(sources) == 1)
     found.splits = frozenset(p.split for p in found.pictures if p.split)
-    return assemble(found, task, asked)
+    return assemble(found, task, options)
 
 
 def _sources(path: Path) -> list[Path]:
@@ -88,7 +88,7 @@ def _lines(source: Path) -> Iterator[tuple[int, bytes | dict[str, Any]]]:
                 yield number, line
 
 
-def _read_one(source: Path, found: Found, asked: Asked, *, alone: bool) -> None:
+def _read_one(source: Path, found: Found, options: ReadOptions, *, alone: bool) -> None:
     where = shown(source, found.root)
     of_file = split_word(source.parent.name) or (None if alone else split_in(source.stem))
     for number, line in _lines(source):
@@ -98,7 +98,7 @@ def _read_one(source: Path, found: Found, asked: Asked, *, alone: bool) -> None:
             name = next(row[n] for n in _NAMES if n in row)
             if not isinstance(name, str) or not name:
                 raise ValueError("file_name is no name")
-            marks = [*_tags(row, asked, place, found), *_objects(row, asked, place)]
+            marks = [*_tags(row, options, place, found), *_objects(row, options, place)]
         except DataError as error:
             found.findings.append(malformed(place, error.faults[0].message))
             continue
@@ -107,31 +107,31 @@ def _read_one(source: Path, found: Found, asked: Asked, *, alone: bool) -> None:
             continue
         split = split_word(str(row.get("split") or "")) or of_file
         image = find_image([source.parent, source.parent / "images", found.root], name)
-        group = str(row.get(asked.columns.get("group", "group")) or "")
-        attributes = attributes_of(row, asked)
+        group = str(row.get(options.columns.get("group", "group")) or "")
+        attributes = attributes_of(row, options)
         found.pictures.append(
             Picture(image, split, tuple(marks), group=group, attributes=attributes)
         )
 
 
-def _tags(row: dict[str, Any], asked: Asked, where: str, found: Found) -> list[Mark]:
-    key = asked.columns.get("labels") or asked.columns.get("label")
+def _tags(row: dict[str, Any], options: ReadOptions, where: str, found: Found) -> list[Mark]:
+    key = options.columns.get("labels") or options.columns.get("label")
     key = key or next((k for k in _LABELS if k in row), "label")
     value = row.get(key)
     if isinstance(value, list):
         found.many = True
-        return [Mark(_name(v, asked), where=where) for v in value]
-    return [] if value is None or value == "" else [Mark(_name(value, asked), where=where)]
+        return [Mark(_name(v, options), where=where) for v in value]
+    return [] if value is None or value == "" else [Mark(_name(value, options), where=where)]
 
 
-def _objects(row: dict[str, Any], asked: Asked, where: str) -> list[Mark]:
+def _objects(row: dict[str, Any], options: ReadOptions, where: str) -> list[Mark]:
     marks = []
     for i, (box, kind) in enumerate(_boxes(row)):
         x, y, width, height = (float(v) for v in box)
         if not all(map(math.isfinite, (x, y, width, height))):
             raise ValueError("a box with numbers that are none")
         corners = (x, y, x + width, y + height)
-        marks.append(Mark(_name(kind, asked), corners, where=f"{where}#objects[{i}]"))
+        marks.append(Mark(_name(kind, options), corners, where=f"{where}#objects[{i}]"))
     return marks
 
 
@@ -153,11 +153,11 @@ def _boxes(row: dict[str, Any]) -> list[tuple[Any, Any]]:
     return list(zip(boxes, kinds, strict=True))
 
 
-def _name(value: Any, asked: Asked) -> str:
+def _name(value: Any, options: ReadOptions) -> str:
     """A name; a number is a place in the recipe's list of classes where there is one."""
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise ValueError(f"`{value}` is no class")
-    given = asked.classes
+    given = options.classes
     if isinstance(value, int) and given:
         names = dict(enumerate(given)) if isinstance(given, list) else given
         return names.get(value, str(value))

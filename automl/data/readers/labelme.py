@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from automl.data import runs
+from automl.data import rle
 from automl.data.documents import holds, load_json
 from automl.data.files import files, find_image, folders, split_word
 from automl.data.images import mask_from_bytes
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
-from automl.data.reading import Asked, Reading, Runs, shown, unusable, warning
+from automl.data.reading import Reading, ReadOptions, Runs, shown, unusable, warning
 from automl.data.regions import box_ring, ellipse_ring
 from automl.dataset import Finding, SplitName, Task
 from automl.errors import DataError
@@ -34,7 +34,7 @@ def looks_like(path: Path, task: Task) -> str:
     return f"`{shown(found[0], path)}` with shapes of an image"
 
 
-def read(path: Path, task: Task, asked: Asked) -> Reading:
+def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Reads every JSON file that has shapes."""
     found = Found("labelme", path)
     for source in _jsons(path):
@@ -47,7 +47,7 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
     if not found.pictures and not found.findings:
         raise unusable("no LabelMe files", path, "expected a .json with `shapes` per image")
     found.splits = frozenset(p.split for p in found.pictures if p.split)
-    return assemble(found, task, asked)
+    return assemble(found, task, options)
 
 
 def _jsons(path: Path) -> Iterator[Path]:
@@ -150,4 +150,4 @@ def _mask(text: str, left: int, top: int, size: tuple[int, int], where: str) -> 
         raise ValueError(f"the mask of {width}x{height} at {left}, {top} leaves the image")
     whole = np.zeros(size, bool)
     whole[top : top + height, left : left + width] = part
-    return Runs(size, runs.encode(whole))
+    return Runs(size, rle.encode(whole))

@@ -15,9 +15,9 @@ from automl.data.files import (
     without_ending,
 )
 from automl.data.reading import (
-    Asked,
     Entry,
     Reading,
+    ReadOptions,
     classes_by_id,
     fatal,
     shown,
@@ -54,7 +54,7 @@ def looks_like(path: Path, task: Task) -> str:
     return f"`{shown(pictures, path)}` beside `{shown(masks, path)}` with an image per image"
 
 
-def read(path: Path, task: Task, asked: Asked) -> Reading:
+def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Pairs images with masks by name; classes are left open where no one names them."""
     pairs = _pairs(path)
     if not pairs:
@@ -63,8 +63,8 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
     findings: list[Finding] = []
     for split, pictures, masks in pairs:
         _pair_up(split, pictures, masks, path, entries, findings)
-    names, colours = listed_names(path, asked)
-    classes = classes_by_id(names, asked.classes) if names or asked.classes else ()
+    names, colours = listed_names(path, options)
+    classes = classes_by_id(names, options.classes) if names or options.classes else ()
     splits = frozenset(split for split, _, _ in pairs if split)
     return Reading("masks", path, classes, tuple(entries), tuple(findings), splits, colours)
 
@@ -173,16 +173,18 @@ def _pair_up(
     ]
 
 
-def listed_names(path: Path, asked: Asked) -> tuple[dict[int, str], _Colours]:
+def listed_names(path: Path, options: ReadOptions) -> tuple[dict[int, str], _Colours]:
     """Names by id, and the colours of masks that are colours, in the order that a file lists them.
 
     The recipe's `data.colours` wins; then a table of colours beside the data; then `classes.txt`.
     """
-    table = list(asked.colours.items()) or _colour_table(path)
+    table = list(options.colours.items()) or _colour_table(path)
     if table:
-        given = asked.classes if isinstance(asked.classes, dict) else {}
+        given = options.classes if isinstance(options.classes, dict) else {}
         ids = {name: i for i, name in given.items()}
-        order = asked.classes if isinstance(asked.classes, list) else [name for name, _ in table]
+        order = (
+            options.classes if isinstance(options.classes, list) else [name for name, _ in table]
+        )
         ids = ids or {name: i for i, name in enumerate(dict.fromkeys(order))}
         missing = [name for name, _ in table if name not in ids]
         if missing:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from automl.data.images import Corners
 from automl.data.reading import (
-    Asked,
     Box,
     Entry,
     Given,
     Reading,
+    ReadOptions,
     Runs,
     Shape,
     classes_by_name,
@@ -72,12 +72,12 @@ class Found:
     """Several tags are meant to be possible, even where no image has them."""
 
 
-def assemble(found: Found, task: Task, asked: Asked) -> Reading:
+def assemble(found: Found, task: Task, options: ReadOptions) -> Reading:
     """The reading of one task: boxes, shapes or labels."""
     marks = [m for p in found.pictures for m in p.marks if m.is_tag == (task == "classification")]
     findings = list(found.findings)
     names = [m.name for m in marks if m.name not in UNJUDGED_NAMES]
-    classes = _classes(found.listed, names, asked.classes, task)
+    classes = _classes(found.listed, names, options.classes, task)
     ids = {c.name: c.id for c in classes}
     if task == "segmentation":
         ids |= dict.fromkeys(UNJUDGED_NAMES, UNJUDGED)

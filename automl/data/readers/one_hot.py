@@ -5,22 +5,24 @@ from itertools import islice
 from pathlib import Path
 
 from automl.data.readers.rows import header_of, rows_of
-from automl.data.reading import Asked
+from automl.data.reading import ReadOptions
 
 _SAID = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 _LOOKED = 1000
 """Lines by which such a table is known."""
 
 
-def classes_in(table: Path, known: Collection[str], asked: Asked) -> list[str]:
+def classes_in(table: Path, known: Collection[str], options: ReadOptions) -> list[str]:
     """The columns of classes: those that `data.classes` lists, else all that nothing else claims.
 
     None where the rest of the table says anything but 0 and 1, for it may be ages or sizes.
     """
     rest = [name for name in header_of(table) if name and name not in known]
-    rest = [name for name in rest if name.strip() not in asked.attributes]
-    if asked.classes:
-        wanted = list(asked.classes.values() if isinstance(asked.classes, dict) else asked.classes)
+    rest = [name for name in rest if name.strip() not in options.attributes]
+    if options.classes:
+        wanted = list(
+            options.classes.values() if isinstance(options.classes, dict) else options.classes
+        )
         rest = [name for name in rest if name.strip() in wanted]
         return rest if len(rest) == len(wanted) else []
     lines = [row for _, row in islice(rows_of(table), _LOOKED)]

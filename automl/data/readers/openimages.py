@@ -11,7 +11,7 @@ from pathlib import Path
 from automl.data.files import files, folders, split_in, split_word, walk_images
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
 from automl.data.readers.rows import header_of, rows_of
-from automl.data.reading import Asked, Reading, shown, unusable
+from automl.data.reading import Reading, ReadOptions, shown, unusable
 from automl.dataset import SplitName, Task
 
 _NEEDED = {"ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax"}
@@ -24,7 +24,7 @@ def looks_like(path: Path, task: Task) -> str:
     return f"`{found[0].name}` with the columns ImageID, LabelName, XMin" if found else ""
 
 
-def read(path: Path, task: Task, asked: Asked) -> Reading:
+def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Reads every table of boxes; its name is the split, where it says one."""
     root = path if path.is_dir() else path.parent
     tables = _tables(path)
@@ -42,7 +42,7 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
         image = _image(by_stem.get(name, []), split) or root / f"{name}.jpg"
         found.pictures.append(Picture(image, split, tuple(own), relative=True))
     found.splits = frozenset(split for _, split in marks if split)
-    return assemble(found, task, asked)
+    return assemble(found, task, options)
 
 
 def _places(root: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from automl.data.files import read_text
-from automl.data.reading import Asked, unusable
+from automl.data.reading import ReadOptions, unusable
 from automl.errors import MachineError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -49,9 +49,9 @@ def values_of(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, {str(name): value for name, value in row.items()}
 
 
-def attributes_of(row: Mapping[str, Any], asked: Asked) -> tuple[tuple[str, str], ...]:
+def attributes_of(row: Mapping[str, Any], options: ReadOptions) -> tuple[tuple[str, str], ...]:
     """The columns that the recipe wants kept."""
-    return tuple((n, _text(row.get(n))) for n in asked.attributes if _text(row.get(n)))
+    return tuple((n, _text(row.get(n))) for n in options.attributes if _text(row.get(n)))
 
 
 def _text(value: Any) -> str:

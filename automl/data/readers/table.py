@@ -13,9 +13,9 @@ from automl.data.readers.one_hot import classes_in, shown_in
 from automl.data.readers.rows import SUFFIXES, Row, attributes_of, header_of, rows_of
 from automl.data.readers.table_boxes import EDGES, SIZED, marks_of
 from automl.data.reading import (
-    Asked,
     Entry,
     Reading,
+    ReadOptions,
     classes_by_id,
     fatal,
     shown,
@@ -72,87 +72,87 @@ class _Line:
 
 def looks_like(path: Path, task: Task) -> str:
     """Why this is a table that serves the task; empty where it is not."""
-    tables = [t for t in _tables(path, Asked()) if _serves(t, task, Asked())]
+    tables = [t for t in _tables(path, ReadOptions()) if _serves(t, task, ReadOptions())]
     if task == "classification":  # a line per box would be several classes of one image
-        tables = [t for t in tables if not _serves(t, "detection", Asked())]
+        tables = [t for t in tables if not _serves(t, "detection", ReadOptions())]
     names = ", ".join(f"`{t.name}`" for t in tables)
-    if tables and (classes := one_hot(tables[0], Asked())):
+    if tables and (classes := one_hot(tables[0], ReadOptions())):
         return f"{names} with a column of 0 and 1 for each of {len(classes)} classes"
     return f"{names} with the columns {_NEEDS[task].replace('`', '')}" if tables else ""
 
 
-def one_hot(table: Path, asked: Asked) -> list[str]:
+def one_hot(table: Path, options: ReadOptions) -> list[str]:
     """The columns that stand for a class each, where no column names the class."""
-    columns = _columns(table, asked)
+    columns = _columns(table, options)
     if {"label", "labels", "mask", "xmin", "bbox"} & set(columns):
         return []
-    return classes_in(table, columns.values(), asked)
+    return classes_in(table, columns.values(), options)
 
 
-def fits(path: Path, task: Task, asked: Asked) -> bool:
+def fits(path: Path, task: Task, options: ReadOptions) -> bool:
     """Whether a table serves the task once the recipe has said what its columns mean."""
-    return any(_serves(table, task, asked) for table in _tables(path, asked))
+    return any(_serves(table, task, options) for table in _tables(path, options))
 
 
-def read(path: Path, task: Task, asked: Asked) -> Reading:
+def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Reads one table, or one per split where a folder holds several."""
     found = Found("csv", path if path.is_dir() else path.parent)
-    tables = [t for t in _tables(path, asked) if _serves(t, task, asked)]
+    tables = [t for t in _tables(path, options) if _serves(t, task, options)]
     if not tables:
         hint = "add that header, or name the columns in `data.columns`"
         raise unusable(f"no table with the columns {_NEEDS[task]}", path, hint)
     if len(tables) > 1 and not all(_split_of(t, found.root) for t in tables):
         names = ", ".join(t.name for t in tables)
         raise unusable(f"several tables: {names}", path, "name one of them as `data.path`")
-    lines = chain.from_iterable(_lines(t, asked, found, alone=len(tables) == 1) for t in tables)
+    lines = chain.from_iterable(_lines(t, options, found, alone=len(tables) == 1) for t in tables)
     if task == "segmentation":
-        return _masks(lines, found, asked)
+        return _masks(lines, found, options)
     if task == "detection":
         _boxes(lines, found)
-    elif classes := one_hot(tables[0], asked):
+    elif classes := one_hot(tables[0], options):
         _columns_of_classes(lines, found, classes)
     else:
-        _classes(lines, found, many=any("labels" in _columns(t, asked) for t in tables))
-    return assemble(found, task, asked)
+        _classes(lines, found, many=any("labels" in _columns(t, options) for t in tables))
+    return assemble(found, task, options)
 
 
-def _tables(path: Path, asked: Asked) -> list[Path]:
+def _tables(path: Path, options: ReadOptions) -> list[Path]:
     """At the top, else in folders named as a split."""
     if not path.is_dir():
-        return [path] if _is_table(path, asked) else []
+        return [path] if _is_table(path, options) else []
     inside = [f for f in folders(path) if split_word(f.name)]
     for places in ([path], inside):
         every = [t for place in places for s in SUFFIXES for t in files(place, s)]
-        if found := [t for t in every if _is_table(t, asked)]:
+        if found := [t for t in every if _is_table(t, options)]:
             return found
     return []
 
 
-def _is_table(table: Path, asked: Asked) -> bool:
+def _is_table(table: Path, options: ReadOptions) -> bool:
     known = table.suffix.lower() in SUFFIXES and table.is_file()
-    return known and "path" in _columns(table, asked)
+    return known and "path" in _columns(table, options)
 
 
 def _split_of(table: Path, root: Path) -> SplitName | None:
     return split_in(table.stem) or (split_word(table.parent.name) if table.parent != root else None)
 
 
-def _serves(table: Path, task: Task, asked: Asked) -> bool:
-    columns = set(_columns(table, asked))
+def _serves(table: Path, task: Task, options: ReadOptions) -> bool:
+    columns = set(_columns(table, options))
     if task == "detection":
         several = "bbox" in columns and bool(columns & {"label", "labels"})
         return several or ("label" in columns and (columns >= set(EDGES) or columns >= set(SIZED)))
     if task == "segmentation":
         return "mask" in columns
-    return bool(columns & {"label", "labels"}) or bool(one_hot(table, asked))
+    return bool(columns & {"label", "labels"}) or bool(one_hot(table, options))
 
 
-def _columns(table: Path, asked: Asked) -> dict[str, str]:
+def _columns(table: Path, options: ReadOptions) -> dict[str, str]:
     """Our names of the columns to theirs; one column serves once."""
     plain = {name.strip().lower(): name for name in reversed(header_of(table))}
     found: dict[str, str] = {}
     for ours, names in _COLUMNS.items():
-        given = asked.columns.get(ours)
+        given = options.columns.get(ours)
         wanted = (given.strip().lower(),) if given else names
         free = (plain[n] for n in wanted if n in plain and plain[n] not in found.values())
         theirs = next(free, None)
@@ -161,8 +161,8 @@ def _columns(table: Path, asked: Asked) -> dict[str, str]:
     return found
 
 
-def _lines(table: Path, asked: Asked, found: Found, *, alone: bool) -> Iterator[_Line]:
-    columns = _columns(table, asked)
+def _lines(table: Path, options: ReadOptions, found: Found, *, alone: bool) -> Iterator[_Line]:
+    columns = _columns(table, options)
     finder = Finder(table.parent, "images")
     of_file: SplitName | None = None if alone else _split_of(table, found.root)
     for number, row in rows_of(table):
@@ -178,7 +178,7 @@ def _lines(table: Path, asked: Asked, found: Found, *, alone: bool) -> Iterator[
         split = split_word(said) or of_file
         image = finder.find(ours["path"])
         found.splits |= {split} if split else frozenset()
-        yield _Line(image, ours, where, split, table, attributes_of(row, asked), row)
+        yield _Line(image, ours, where, split, table, attributes_of(row, options), row)
 
 
 def _classes(lines: Iterable[_Line], found: Found, *, many: bool) -> None:
@@ -259,7 +259,7 @@ def _boxes(lines: Iterable[_Line], found: Found) -> None:
         found.pictures.append(replace(first[image], marks=tuple(own), relative=relative))
 
 
-def _masks(lines: Iterable[_Line], found: Found, asked: Asked) -> Reading:
+def _masks(lines: Iterable[_Line], found: Found, options: ReadOptions) -> Reading:
     entries: dict[Path, Entry] = {}
     finders: dict[Path, Finder] = {}
     for line in lines:
@@ -280,7 +280,7 @@ def _masks(lines: Iterable[_Line], found: Found, asked: Asked) -> Reading:
                 group=line.row.get("group", ""),
                 attributes=line.attributes,
             )
-    names, colours = listed_names(found.root, asked)
-    classes = classes_by_id(names, asked.classes) if names or asked.classes else ()
+    names, colours = listed_names(found.root, options)
+    classes = classes_by_id(names, options.classes) if names or options.classes else ()
     every, findings = tuple(entries.values()), tuple(found.findings)
     return Reading("csv", found.root, classes, every, findings, found.splits, colours)

@@ -23,10 +23,10 @@ from automl.data.files import (
 from automl.data.images import Corners
 from automl.data.readers.masks import listed_names
 from automl.data.reading import (
-    Asked,
     Box,
     Entry,
     Reading,
+    ReadOptions,
     classes_by_id,
     classes_by_name,
     fatal,
@@ -79,11 +79,11 @@ def looks_like(path: Path, task: Task) -> str:
     return "images with an XML file each" if mixed else ""
 
 
-def read(path: Path, task: Task, asked: Asked) -> Reading:
+def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Reads the lists of `ImageSets/Main` where there are any, otherwise every XML file."""
     root = _root(path)
     if task == "segmentation":
-        return _read_masks(path, root, asked)
+        return _read_masks(path, root, options)
     findings: list[Finding] = []
     annotated: list[_Annotated] = []
     splits: set[SplitName] = set()
@@ -97,7 +97,7 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
     if not annotated and not findings:
         raise unusable("no XML files", path, "expected Annotations/*.xml beside JPEGImages/")
     names = (o.name for a in annotated for o in a.objects)
-    classes = classes_by_name(names, asked.classes)
+    classes = classes_by_name(names, options.classes)
     ids = {c.name: c.id for c in classes}
     findings += [
         unknown_class(o.name, classes, o.where)
@@ -109,7 +109,7 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
     return Reading("voc", path, classes, entries, tuple(findings), frozenset(splits))
 
 
-def _read_masks(path: Path, root: Path, asked: Asked) -> Reading:
+def _read_masks(path: Path, root: Path, options: ReadOptions) -> Reading:
     """Pairs by name, as `ImageSets/Segmentation` lists them, otherwise all masks."""
     masks = {mask.stem: mask for mask in images(root / "SegmentationClass")}
     pictures = first_folder(root, "JPEGImages", "images", "Images") or root
@@ -125,10 +125,10 @@ def _read_masks(path: Path, root: Path, asked: Asked) -> Reading:
             continue
         image = own.get(name, pictures / f"{name}.jpg")
         entries.append(Entry(image, split, mask=masks[name]))
-    names, colours = listed_names(root, asked)
+    names, colours = listed_names(root, options)
     if not names and root.name.startswith("VOC2"):
         names = dict(enumerate(_NAMES))
-    classes = classes_by_id(names, asked.classes) if names or asked.classes else ()
+    classes = classes_by_id(names, options.classes) if names or options.classes else ()
     splits = frozenset(split for _, split in listed if split)
     return Reading("voc", path, classes, tuple(entries), tuple(findings), splits, colours)
 

@@ -20,11 +20,11 @@ from automl.data.files import (
 )
 from automl.data.readers.named import with_background
 from automl.data.reading import (
-    Asked,
     Box,
     Entry,
     Given,
     Reading,
+    ReadOptions,
     Shape,
     classes_by_id,
     fatal,
@@ -96,7 +96,7 @@ def _has_outlines(path: Path) -> bool:
     return False
 
 
-def read(path: Path, task: Task, asked: Asked) -> Reading:
+def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Reads by `data.yaml` where there is one, otherwise by the tree."""
     description = _description(path)
     gathered = _Gathered(path if path.is_dir() else path.parent, task)
@@ -109,7 +109,7 @@ def read(path: Path, task: Task, asked: Asked) -> Reading:
         raise unusable("no images found", path, "check `path`, `train` and `val` of data.yaml")
     if description and "download" in document:
         gathered.findings.append(_not_followed(shown(description, gathered.root)))
-    classes = _classes(document, gathered, asked.classes)
+    classes = _classes(document, gathered, options.classes)
     gathered.findings += _unknown(gathered, classes)
     if task == "segmentation":
         classes = with_background(classes)

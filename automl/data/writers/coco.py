@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from automl.data import runs
+from automl.data import rle
+from automl.data.ground_truth import truth
 from automl.data.readers.named import UNJUDGED_NAMES
 from automl.data.regions import inside, rings_of
-from automl.data.truth import truth
 from automl.data.writers.target import Target, numbers
 from automl.dataset import Region, Sample, Task
 from automl.files import write_json
@@ -66,7 +66,7 @@ def _of_mask(target: Target, sample: Sample) -> list[Region]:
     mask = truth(target.dataset, sample).mask
     if mask is None:
         return []
-    return [Region(int(i), runs=runs.encode(mask == i)) for i in np.unique(mask)]
+    return [Region(int(i), runs=rle.encode(mask == i)) for i in np.unique(mask)]
 
 
 def _drawn(region: Region, sample: Sample) -> dict[str, Any]:

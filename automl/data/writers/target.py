@@ -62,7 +62,7 @@ class Target:
         """Writes the mask as a PNG of class indices; 255 is no class."""
         from PIL import Image
 
-        from automl.data.truth import truth
+        from automl.data.ground_truth import truth
 
         pixels = truth(self.dataset, sample).mask
         if pixels is None:

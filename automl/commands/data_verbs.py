@@ -1,0 +1,69 @@
+"""The verbs that look at data and rewrite it; no model takes part in them."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from automl.commands.options import AsJson, TaskName
+
+verbs = typer.Typer()
+
+
+@verbs.command()
+def convert(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="data set, archive, or a recipe")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="a new folder")],
+    to: Annotated[
+        Literal["coco", "yolo", "voc", "csv", "folders", "masks"],
+        typer.Option(help="coco, yolo, voc, csv, folders, masks"),
+    ],
+    task: Annotated[
+        TaskName | None, typer.Option(help="where a set serves several; left out: the likeliest")
+    ] = None,
+    link: Annotated[bool, typer.Option("--link", help="links images instead of copying")] = False,
+    json: AsJson = False,
+) -> None:
+    """Writes any data set that can be read in a standard layout."""
+    from automl.commands.terminal import out as show
+    from automl.commands.terminal import out_json, talk
+    from automl.data.convert import convert as write
+
+    dataset, lost, findings = write(data, out, to, talk(), task=task, link=link)
+    facts = {"out": str(out), "task": dataset.task, "images": dataset.counts(), "notes": lost}
+    if json:
+        out_json(facts | {"classes": dataset.names, "findings": len(findings)})
+        return
+    counts = ", ".join(f"{n} {split}" for split, n in dataset.counts().items())
+    talk().say(f"read: {dataset.format}, {dataset.task}, {counts} images; {len(findings)} findings")
+    for note in lost:
+        talk().say(f"note: {note}")
+    show(str(out))
+
+
+@verbs.command()
+def check(
+    data: Annotated[
+        Path, typer.Argument(metavar="RECIPE|DATA", help="a recipe, a data set or an archive")
+    ],
+    task: Annotated[
+        TaskName | None, typer.Option(help="where a set serves several; left out: the likeliest")
+    ] = None,
+    fix: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="writes a clean index into a new folder")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Says all that is wrong with a data set, with the cure."""
+    from automl.commands import check_output
+    from automl.commands.terminal import out, out_json, talk
+    from automl.data.check import check as examine
+    from automl.errors import GateError
+
+    found = examine(data, talk(), task=task, fix=fix)
+    out_json(check_output.facts(found)) if json else out(*check_output.lines(found))
+    if found.fatal:
+        hint = check_output.hint(found, shlex.quote(str(data)), fixed=fix is not None)
+        message = check_output.many(found.fatal, "fatal finding")
+        raise GateError(message, where=str(data), hint=hint)

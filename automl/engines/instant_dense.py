@@ -1,0 +1,201 @@
+"""The instant answer of segmenters and detectors: all but the backbone learns from its kept maps.
+
+Like a classifier's fitted head it is epoch 0. The frozen backbone passes once over images as they
+are; what stands behind it takes some steps on what is kept, and fine-tuning starts from there.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from automl.clock import process_age
+from automl.engines.feature_maps import Body, Kept, Place, Window, kept_maps, place
+from automl.engines.features import Frozen
+from automl.engines.frames import Frames
+from automl.engines.inference import predicted
+from automl.engines.instant import AnswerStopped, Listeners, digest, tell_none
+from automl.engines.loader import TrainingSamples
+from automl.engines.network import Network, loss_settings
+from automl.engines.optimiser import build_optimiser, rate, set_rate
+from automl.engines.progress import Progress
+from automl.engines.protocol import Epoch, Event
+from automl.engines.randomness import epoch_order, seed_for
+from automl.prediction import Prediction
+from automl.recipe.checks import STRIDE
+
+BATCH = 4
+"""Images of a step: many small steps bring more than few large ones."""
+FASTER = 2.0
+"""Times the learning rate of the training: all that learns here is new."""
+WARMUP = 0.1
+"""Share of the steps."""
+
+
+def answer(progress: Progress, samples: TrainingSamples, to: Listeners) -> float | None:
+    """Puts what was learnt into the net and its average; the score, or None without an answer."""
+    network = progress.network.copy()  # until all is well the net stays as it is
+    spot = place(network)
+    if spot is None:
+        tell_none(to, "the backbone cannot be told from the rest of the net")
+        return None
+    frozen = _frozen(network, spot, samples)
+    most = samples.plan.train.instant_steps * BATCH
+    kept = kept_maps(network, frozen, samples.frames, most, lambda: _look(to))
+    losses = Lessons(network, spot, samples, kept).learn(to) if kept.finite else None
+    if losses is None:
+        tell_none(to, "the numbers behind the pretrained backbone are not finite")
+        return None
+    for one in (progress.network, progress.averaged):
+        _put(network.net, one.net)
+    score = _scored(progress, samples, losses, to)
+    _tell(to, score, frozen, len(kept.places))
+    return score
+
+
+class Lessons:
+    """The steps of a net whose backbone is replayed."""
+
+    def __init__(self, network: Network, spot: Place, samples: TrainingSamples, kept: Kept) -> None:
+        """Takes the backbone out of the net."""
+        self.stand_in = spot.replay()
+        self.network, self.samples, self.kept = network, samples, kept
+        given = samples.plan.train
+        faster = {"lr": FASTER * given.lr, "warmup_epochs": WARMUP, "schedule": "cosine"}
+        self.train = given.model_copy(update=faster)
+        self.optimiser = build_optimiser(network.net, network.stages, self.train, network.device)
+        self.settings = loss_settings(samples.plan, samples.dataset, network.device)
+        self.draw = np.random.default_rng(seed_for(given.seed, "instant"))
+
+    def learn(self, to: Listeners) -> dict[str, float] | None:
+        """The mean losses of the second half of the steps; None where one is not finite."""
+        self.network.net.train()
+        sums: dict[str, float] = {}
+        steps, shown = self.train.instant_steps, self._shown()
+        for step in range(steps):
+            _look(to)
+            torch.manual_seed(seed_for(self.train.seed, "instant", step))
+            set_rate(self.optimiser, rate(self.train, step, steps, steps))
+            losses = self._step(shown[step * BATCH : (step + 1) * BATCH])
+            if not math.isfinite(sum(losses.values())):
+                return None
+            for name, value in losses.items() if step >= steps // 2 else ():
+                sums[name] = sums.get(name, 0.0) + value / (steps - steps // 2)
+        return sums
+
+    def _shown(self) -> np.ndarray:
+        """Which kept images, pass after pass in another order."""
+        count, seed = len(self.kept.places), seed_for(self.train.seed, "instant")
+        passes = -(-self.train.instant_steps * BATCH // count)
+        return np.concatenate([epoch_order(seed, number, count) for number in range(passes)])
+
+    def _step(self, rows: np.ndarray) -> dict[str, float]:
+        """Moves the weights once."""
+        network, window = self.network, self._window()
+        device = network.device
+        self.stand_in.maps = self.kept.batch(rows, window, self.train.image_size, device)
+        size = [part.stop - part.start for part in window]
+        blank = torch.zeros(1, device=device).expand(len(rows), 3, *size)
+        targets = self._targets(rows, window)
+        with network.autocast(device):
+            parts = self.samples.task.loss(network.net, blank, targets, self.settings)
+        torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
+        if self.train.clip_norm:
+            nn.utils.clip_grad_norm_(network.net.parameters(), self.train.clip_norm)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return {name: float(value.detach()) for name, value in parts.items()}
+
+    def _window(self) -> Window:
+        """A random part of the size of a training crop (segmentation), or all of the image."""
+        cut = self.train.crop if self.samples.plan.task == "segmentation" else self.train.image_size
+        rows, columns = (
+            STRIDE * int(self.draw.integers((whole - part) // STRIDE + 1))
+            for whole, part in zip(self.train.image_size, cut, strict=True)
+        )
+        return slice(rows, rows + cut[0]), slice(columns, columns + cut[1])
+
+    def _targets(self, rows: np.ndarray, window: Window) -> Any:
+        """As the loss takes them, on the device."""
+        samples, known = self.samples, []
+        for row in rows:
+            at = self.kept.places[int(row)]
+            annotated = samples.annotation(at, samples.frames[at])
+            if "mask" in annotated:
+                annotated["mask"] = annotated["mask"][window]
+            known.append(annotated)
+        found = samples.task.collate(known)
+        device = self.network.device
+        if isinstance(found, torch.Tensor):
+            return found.to(device)
+        return [{name: value.to(device) for name, value in one.items()} for one in found]
+
+
+def _frozen(network: Network, spot: Place, samples: TrainingSamples) -> Frozen:
+    """The backbone as what computes features takes it."""
+    plan, body = samples.plan, Body(spot.backbone, with_images=spot.with_images)
+    weights = plan.weights.sha256 or digest(body)
+    return Frozen(
+        f"{network.backbone.name} maps {weights}",
+        body.eval,
+        network.preprocess,
+        "onnx" if plan.train.instant == "onnx" else "torch",
+        plan.train.threads,
+        network.device,
+    )
+
+
+@torch.no_grad()
+def _put(learnt: nn.Module, net: nn.Module) -> None:
+    """Copies all that the one has beside its backbone."""
+    own = net.state_dict()
+    for name, tensor in learnt.state_dict().items():
+        own[name].copy_(tensor)
+
+
+def _scored(
+    progress: Progress, samples: TrainingSamples, losses: dict[str, float], to: Listeners
+) -> float:
+    """Tells epoch 0, validated like any other."""
+    dataset, averaged = samples.dataset, progress.averaged
+    frames = Frames(dataset, dataset.split("val"), averaged.preprocess)
+    progress.tick()
+    epoch = Epoch(
+        number=0,
+        total=progress.total,
+        seconds=progress.epoch_seconds,
+        losses=losses,
+        learning_rate=0.0,
+        predictions=_until(to, predicted(averaged, frames.fitted(), averaged.device)),
+    )
+    score = to.on_epoch(epoch)
+    progress.tick()
+    progress.epoch_seconds = 0.0
+    return score
+
+
+def _until(to: Listeners, found: Iterable[Prediction]) -> Iterator[Prediction]:
+    for prediction in found:
+        _look(to)
+        yield prediction
+
+
+def _look(to: Listeners) -> None:
+    if to.stop.asked:
+        raise AnswerStopped
+
+
+def _tell(to: Listeners, score: float, frozen: Frozen, images: int) -> None:
+    seconds = process_age()
+    text = (
+        f"instant answer: val score {score:.4f}, {seconds:.1f} s after the command; all but the "
+        f"backbone has learnt from what it sees in {images} images, is saved and can be used"
+    )
+    facts = {"score": score, "since_start_s": round(seconds, 3), "features": frozen.used}
+    if frozen.why_torch:
+        text += f"; torch computed that instead of ONNX Runtime: {frozen.why_torch}"
+        facts["why_torch"] = frozen.why_torch
+    to.on_event(Event("instant", text, facts))

@@ -1,0 +1,208 @@
+"""Candidates for `model: auto`, looked at: the time of a step, and how well features fit.
+
+Both are kept: a plan made again measures nothing. Features give the same score whenever they are
+taken; times vary, and what they decide stands in the plan.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from automl.dataset import Dataset
+from automl.engines import disk_cache
+from automl.engines.features import How, features, spread
+from automl.engines.linear_probe import fitted
+from automl.engines.memory import keep_freed_memory
+from automl.engines.transforms import made_up
+from automl.errors import AutomlError
+from automl.model.build import build
+from automl.planning.hardware import SCALING, cores, cpu_name
+from automl.planning.trials import Asked, Look, Measured, Transfer
+from automl.talk import Talk
+from automl.tasks.protocol import LossSettings, module
+
+VERSION = 1
+"""Raise it whenever a step may take another time."""
+STEP_SECONDS = 0.3
+"""Longest measuring of a candidate's step after the first, uncounted one."""
+CLASSES = 10
+"""Of the nets whose steps are timed: what the last layer costs hardly shows."""
+PASS_SHARE = 0.2
+"""A forward pass for features in units of a training step."""
+MOST_IMAGES, LEAST_IMAGES = 300, 48
+"""Images that features are taken of; with fewer they say nothing."""
+CUDA_BATCH = 16
+
+
+def looking(dataset: Dataset, device: str, talk: Talk) -> Look:
+    """Measures candidates for this data on a device; says so where it takes time."""
+
+    def look(asked: Sequence[Asked], seconds: float) -> Mapping[str, Measured]:
+        times = _step_times(asked, device, talk)
+        scores = _transfers(asked, times, dataset, seconds, talk)
+        return {a.row.name: Measured(t, s) for a, t, s in zip(asked, times, scores, strict=True)}
+
+    return look
+
+
+def _step_times(asked: Sequence[Asked], device: str, talk: Talk) -> list[float | None]:
+    """Seconds of a training step by image: as kept, or measured now."""
+    found = []
+    for number, candidate in enumerate(asked):
+        talk.progress("models: speed", number, len(asked), candidate.row.name)
+        said = ["step", _machine(device), candidate.row.name, *candidate.crop]
+        found.append(_kept(said, partial(_measured, candidate, device)))
+    talk.progress("models: speed", len(asked), len(asked))
+    return found
+
+
+def _kept(said: list[Any], measure: Callable[[], Any]) -> Any:
+    """What was measured before under the same circumstances, or is now; a JSON value."""
+    key = json.dumps([*said, VERSION, torch.__version__])
+    raw = disk_cache.find(key)
+    if raw is not None:
+        return json.loads(raw)
+    value = measure()
+    disk_cache.keep(key, json.dumps(value).encode())
+    return value
+
+
+def bf16_gain(asked: Asked) -> float | None:
+    """How many times faster a step is in bf16 on this CPU: as kept, or measured now."""
+
+    def measure() -> float | None:
+        plain, short = (_measured(asked, "cpu", bf16=bf16) for bf16 in (False, True))
+        return plain / short if plain and short else None
+
+    gain: float | None = _kept(["bf16", _machine("cpu"), asked.row.name, *asked.crop], measure)
+    return gain
+
+
+def _measured(asked: Asked, device: str, *, bf16: bool = False) -> float | None:
+    """Seconds of forward and backward by image; None for a net that cannot be tried."""
+    if asked.row.engine != "native":
+        return None
+    keep_freed_memory()
+    on_card = torch.device(device).type != "cpu"
+    clock: Callable[[], float] = time.perf_counter if on_card else time.process_time
+    count = CUDA_BATCH if on_card else max(2, min(8, round(0.5 * STEP_SECONDS / asked.step_s)))
+    threads = torch.get_num_threads()
+    try:
+        step = _step(asked, torch.device(device), count, bf16=bf16 or _on_card_bf16(device))
+        # CPU time of one thread is the same on a busy machine; wall time is not.
+        torch.set_num_threads(threads if on_card else 1)
+        seconds = _fastest(step, clock) / count
+    except (AutomlError, RuntimeError, MemoryError):  # too large, or no library carries it
+        return None
+    finally:
+        torch.set_num_threads(threads)
+    return seconds if on_card else seconds / cores() ** SCALING
+
+
+def _on_card_bf16(device: str) -> bool:
+    on_card = device.startswith("cuda")
+    return on_card and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _step(asked: Asked, device: torch.device, count: int, *, bf16: bool) -> Callable[[], None]:
+    """Forward and backward on noise, as the training does them."""
+    task = module(asked.row.task)
+    net = build(asked.row, CLASSES, asked.crop).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.train()
+    images = torch.rand(count, 3, *asked.crop, device=device)
+    images = images.to(memory_format=torch.channels_last)
+    targets = task.collate([made_up(asked.row.task, *asked.crop)] * count)
+    settings = LossSettings()
+
+    def step() -> None:
+        net.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            losses = task.loss(net, images, _on(targets, device), settings)
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return step
+
+
+def _on(targets: Any, device: torch.device) -> Any:
+    if isinstance(targets, torch.Tensor):
+        return targets.to(device)
+    return [{name: value.to(device) for name, value in target.items()} for target in targets]
+
+
+def _fastest(step: Callable[[], None], clock: Callable[[], float]) -> float:
+    """Seconds of the fastest step after the first; two at least."""
+    step()
+    best, began, steps = float("inf"), time.perf_counter(), 0
+    while steps < 2 or time.perf_counter() - began < STEP_SECONDS:
+        start = clock()
+        step()
+        best, steps = min(best, max(clock() - start, 1e-6)), steps + 1
+    return best
+
+
+def _transfers(
+    asked: Sequence[Asked],
+    times: Sequence[float | None],
+    dataset: Dataset,
+    seconds: float,
+    talk: Talk,
+) -> list[Transfer | None]:
+    """How well each candidate's features fit, of as many images as the seconds allow."""
+    nothing: list[Transfer | None] = [None] * len(asked)
+    cost = sum(PASS_SHARE * (t or a.step_s) for a, t in zip(asked, times, strict=True))
+    seen = spread(dataset.split("train"), _stepped(min(MOST_IMAGES, seconds / cost)))
+    classes = {sample.label for sample in seen}
+    if dataset.task != "classification" or len(seen) < LEAST_IMAGES:
+        return nothing
+    if None in classes or len(classes) < 2 or not all(a.weights.source != "none" for a in asked):
+        return nothing
+    labels, found = np.asarray([sample.label for sample in seen]), []
+    for number, candidate in enumerate(asked):
+        talk.progress("models: features", number, len(asked), candidate.row.name)
+        score = _transfer(candidate, dataset, labels)
+        if score is None:
+            return nothing
+        found.append(score)
+    talk.progress("models: features", len(asked), len(asked))
+    return [*found]
+
+
+def _transfer(asked: Asked, dataset: Dataset, labels: np.ndarray) -> Transfer | None:
+    """The score of one candidate; None for a net that hands no features to a last layer."""
+
+    def measure() -> tuple[float, float] | None:
+        fit: Any = asked.fit
+        how = How(fit=fit, threads=cores(), most=len(labels))
+        try:
+            rows, _ = features(asked.row, asked.weights, dataset, "train", asked.size, how)
+        except (ValueError, RuntimeError):
+            return None
+        return fitted(rows, labels)
+
+    row, weights = asked.row, asked.weights
+    said = ["transfer", dataset.digest, row.name, weights.name, weights.sha256]
+    if weights.sha256:
+        score = _kept([*said, *asked.size, asked.fit, len(labels)], measure)
+    else:  # what lies under the name may be another file tomorrow
+        score = measure()
+    return None if score is None else Transfer(score[0], score[1], len(labels))
+
+
+def _stepped(count: float) -> int:
+    """A number of images, in steps: small changes of speed must not change what is looked at."""
+    return int(2 ** (math.floor(2 * math.log2(max(count, 1.0)) + 0.5) / 2))
+
+
+def _machine(device: str) -> str:
+    """What a step's time depends on beside the net."""
+    if device == "cpu":
+        return f"{cpu_name()} {cores()}"
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device

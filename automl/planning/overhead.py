@@ -1,0 +1,116 @@
+"""How long this machine takes for what surrounds a training: learnt from its runs, to be kept free.
+
+One small file in the cache folder. Without it, or where it is damaged, usual times stand.
+"""
+
+import json
+import os
+import platform
+from contextlib import suppress
+
+from automl.clock import Clock
+from automl.recipe.schema import Recipe
+
+USUAL_S = {
+    "start": 4.0,
+    "prepare": 1.0,
+    "plan": 4.0,
+    "setup": 8.0,
+    "evaluate": 1.0,
+    "report": 3.0,
+    "record": 8.0,
+    "end": 1.0,
+}
+"""On two cores of a server; `setup` is what a training does before its first step, `evaluate` is
+without the time that the images take, `end` is after the last stage."""
+UNTOLD_S = 0.05
+"""A shorter start is none: a stage that is run alone, or called from Python, has no age."""
+MOST_BUSY = 2.5
+UNRECORDED_S = 0.5
+"""Of a record that is turned off."""
+KEPT = 8
+LONGEST_S = 1e5
+
+
+def busy() -> float:
+    """How many times longer things take beside what else runs: by the load of the last minute."""
+    try:
+        waiting = os.getloadavg()[0] / (os.cpu_count() or 1)
+    except OSError:
+        return 1.0
+    return min(MOST_BUSY, max(1.0, waiting))
+
+
+def around(recipe: Recipe, clock: Clock, slower: float = 1.0) -> dict[str, float]:
+    """Seconds of every stage but the epochs: what has passed, and the usual for what follows.
+
+    The usual is the median of what was measured. A verb that plans and runs nothing does not say
+    how long a run takes to start. `slower` as `busy` says it.
+    """
+    known, passed = _read().get(_key(recipe), {}), clock.passed()
+    usual = {name: slower * _usual(name, known.get(name)) for name in USUAL_S}
+    if recipe.track.mlflow == "off" and "record" not in known:
+        usual["record"] = UNRECORDED_S
+    start, planning = passed.get("start", 0.0), passed.get("plan", 0.0)
+    return {
+        **usual,
+        "start": start if start > UNTOLD_S else usual["start"],
+        "prepare": passed.get("prepare", 0.0),
+        "plan": max(usual["plan"], planning),
+    }
+
+
+def learn(recipe: Recipe, clock: Clock, slower: float = 1.0) -> None:
+    """Keeps what a whole run would take on an idle machine; without a cache nothing is learnt."""
+    from automl.data.scan_cache import folder
+
+    clock.keep()
+    place, took = folder(), clock.passed()
+    if place is None or clock.resumed:
+        return
+    if clock.setup_s is not None:
+        took["setup"] = clock.setup_s
+    everything = _read()
+    known = everything.setdefault(_key(recipe), {})
+    for name in (USUAL_S.keys() & took.keys()) - {"evaluate"}:
+        if name == "start" and took[name] <= UNTOLD_S:
+            continue  # whoever ran it did not say when it began
+        before = known.get(name)
+        known[name] = [
+            *(before if isinstance(before, list) else []),
+            round(took[name] / slower, 3),
+        ][-KEPT:]
+    fresh = place / f"times.{os.getpid()}.new"
+    with suppress(OSError):
+        place.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(json.dumps(everything) + "\n", encoding="ascii")
+        fresh.replace(place / "times.json")
+    with suppress(OSError):
+        fresh.unlink(missing_ok=True)
+
+
+def _usual(name: str, measured: object) -> float:
+    values = measured if isinstance(measured, list) else []
+    numbers = sorted(v for v in values if isinstance(v, int | float) and 0 <= v < LONGEST_S)
+    return float(numbers[len(numbers) // 2]) if numbers else USUAL_S[name]
+
+
+def _key(recipe: Recipe) -> str:
+    """By machine, for another one may share the folder, and by what a run does beside training."""
+    track = recipe.track
+    beside = f"{recipe.task} mlflow={track.mlflow != 'off'} dvc={track.dvc}"
+    return f"{platform.node()} {os.cpu_count()} {beside}"
+
+
+def _read() -> dict[str, dict[str, object]]:
+    from automl.data.scan_cache import folder
+
+    place = folder()
+    if place is None:
+        return {}
+    try:
+        raw = json.loads((place / "times.json").read_text(encoding="ascii"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    known = raw if isinstance(raw, dict) else {}
+    return {key: value for key, value in known.items() if isinstance(value, dict)}

@@ -1,0 +1,41 @@
+import os
+import signal
+
+import pytest
+
+from automl.engines.stop_reasons import interrupted, looks, not_finite
+from automl.errors import Interrupted
+from automl.signals import watch
+
+
+@pytest.mark.parametrize(
+    ("finished", "kept"),
+    [
+        (0, "nothing to save yet"),
+        (1, "1 finished epoch is saved"),
+        (3, "3 finished epochs are saved"),
+    ],
+)
+def test_interrupted__says_what_is_kept(finished, kept):
+    def stopped() -> None:
+        with watch() as stop:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            raise interrupted(stop, finished)
+
+    with pytest.raises(Interrupted) as caught:
+        stopped()
+    error = caught.value
+    assert (str(error), error.exit_code) == (f"stopped by SIGUSR1; {kept}", 75)
+
+
+def test_not_finite__names_step_place_and_cure():
+    error = not_finite(2, 5, 3e-3, where="a.png, b.png")
+    fault = error.faults[0]
+    assert fault.message.endswith("epoch 2, step 5")
+    assert fault.where == "a.png, b.png"
+    assert "`--set train.lr=0.0003`" in fault.hint
+
+
+def test_looks__seldom_on_an_accelerator():
+    assert [s for s in range(1, 26) if looks("cuda", s, 25)] == [1, 10, 20, 25]
+    assert all(looks("cpu", s, 25) for s in range(1, 26))
