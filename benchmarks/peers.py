@@ -1,13 +1,15 @@
 """automl beside its peers in one run: the same images, weights, thread and cores.
 
-    python benchmarks/peers.py [--sets hymenoptera] [--peers automl,torchvision,timm,yolo]
+    python benchmarks/peers.py [--sets hymenoptera] [--peers automl,torchvision,timm,yolo,...]
                                [--seeds 0,1,2] [--budget 180] [--epochs 5] [--out DIR]
 
-Sets: `hymenoptera` from data/ or ../shared/data, and the built-in `digits-classification`. The
-set's `val` is the test that nobody learns from or chooses by; a fifth of its `train` validates.
-Peers: `automl` (the command with a recipe that names the net and nothing else), a loop like
-torchvision's reference, a plain timm loop, and Ultralytics' classification trainer around the same
-net (its own have no weights offline); scripts and settings are in benchmarks/peers/.
+Sets: `hymenoptera` from data/ or ../shared/data, the built-in `digits-classification`, and
+`fashion-mnist` (3,000 + 1,000 images of Debian's package dataset-fashion-mnist). The set's `val`
+is the test that nobody learns from or chooses by; a fifth of its `train` validates.
+Peers: `automl` (the command with a recipe that names the net and nothing else), the same made to
+stop at the fitted head (`automl-head`) or to fine-tune to the end without one (`automl-full`), a
+loop like torchvision's reference, a plain timm loop, and Ultralytics' classification trainer
+around the same net (its own have no weights offline); settings are in benchmarks/peers/.
 
 Cost: CPU seconds of the whole process tree from its start, imports and validation included, one
 thread each; judging on the test images is not charged. Score: test accuracy of the best model so
@@ -32,12 +34,20 @@ from quality import ROOT, SAMPLES, machine
 HERE = Path(__file__).parent / "peers"
 SCRIPTS = {
     "automl": "automl_run.py",
+    "automl-head": "automl_run.py",
+    "automl-full": "automl_run.py",
     "torchvision": "torchvision_loop.py",
     "timm": "timm_loop.py",
     "yolo": "yolo_classify.py",
 }
-SIZES = {"hymenoptera": 224, "digits-classification": 64}
-GOALS = {"hymenoptera": 0.94, "digits-classification": 0.97}
+TRAIN = {
+    "automl-head": {"backbone_lr": 0},
+    "automl-full": {"instant": "none", "beat_instant_within": 0},
+}
+"""What a recipe of automl sets beside the net and the seed."""
+SIZES = {"hymenoptera": 224, "digits-classification": 64, "fashion-mnist": 64}
+GOALS = {"hymenoptera": 0.94, "digits-classification": 0.97, "fashion-mnist": 0.88}
+FASHION = Path("/usr/share/datasets/fashion-mnist")
 FIRST_S, LAST_S = 15.0, 900.0
 RESAMPLED = 1000
 
@@ -49,10 +59,32 @@ def source(name: str) -> Path:
         command = [sys.executable, "-m", "automl", "sample", name, str(target)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return target
+    if name == "fashion-mnist":
+        return fashion(ROOT / "data" / name)
     places = [p for p in (ROOT / "data" / name, ROOT.parent / "shared/data" / name) if p.is_dir()]
     if not places:
         raise SystemExit(f"no data: put the set at {ROOT / 'data' / name}")
     return places[0]
+
+
+def fashion(target: Path) -> Path:
+    """The first images of both parts of Fashion-MNIST, as files in class folders."""
+    import gzip
+
+    from PIL import Image
+
+    for split, prefix, count in (("train", "train", 3000), ("val", "t10k", 1000)):
+        pixels, labels = (
+            np.frombuffer(
+                gzip.decompress((FASHION / f"{prefix}-{kind}-ubyte.gz").read_bytes()), np.uint8
+            )
+            for kind in ("images-idx3", "labels-idx1")
+        )
+        for i, image in enumerate(pixels[16 : 16 + count * 784].reshape(count, 28, 28)):
+            folder = target / split / str(labels[8 + i])
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(folder / f"{i:05}.png")
+    return target
 
 
 def arranged(name: str, folder: Path) -> tuple[Path, Path]:
@@ -93,6 +125,7 @@ def run(peer: str, name: str, seed: int, given: argparse.Namespace) -> dict[str,
     words = [sys.executable, str(HERE / SCRIPTS[peer]), str(data), str(test), str(out)]
     words += ["--weights", str(given.out / "weights.safetensors"), "--size", str(SIZES[name])]
     words += ["--epochs", str(given.epochs), "--seed", str(seed), "--budget", str(given.budget)]
+    words += ["--train", json.dumps(TRAIN.get(peer, {}))]
     variables = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, **variables, "PYTHONPATH": path}
@@ -175,7 +208,7 @@ def figure(results: list[dict[str, Any]], path: Path) -> None:
         return
     names = list(dict.fromkeys(r["set"] for r in results))
     page = Figure(figsize=(6 * len(names), 4), layout="constrained")
-    colours = dict(zip(SCRIPTS, ("C0", "C1", "C2", "C3"), strict=True))
+    colours = {peer: f"C{i}" for i, peer in enumerate(SCRIPTS)}
     for axes, name in zip(page.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for result in (r for r in results if r["set"] == name):
             times = [m["cpu"] for m in result["marks"]] + [max(LAST_S, result["cpu"])]

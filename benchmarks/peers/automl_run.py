@@ -3,6 +3,7 @@
 Nothing kept from earlier runs is used; MLflow and DVC are off, since no other peer records.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -77,7 +78,8 @@ def main() -> None:
     recipe = scratch / "recipe.yaml"
     recipe.write_text(
         f"task: classification\ndata: {given.data.absolute()}\nmodel: {net}\n"
-        f"train: {{seed: {given.seed}}}\ntrack: {{mlflow: 'off', dvc: 'off'}}\n"
+        f"train: {json.dumps({**given.train, 'seed': given.seed})}\n"
+        "track: {mlflow: 'off', dvc: 'off'}\n"
     )
     run = scratch / "run"
     environment = {**os.environ, "AUTOML_CACHE": str(scratch / "cache")}

@@ -22,6 +22,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", type=float, default=180, help="CPU seconds")
+    parser.add_argument("--train", type=json.loads, default={}, help="settings of automl's recipe")
     return parser.parse_args()
 
 
