@@ -194,11 +194,9 @@ def _epochs(
     """Each: a pass, a validation, a checkpoint, and the bundle where it is the best so far."""
     bundled = -math.inf
     frames = Frames(dataset, dataset.split("val"), progress.network.preprocess)
-    begins = True
-    while progress.epoch < progress.total and not _stale(progress, plan):
-        if begins:
-            keep_pace(course, progress, begins=True)
-            begins = False
+    if _goes_on(progress, plan):
+        keep_pace(course, progress, begins=True)
+    while _goes_on(progress, plan):
         losses = one_epoch(course, progress)
         _validate(course, progress, losses, frames, on_epoch)
         course.samples.frames.tell_shortage(course.on_event)
@@ -256,10 +254,11 @@ def _until(stop: Stop, found: Iterable[Prediction]) -> Iterator[Prediction]:
         yield prediction
 
 
-def _stale(progress: Progress, plan: Plan) -> bool:
+def _goes_on(progress: Progress, plan: Plan) -> bool:
+    """Whether epochs are left, and hope for a better score."""
     waited = progress.epoch - progress.best_epoch
-    patience = bool(plan.train.patience) and waited >= plan.train.patience
-    return patience or instant.unbeaten(progress, plan)
+    impatient = bool(plan.train.patience) and waited >= plan.train.patience
+    return progress.epoch < progress.total and not (impatient or instant.unbeaten(progress, plan))
 
 
 def _save_bundle(progress: Progress, plan: Plan, dataset: Dataset, run: RunDir) -> None:

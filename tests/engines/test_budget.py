@@ -125,3 +125,21 @@ def test_budget__holds_over_a_restart_and_is_repeated(tmp_path, dataset, stop_at
     assert 24 <= first.time - 500 <= 31.5, f"stopped after {down} s"
     second = again(first, tmp_path / "b", dataset)
     assert second.digest() == first.digest()
+
+
+def test_budget__a_restart_after_the_time_is_over_trains_and_judges_no_more(tmp_path, dataset):
+    first = Budgeted(tmp_path / "a", dataset, 60.0)
+    usual = first.on_epoch
+
+    def on_epoch(epoch: Epoch) -> float:
+        value = usual(epoch)
+        if epoch.number == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return value
+
+    first.on_epoch = on_epoch  # type: ignore[method-assign]
+    with pytest.raises(Interrupted, match="after epoch 2"):
+        first.train()
+    first.run.times.write_text('{"train": 100.0}')
+    assert first.train().epochs == 2
+    assert first.scored == [1, 2]
