@@ -49,7 +49,7 @@ def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk, clock: Clock) -
         talk.progress(f"epoch {epoch}", step, steps, f"loss {loss:.3f}")
 
     with originating(run, plan, dataset) as origin, live(run) as following:
-        announce(run, plan)
+        announce(run, plan, len(dataset.split("train")))
         on_event = partial(log_event, run=run, talk=talk)
         trained = engine(plan.engine).train(plan, dataset, run, on_epoch, on_step, on_event, clock)
         origin.ended(trained, look_again(run, dataset, talk, "train").dataset)

@@ -14,14 +14,21 @@ def leads() -> bool:
     return not _several() or os.environ["RANK"] == "0"
 
 
-def announce(run: RunDir, plan: Plan) -> None:
-    """Tells the others where the plan is; all of them then train."""
+def announce(run: RunDir, plan: Plan, images: int) -> None:
+    """Tells the others where the plan is; all of them then train on so many images."""
     if not _several():
         return
     if plan.engine != "native":
         raise UsageError(
             f"`{plan.model}` is trained by one process",
             hint="start it with `automl run` instead of `torchrun`",
+        )
+    smallest = images // -(-images // plan.train.batch_size)
+    processes = int(os.environ["WORLD_SIZE"])
+    if smallest < processes:
+        raise UsageError(
+            f"a batch of {smallest} images cannot be shared by {processes} processes",
+            hint=f"start fewer, or plan with `--set train.batch_size={2 * processes}`",
         )
     from automl.engines.distributed import share
 

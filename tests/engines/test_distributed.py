@@ -115,9 +115,16 @@ def test_torchrun__an_engine_with_its_own_trainer_is_refused(tmp_path: Path) -> 
 
     dataset = draw_set("detection", tmp_path / "data", train=2, val=2)
     plan = toy_plan("detection", dataset).model_copy(update={"engine": "yolo"})
-    announce(RunDir(tmp_path), plan)  # alone: nothing to tell
+    announce(RunDir(tmp_path), plan, images=2)  # alone: nothing to tell
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"WORLD_SIZE": "2", "RANK": "0", "TORCHELASTIC_RUN_ID": "x"}.items():
             patch.setenv(name, value)
         with pytest.raises(UsageError, match="trained by one process"):
-            announce(RunDir(tmp_path), plan)
+            announce(RunDir(tmp_path), plan, images=2)
+
+
+def test_torchrun__more_processes_than_images_in_a_batch_are_refused(tmp_path: Path) -> None:
+    class_folders(tmp_path)
+    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("size: 8, micro_batch: 4", "size: 1"))
+    done = run(tmp_path, TORCHRUN, "run")
+    assert "a batch of 1 images cannot be shared by 2 processes" in done.stderr
