@@ -125,8 +125,15 @@ def _read(path: Path) -> dict[str, Any]:
             hint="only tensors are loaded; save the file as safetensors",
         ) from error
     for wrapper in ("state_dict", "model"):
-        state = state[wrapper] if isinstance(state.get(wrapper), dict) else state
-    return dict(state)
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict):
+        raise MachineError(
+            f"weights cannot be read: a {type(state).__name__} instead of tensors by name",
+            where=str(path),
+            hint="save the `state_dict()` of the net",
+        )
+    return state
 
 
 def _through_timm(architecture: str, state: dict[str, Any]) -> dict[str, Any]:

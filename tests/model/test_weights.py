@@ -226,6 +226,13 @@ def test_load_state__refuses_code_in_a_pickle(empty_stores: Path, tmp_path: Path
     assert not trace.exists()
 
 
+def test_load_state__a_file_without_names(empty_stores: Path) -> None:
+    torch.save([torch.zeros(2)], empty_stores / "resnet18.pth")
+    found = Weights(source="store", name="resnet18.pth")
+    with pytest.raises(MachineError, match="a list instead of tensors by name"):
+        weights.load_state(find("resnet18", "classification"), found)
+
+
 def test_load_backbone__other_architecture(empty_stores: Path) -> None:
     row = find("mobilenetv2_100", "classification")
     save_file({"conv_stem.weight": torch.zeros(1)}, empty_stores / "mobilenetv2_100.safetensors")
