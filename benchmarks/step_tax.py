@@ -23,14 +23,14 @@ from automl import pipeline
 from automl.data.samples import write_sample
 from automl.dataset import Class, Dataset, Sample, Task
 from automl.engines import distributed
-from automl.engines.divergence import Watch
+from automl.engines.divergence import LossMonitor
 from automl.engines.loader import Batch, TrainingSamples
 from automl.engines.memory import keep_freed_memory
 from automl.engines.network import Learner, Network, build_network, loss_settings
 from automl.engines.optimiser import build_optimiser
-from automl.engines.progress import Keeper, Progress
-from automl.engines.protocol import unheard
-from automl.engines.steps import Course, one_epoch
+from automl.engines.progress import Checkpointer, Progress
+from automl.engines.protocol import ignore_event
+from automl.engines.steps import Session, train_epoch
 from automl.plan import Plan
 from automl.planning.backbones import TABLE
 from automl.planning.hardware import probe
@@ -108,19 +108,19 @@ class Ours:
         self.network = build_network(plan, dataset, device)
         averaged = self.network.copy()
         optimiser = build_optimiser(self.network.net, self.network.stages, plan.train, device)
-        watch = Watch(self.network.net, plan.train)
+        monitor = LossMonitor(self.network.net, plan.train)
         self.progress = Progress(
-            self.network, averaged, optimiser, watch, steps, 10_000 * steps, BATCH[plan.task]
+            self.network, averaged, optimiser, monitor, steps, 10_000 * steps, BATCH[plan.task]
         )
         images, targets = drawn(plan.task, plan.train.image_size[0])
-        self.course = Course(
+        self.session = Session(
             Synthetic(plan, dataset, images, targets),
             Learner(self.network, loss_settings(plan, dataset, device)),
-            distributed.World(), Stop(), Keeper(folder, True), lambda *_: None, unheard,
+            distributed.World(), Stop(), Checkpointer(folder, True), lambda *_: None, ignore_event,
         )  # fmt: skip
 
     def epoch(self) -> None:
-        one_epoch(self.course, self.progress)
+        train_epoch(self.session, self.progress)
         self.progress.end_epoch()
         self.progress.step %= 8
 

@@ -34,7 +34,7 @@ def world() -> World:
     return World(int(env["RANK"]), int(env["WORLD_SIZE"]), int(env["LOCAL_RANK"]))
 
 
-def join() -> World:
+def join_group() -> World:
     """Joins the group once: gloo for tensors on the CPU, NCCL for those on CUDA."""
     here = world()
     if here.size > 1 and not torch.distributed.is_initialized():
@@ -43,49 +43,43 @@ def join() -> World:
     return here
 
 
-def share(text: str, speaker: int = 0) -> str:
-    """The text of rank 0, or of another speaker, everywhere; waits for it."""
-    here = join()
+def broadcast_text(text: str, sender: int = 0) -> str:
+    """The text of one process in all of them; waits for it."""
+    here = join_group()
     if here.size == 1:
         return text
     raw = torch.tensor(list(text.encode()), dtype=torch.uint8)
     length = torch.tensor([len(raw)])
-    torch.distributed.broadcast(length, speaker)
+    torch.distributed.broadcast(length, sender)
     if not int(length):
         return ""
-    raw = raw if here.rank == speaker else torch.zeros(int(length), dtype=torch.uint8)
-    torch.distributed.broadcast(raw, speaker)
+    raw = raw if here.rank == sender else torch.zeros(int(length), dtype=torch.uint8)
+    torch.distributed.broadcast(raw, sender)
     return bytes(raw.tolist()).decode()
 
 
-def wait() -> None:
+def barrier() -> None:
     """Until every process is here."""
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
 
 
-def agree(flags: list[float]) -> list[float]:
-    """The values of rank 0, everywhere."""
+def from_first(numbers: list[float]) -> list[float]:
+    """The numbers of rank 0, in every process."""
     if not torch.distributed.is_initialized():
-        return flags
-    tensor = torch.tensor(flags, dtype=torch.float64)
+        return numbers
+    tensor = torch.tensor(numbers, dtype=torch.float64)
     torch.distributed.broadcast(tensor, 0)
     return [float(v) for v in tensor]
 
 
-def first_said(word: str) -> str:
-    """The word of the lowest rank that says one, everywhere; empty where nobody does."""
+def first_text(text: str) -> str:
+    """The text of the lowest rank that has one, in every process; empty where none has."""
     if not torch.distributed.is_initialized():
-        return word
+        return text
     here = world()
-    speaker = torch.tensor([here.rank if word else here.size])
-    torch.distributed.all_reduce(speaker, torch.distributed.ReduceOp.MIN)
-    if int(speaker) == here.size:
+    sender = torch.tensor([here.rank if text else here.size])
+    torch.distributed.all_reduce(sender, torch.distributed.ReduceOp.MIN)
+    if int(sender) == here.size:
         return ""
-    return share(word, int(speaker))
-
-
-def leave() -> None:
-    """Ends the group."""
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    return broadcast_text(text, int(sender))

@@ -1,4 +1,4 @@
-"""Watches the numbers of a training: NaN and infinity within a step, divergence within fifty."""
+"""Checks the numbers of a training: NaN and infinity in a step, divergence over fifty steps."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,22 +12,24 @@ from automl.engines.loader import Batch
 from automl.engines.stop_reasons import bad_input, diverged, not_finite
 from automl.plan import Train
 
-FAR, LONG = 10.0, 50
-"""A loss of more than FAR times the best for LONG steps is a divergence."""
+DIVERGED_FACTOR, DIVERGED_STEPS = 10.0, 50
+"""A loss of more than DIVERGED_FACTOR times the best for DIVERGED_STEPS steps is a divergence."""
 SMOOTH = 0.9
 """The best is that of a mean over about ten steps; a single lucky batch does not count."""
 FLOOR = 0.01
 """Below this share of the first loss only noise is left, and ten times nothing is nothing."""
 SHOWN_FILES = 8
+CHECK_EVERY = 10
+"""Steps between checks of the loss on an accelerator, where each check waits for the device."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step, not yet looked at: `loss` by part, and the norm of the gradient, on the device."""
+class StepRecord:
+    """One step: its losses by name and the norm of its gradients, still on the device."""
 
     epoch: int
     number: int
-    parts: dict[str, torch.Tensor]
+    losses: dict[str, torch.Tensor]
     norm: torch.Tensor
     paths: list[str]
 
@@ -39,8 +41,8 @@ class Step:
 
 
 @dataclass
-class Watch:
-    """Steps are noted as they are made and looked at together: each look waits for the device."""
+class LossMonitor:
+    """Records steps and checks them together, since each check waits for the device."""
 
     net: nn.Module
     train: Train
@@ -48,7 +50,7 @@ class Watch:
     best: float = float("inf")
     first: float = 0.0
     far: int = 0
-    noted: list[Step] = field(default_factory=list)
+    recorded: list[StepRecord] = field(default_factory=list)
 
     @property
     def facts(self) -> dict[str, float]:
@@ -60,51 +62,56 @@ class Watch:
         for name, value in facts.items():
             setattr(self, name, value)
 
-    def note(self, step: Step) -> None:
-        """Keeps a step for the next look."""
-        self.noted.append(step)
+    def record(self, step: StepRecord) -> None:
+        """Keeps a step for the next `check`."""
+        self.recorded.append(step)
 
-    def look(self) -> None:
-        """NumbersError where a noted step was not finite, or the last fifty went astray."""
-        steps, self.noted = self.noted, []
+    def check(self) -> None:
+        """NumbersError where a recorded step was not finite, or the last fifty went astray."""
+        steps, self.recorded = self.recorded, []
         if not steps:
             return
-        losses = torch.stack([torch.stack(list(step.parts.values())).sum() for step in steps])
+        losses = torch.stack([torch.stack(list(step.losses.values())).sum() for step in steps])
         norms = torch.stack([step.norm for step in steps])
         for step, loss, norm in zip(steps, losses.tolist(), norms.tolist(), strict=True):
             if loss - loss != 0 or norm - norm != 0:  # NaN and infinity alone do not cancel
                 what = self._first_bad(step)
                 raise not_finite(step.epoch, step.number, self.train.lr, step.files, what)
-            self._follow(step, loss)
+            self._check_divergence(step, loss)
 
-    def look_at_weights(self, epoch: int, step: int) -> None:
+    def check_weights(self, epoch: int, step: int) -> None:
         """NumbersError where the last step spoilt them: nothing of it is validated or saved."""
         for name, tensor in self.net.state_dict().items():
             if not finite(tensor):
                 raise not_finite(epoch, step, self.train.lr, what=f"the weight `{name}`")
 
-    def _follow(self, step: Step, loss: float) -> None:
+    def _check_divergence(self, step: StepRecord, loss: float) -> None:
         if not self.mean:
             self.mean = self.first = loss
         self.mean = SMOOTH * self.mean + (1 - SMOOTH) * loss
-        limit = FAR * max(self.best, FLOOR * self.first)
+        limit = DIVERGED_FACTOR * max(self.best, FLOOR * self.first)
         self.far = self.far + 1 if loss > limit else 0
-        if self.far >= LONG:
+        if self.far >= DIVERGED_STEPS:
             raise diverged(step.epoch, step.number, loss, self.best, self.train.lr)
         self.best = min(self.best, self.mean)
 
-    def _first_bad(self, step: Step) -> str:
-        """The first tensor that is wrong, in the order in which a step makes them."""
+    def _first_bad(self, step: StepRecord) -> str:
+        """The first tensor that is not finite, in the order in which a step makes them."""
         for name, parameter in self.net.named_parameters():
             if not finite(parameter.detach()):
                 return f"the weight `{name}`"
-        for name, part in step.parts.items():
+        for name, part in step.losses.items():
             if not finite(part):
                 return f"the loss `{name}`"
         for name, parameter in self.net.named_parameters():
             if parameter.grad is not None and not finite(parameter.grad):
                 return f"the gradient of `{name}`"
         return "the gradient"
+
+
+def is_checked(device: str, step: int, steps: int) -> bool:
+    """Whether the loss is checked after this step of an epoch; steps count from 1."""
+    return device == "cpu" or step in (1, steps) or step % CHECK_EVERY == 0
 
 
 def check_input(batch: Batch, epoch: int, step: int) -> None:

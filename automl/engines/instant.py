@@ -23,6 +23,7 @@ from automl.engines.network import Learner, Network, loss_settings
 from automl.engines.progress import Progress
 from automl.engines.protocol import Epoch, Event, OnEpoch, OnEvent
 from automl.engines.randomness import epoch_order, seed_for
+from automl.engines.stop_reasons import check_stop
 from automl.model.build import classifier
 from automl.plan import Plan
 from automl.planning.instant_rules import MOST_IMAGES
@@ -32,38 +33,34 @@ from automl.tasks.classification import SEVERAL
 from automl.tasks.protocol import module
 
 
-class AnswerStopped(Exception):
-    """A signal came before the answer was there."""
-
-
 @dataclass(frozen=True)
-class Listeners:
-    """Who hears of it, and who may stop it."""
+class Callbacks:
+    """Where the answer is reported, and the flag that stops it."""
 
     on_epoch: OnEpoch
     on_event: OnEvent
     stop: Stop
 
 
-def wanted(progress: Progress, plan: Plan) -> bool:
+def is_wanted(progress: Progress, plan: Plan) -> bool:
     """Whether the training is at its very start and the plan asks for the answer."""
     fresh = progress.step == 0 and progress.epoch == 0 and progress.best_score == -math.inf
     asked = plan.task == "classification" or plan.train.instant_steps > 0
     return fresh and asked and plan.train.instant != "none"
 
 
-def answer(progress: Progress, plan: Plan, dataset: Dataset, to: Listeners) -> float | None:
+def answer(progress: Progress, plan: Plan, dataset: Dataset, callbacks: Callbacks) -> float | None:
     """Puts the fitted head into the net and its average; the score, or None where it cannot be."""
     network = progress.network
     name = classifier(network.net, network.backbone)
     if name is None:
-        tell_none(to, "the model does not end in one linear layer")
+        tell_none(callbacks, "the model does not end in one linear layer")
         return None
     frozen = _frozen(network, plan)
     train, val = spread(dataset.split("train"), MOST_IMAGES), dataset.split("val")
-    seen = _seen(frozen, dataset, train, to.stop)
+    seen = _seen(frozen, dataset, train, callbacks.stop)
     if not np.isfinite(seen).all():
-        tell_none(to, "the features of the pretrained backbone are not finite")
+        tell_none(callbacks, "the features of the pretrained backbone are not finite")
         return None
     targets = _targets(dataset, train, plan)
     settings = loss_settings(plan, dataset, torch.device("cpu"))
@@ -75,9 +72,9 @@ def answer(progress: Progress, plan: Plan, dataset: Dataset, to: Listeners) -> f
     with torch.inference_mode():
         parts = module(plan.task).loss(linear, features, targets, settings)
         losses = {part: float(value) for part, value in parts.items()}
-    shown = torch.from_numpy(_seen(frozen, dataset, val, to.stop))
-    score = _scored(progress, linear, (shown, val), losses, to)
-    _tell(to, score, frozen, head, len(train))
+    shown = torch.from_numpy(_seen(frozen, dataset, val, callbacks.stop))
+    score = score_epoch_0(progress, losses, _predictions(linear, shown, val), callbacks)
+    _tell(callbacks, score, frozen, head, len(train))
     return score
 
 
@@ -88,10 +85,10 @@ def last_layer(network: Network) -> dict[str, torch.Tensor]:
     return {key: value.detach().clone() for key, value in layer.state_dict().items()}
 
 
-def begin(
+def keep_better_head(
     progress: Progress, samples: TrainingSamples, drawn: dict[str, torch.Tensor], on_event: OnEvent
 ) -> None:
-    """Fine-tunes from the fitted head where it helps, else from the one that was drawn.
+    """Lets fine-tuning start from the fitted head where it helps, else from the random one.
 
     In training the net normalises by the batch and sees augmented images: where such features are
     far from those that the head was fitted on, it is worse than knowing nothing.
@@ -133,7 +130,7 @@ def at_ceiling(score: float, images: int) -> bool:
     return 1 - score <= math.sqrt(max(0.0, score * (1 - score)) / max(1, images))
 
 
-def enough(plan: Plan, score: float, images: int) -> str:
+def reason_to_end(plan: Plan, score: float, images: int) -> str:
     """Why the training ends with an answer of this score; empty where it does not."""
     if not plan.train.beat_instant_within:
         return ""
@@ -147,7 +144,7 @@ def unbeaten(progress: Progress, plan: Plan) -> bool:
     if not plan.train.beat_instant_within or progress.best_epoch or progress.epoch < 2:
         return False
     there = progress.best_score > -math.inf
-    return there and progress.epoch >= plan.train.beat_instant_within * progress.total
+    return there and progress.epoch >= plan.train.beat_instant_within * progress.total_epochs
 
 
 def _frozen(network: Network, plan: Plan) -> Frozen:
@@ -173,11 +170,7 @@ def digest(net: nn.Module) -> str:
 
 
 def _seen(frozen: Frozen, dataset: Dataset, samples: list[Sample], stop: Stop) -> np.ndarray:
-    def look() -> None:
-        if stop.asked:
-            raise AnswerStopped
-
-    return of_images(frozen, dataset, samples, look)
+    return of_images(frozen, dataset, samples, lambda: check_stop(stop))
 
 
 def _targets(dataset: Dataset, samples: list[Sample], plan: Plan) -> torch.Tensor:
@@ -221,23 +214,23 @@ def _put(head: Head, networks: tuple[Network, ...], name: str) -> None:
             layer.bias.copy_(head.bias)  # type: ignore[operator]
 
 
-def _scored(
+def score_epoch_0(
     progress: Progress,
-    linear: nn.Linear,
-    val: tuple[torch.Tensor, list[Sample]],
     losses: dict[str, float],
-    to: Listeners,
+    found: Iterator[Prediction],
+    callbacks: Callbacks,
 ) -> float:
+    """Reports the answer as epoch 0, validated like any other; its score."""
     progress.tick()
     epoch = Epoch(
         number=0,
-        total=progress.total,
+        total=progress.total_epochs,
         seconds=progress.epoch_seconds,
         losses=losses,
         learning_rate=0.0,
-        predictions=_predictions(linear, *val),
+        predictions=found,
     )
-    score = to.on_epoch(epoch)
+    score = callbacks.on_epoch(epoch)
     progress.tick()
     progress.epoch_seconds = 0.0
     return score
@@ -253,7 +246,7 @@ def _predictions(
     yield from task.decode(outputs, [], [sample.path for sample in samples])
 
 
-def _tell(to: Listeners, score: float, frozen: Frozen, head: Head, images: int) -> None:
+def _tell(callbacks: Callbacks, score: float, frozen: Frozen, head: Head, images: int) -> None:
     seconds = process_age()
     text = (
         f"instant answer: val score {score:.4f}, {seconds:.1f} s after the command; a head fitted "
@@ -268,9 +261,9 @@ def _tell(to: Listeners, score: float, frozen: Frozen, head: Head, images: int) 
     if frozen.why_torch:
         text += f"; torch computed them instead of ONNX Runtime: {frozen.why_torch}"
         facts["why_torch"] = frozen.why_torch
-    to.on_event(Event("instant", text, facts))
+    callbacks.on_event(Event("instant", text, facts))
 
 
-def tell_none(to: Listeners, why: str) -> None:
+def tell_none(callbacks: Callbacks, why: str) -> None:
     """Says that there is no answer, and why."""
-    to.on_event(Event("instant", f"no instant answer: {why}", {"because": why}))
+    callbacks.on_event(Event("instant", f"no instant answer: {why}", {"because": why}))

@@ -5,7 +5,7 @@ are; what stands behind it takes some steps on what is kept, and fine-tuning sta
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,14 @@ from automl.engines.feature_maps import Body, Kept, Place, Window, kept_maps, pl
 from automl.engines.features import Frozen
 from automl.engines.frames import Frames
 from automl.engines.inference import predicted
-from automl.engines.instant import AnswerStopped, Listeners, digest, tell_none
+from automl.engines.instant import Callbacks, digest, score_epoch_0, tell_none
 from automl.engines.loader import TrainingSamples
 from automl.engines.network import Network, loss_settings
-from automl.engines.optimiser import build_optimiser, rate, set_rate
+from automl.engines.optimiser import build_optimiser, lr_factor, set_lr
 from automl.engines.progress import Progress
-from automl.engines.protocol import Epoch, Event
+from automl.engines.protocol import Event
 from automl.engines.randomness import epoch_order, seed_for
+from automl.engines.stop_reasons import check_stop, until_stopped
 from automl.prediction import Prediction
 from automl.recipe.checks import STRIDE
 
@@ -35,24 +36,24 @@ WARMUP = 0.1
 """Share of the steps."""
 
 
-def answer(progress: Progress, samples: TrainingSamples, to: Listeners) -> float | None:
+def answer(progress: Progress, samples: TrainingSamples, callbacks: Callbacks) -> float | None:
     """Puts what was learnt into the net and its average; the score, or None without an answer."""
     network = progress.network.copy()  # until all is well the net stays as it is
     spot = place(network)
     if spot is None:
-        tell_none(to, "the backbone cannot be told from the rest of the net")
+        tell_none(callbacks, "the backbone cannot be told from the rest of the net")
         return None
     frozen = _frozen(network, spot, samples)
     most = samples.plan.train.instant_steps * BATCH
-    kept = kept_maps(network, frozen, samples.frames, most, lambda: _look(to))
-    losses = Lessons(network, spot, samples, kept).learn(to) if kept.finite else None
+    kept = kept_maps(network, frozen, samples.frames, most, lambda: check_stop(callbacks.stop))
+    losses = Lessons(network, spot, samples, kept).learn(callbacks) if kept.finite else None
     if losses is None:
-        tell_none(to, "the numbers behind the pretrained backbone are not finite")
+        tell_none(callbacks, "the numbers behind the pretrained backbone are not finite")
         return None
     for one in (progress.network, progress.averaged):
         _put(network.net, one.net)
-    score = _scored(progress, samples, losses, to)
-    _tell(to, score, frozen, len(kept.places))
+    score = score_epoch_0(progress, losses, _validated(progress, samples, callbacks), callbacks)
+    _tell(callbacks, score, frozen, len(kept.places))
     return score
 
 
@@ -70,15 +71,15 @@ class Lessons:
         self.settings = loss_settings(samples.plan, samples.dataset, network.device)
         self.draw = np.random.default_rng(seed_for(given.seed, "instant"))
 
-    def learn(self, to: Listeners) -> dict[str, float] | None:
+    def learn(self, callbacks: Callbacks) -> dict[str, float] | None:
         """The mean losses of the second half of the steps; None where one is not finite."""
         self.network.net.train()
         sums: dict[str, float] = {}
         steps, shown = self.train.instant_steps, self._shown()
         for step in range(steps):
-            _look(to)
+            check_stop(callbacks.stop)
             torch.manual_seed(seed_for(self.train.seed, "instant", step))
-            set_rate(self.optimiser, rate(self.train, step, steps, steps))
+            set_lr(self.optimiser, lr_factor(self.train, step, steps, steps))
             losses = self._step(shown[step * BATCH : (step + 1) * BATCH])
             if not math.isfinite(sum(losses.values())):
                 return None
@@ -156,39 +157,17 @@ def _put(learnt: nn.Module, net: nn.Module) -> None:
         own[name].copy_(tensor)
 
 
-def _scored(
-    progress: Progress, samples: TrainingSamples, losses: dict[str, float], to: Listeners
-) -> float:
-    """Tells epoch 0, validated like any other."""
+def _validated(
+    progress: Progress, samples: TrainingSamples, callbacks: Callbacks
+) -> Iterator[Prediction]:
+    """The averaged weights' predictions for the validation split."""
     dataset, averaged = samples.dataset, progress.averaged
     frames = Frames(dataset, dataset.split("val"), averaged.preprocess)
-    progress.tick()
-    epoch = Epoch(
-        number=0,
-        total=progress.total,
-        seconds=progress.epoch_seconds,
-        losses=losses,
-        learning_rate=0.0,
-        predictions=_until(to, predicted(averaged, frames.fitted(), averaged.device)),
-    )
-    score = to.on_epoch(epoch)
-    progress.tick()
-    progress.epoch_seconds = 0.0
-    return score
+    found = predicted(averaged, frames.fitted(), averaged.device)
+    return until_stopped(found, callbacks.stop)
 
 
-def _until(to: Listeners, found: Iterable[Prediction]) -> Iterator[Prediction]:
-    for prediction in found:
-        _look(to)
-        yield prediction
-
-
-def _look(to: Listeners) -> None:
-    if to.stop.asked:
-        raise AnswerStopped
-
-
-def _tell(to: Listeners, score: float, frozen: Frozen, images: int) -> None:
+def _tell(callbacks: Callbacks, score: float, frozen: Frozen, images: int) -> None:
     seconds = process_age()
     text = (
         f"instant answer: val score {score:.4f}, {seconds:.1f} s after the command; all but the "
@@ -198,4 +177,4 @@ def _tell(to: Listeners, score: float, frozen: Frozen, images: int) -> None:
     if frozen.why_torch:
         text += f"; torch computed that instead of ONNX Runtime: {frozen.why_torch}"
         facts["why_torch"] = frozen.why_torch
-    to.on_event(Event("instant", text, facts))
+    callbacks.on_event(Event("instant", text, facts))

@@ -14,7 +14,7 @@ import torch
 
 from automl.dataset import Dataset
 from automl.engines.network import Learner, build_network, loss_settings
-from automl.engines.optimiser import Average, build_optimiser
+from automl.engines.optimiser import MovingAverage, build_optimiser
 from automl.engines.stop_reasons import is_out_of_memory, no_memory
 from automl.engines.transforms import augmenter
 from automl.plan import Plan, Reason
@@ -81,7 +81,7 @@ def peak_bytes(plan: Plan, dataset: Dataset, images: int) -> int:
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         if averaged is not network:
-            Average(averaged.net, network.net).follow(plan.train.ema, step)
+            MovingAverage(averaged.net, network.net).update(plan.train.ema, step)
     averaged.net.eval()
     whole = torch.zeros((images, 3, *plan.train.image_size), dtype=torch.uint8, device=device)
     with torch.inference_mode(), averaged.autocast(device):

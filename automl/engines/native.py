@@ -1,7 +1,9 @@
-"""The native engine: our own loop over timm, torchvision and SMP models.
+"""The native engine: our own training loop over timm, torchvision and SMP models.
 
-Read `train` top down: set up, then per epoch one pass, validation by the averaged weights, the
-best kept, a checkpoint. A first epoch and a resumed one run through the same lines.
+Read it in this order: `train` sets up and calls `_train_epochs`, whose every round is one pass
+over the training split (`steps.train_epoch`), a validation of the averaged weights, and a
+checkpoint. What changes meanwhile is in `progress.Progress`, what does not in `steps.Session`. A
+first epoch and a resumed one run through the same lines.
 """
 
 import math
@@ -18,23 +20,30 @@ from automl.clock import Clock
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
 from automl.engines import distributed, instant, instant_dense, recorded_schedule
-from automl.engines.divergence import Watch
+from automl.engines.divergence import LossMonitor
 from automl.engines.frames import Frames
 from automl.engines.inference import predicted, predictions
 from automl.engines.loader import TrainingSamples, augmented
 from automl.engines.memory import keep_freed_memory
 from automl.engines.network import Learner, Network, build_network, load_network, loss_settings
 from automl.engines.optimiser import build_optimiser
-from automl.engines.progress import Keeper, Progress
-from automl.engines.protocol import Epoch, Event, OnEpoch, OnEvent, OnStep, Trained, unheard
-from automl.engines.steps import Course, HalfUpdated, halved, keep_pace, leave, one_epoch
-from automl.engines.stop_reasons import interrupted_at, tell_resumed
-from automl.engines.time_budget import pace_of
+from automl.engines.progress import Checkpointer, Progress
+from automl.engines.protocol import Epoch, Event, OnEpoch, OnEvent, OnStep, Trained, ignore_event
+from automl.engines.steps import (
+    HalfUpdated,
+    Session,
+    halve_micro_batch,
+    keep_budget,
+    save_and_stop,
+    train_epoch,
+)
+from automl.engines.stop_reasons import StopRequested, interrupted_at, tell_resumed, until_stopped
+from automl.engines.time_budget import time_budget_of
 from automl.model import bundle as bundles
 from automl.plan import Plan
 from automl.prediction import Prediction
 from automl.run_dir import RunDir
-from automl.signals import Stop, watch
+from automl.signals import watch
 
 __all__ = ["augmented", "predict", "train"]
 
@@ -43,53 +52,55 @@ BUNDLE_EVERY_S = 20.0
 """A better epoch becomes the run's model no sooner after the one before: writing takes time."""
 
 
-class ValidationStopped(Exception):
-    """A signal came during the validation."""
-
-
 def train(  # noqa: PLR0913  as `Engine` has it
     plan: Plan,
     dataset: Dataset,
     run: RunDir,
     on_epoch: OnEpoch,
     on_step: OnStep,
-    on_event: OnEvent = unheard,
+    on_event: OnEvent = ignore_event,
     clock: Clock | None = None,
 ) -> Trained:
     """Trains what the plan says and leaves a bundle at `run.model`; resumes where it stopped."""
     torch.set_num_threads(plan.train.threads)
     keep_freed_memory()
-    world = distributed.join()
+    world = distributed.join_group()
     device = world.device(plan.device)
     samples = TrainingSamples(plan, dataset)
-    keeper = Keeper(run.checkpoints, world.leads)
-    fewer = plan.train.micro_batch
+    checkpointer = Checkpointer(run.checkpoints, world.leads)
+    most_at_once = plan.train.micro_batch
     with watch() as stop:
-        while True:
-            progress = _progress(plan, dataset, device, keeper, on_event)
-            progress.micro_batch = min(progress.micro_batch, fewer)
-            if instant.wanted(progress, plan):
-                to = instant.Listeners(on_epoch, on_event, stop)
+        while True:  # again from the newest checkpoint where memory ran out during an update
+            progress = _first_or_saved(plan, dataset, device, checkpointer, on_event)
+            progress.micro_batch = min(progress.micro_batch, most_at_once)
+            if instant.is_wanted(progress, plan):
+                callbacks = instant.Callbacks(on_epoch, on_event, stop)
                 began = clock.now() if clock else 0.0
-                _instant_answer(progress, keeper, samples, run, to)
+                _instant_answer(progress, checkpointer, samples, run, callbacks)
                 if clock and plan.task == "classification":
                     clock.instant_s = clock.now() - began
-            learner = _learner(progress.network, plan, dataset, device, world)
-            repeated = recorded_schedule.read(run).in_steps(progress.steps)
-            pace = pace_of(plan, dataset, progress.steps, clock)
-            course = Course(
-                samples, learner, world, stop, keeper, on_step, on_event, repeated, pace
+            steps = progress.steps_per_epoch
+            session = Session(
+                samples,
+                _learner(progress.network, plan, dataset, device, world),
+                world,
+                stop,
+                checkpointer,
+                on_step,
+                on_event,
+                replay=recorded_schedule.read(run).in_steps(steps),
+                budget=time_budget_of(plan, dataset, steps, clock),
             )
             try:
-                _epochs(course, progress, plan, dataset, run, on_epoch)
+                _train_epochs(session, progress, run, on_epoch)
                 break
             except HalfUpdated:
-                fewer = halved(progress, on_event)
-            del progress, learner, course  # room for the next ones
+                most_at_once = halve_micro_batch(progress, on_event)
+            del progress, session  # room for the next ones
     if world.leads:
         _save_bundle(progress, plan, dataset, run)
-    distributed.wait()
-    stopped_early = progress.epoch < max(1, progress.total)
+    distributed.barrier()
+    stopped_early = progress.epoch < max(1, progress.total_epochs)
     return Trained(run.model, progress.best_epoch, progress.epoch, stopped_early)
 
 
@@ -101,69 +112,93 @@ def predict(
     return predictions(network, images, torch.device(device))
 
 
-def _progress(
-    plan: Plan, dataset: Dataset, device: torch.device, keeper: Keeper, on_event: OnEvent
+def _train_epochs(session: Session, progress: Progress, run: RunDir, on_epoch: OnEpoch) -> None:
+    """Each: a pass, a validation, a checkpoint, and the bundle where it is the best so far."""
+    plan, dataset = session.samples.plan, session.samples.dataset
+    frames = Frames(dataset, dataset.split("val"), progress.network.preprocess)
+    bundle_written = -math.inf
+    if _goes_on(progress, plan):
+        keep_budget(session, progress, begins=True)
+    while _goes_on(progress, plan):
+        losses = train_epoch(session, progress)
+        _validate(session, progress, losses, frames, on_epoch)
+        session.samples.frames.tell_shortage(session.on_event)
+        whole = progress.step_in_epoch == progress.steps_per_epoch
+        progress.end_epoch()
+        session.checkpointer.save(progress)
+        better = progress.best_epoch == progress.epoch
+        if session.world.leads and better and time.monotonic() - bundle_written >= BUNDLE_EVERY_S:
+            _save_bundle(progress, plan, dataset, run)
+            bundle_written = time.monotonic()
+        distributed.barrier()
+        if session.budget and whole:
+            session.budget.epoch_done()
+            keep_budget(session, progress)
+        if instant.unbeaten(progress, plan):
+            why = f"none of the first {progress.epoch} epochs scored above it"
+            _tell_enough(session.on_event, why)
+
+
+def _goes_on(progress: Progress, plan: Plan) -> bool:
+    """Whether epochs are left, and hope for a better score."""
+    waited = progress.epoch - progress.best_epoch
+    impatient = bool(plan.train.patience) and waited >= plan.train.patience
+    hopeless = impatient or instant.unbeaten(progress, plan)
+    return progress.epoch < progress.total_epochs and not hopeless
+
+
+def _validate(
+    session: Session,
+    progress: Progress,
+    losses: dict[str, float],
+    frames: Frames,
+    on_epoch: OnEpoch,
+) -> None:
+    """Scores the averaged weights, in rank 0 alone, and keeps them where they are the best."""
+    score, signal = 0.0, ""
+    if session.world.leads:
+        progress.tick()
+        found = predicted(progress.averaged, frames.fitted(), progress.network.device)
+        epoch = Epoch(
+            number=progress.epoch + 1,
+            total=progress.total_epochs,
+            seconds=progress.epoch_seconds,
+            losses=losses,
+            learning_rate=progress.lr,
+            predictions=until_stopped(found, session.stop),
+        )
+        try:
+            score = on_epoch(epoch)
+        except StopRequested:
+            signal = session.stop.signal
+        progress.tick()
+    if signal := distributed.broadcast_text(signal):
+        save_and_stop(session, progress, signal)
+    progress.keep_best(distributed.from_first([score])[0], progress.epoch + 1)
+
+
+def _first_or_saved(
+    plan: Plan,
+    dataset: Dataset,
+    device: torch.device,
+    checkpointer: Checkpointer,
+    on_event: OnEvent,
 ) -> Progress:
     """The first weights, or the newest checkpoint where there is one."""
     network = build_network(plan, dataset, device)
     averaged = network.copy() if plan.train.ema else network
     optimiser = build_optimiser(network.net, network.stages, plan.train, device)
-    numbers, train = Watch(network.net, plan.train), plan.train
+    monitor, train = LossMonitor(network.net, plan.train), plan.train
     steps = -(-len(dataset.split("train")) // train.batch_size)
     progress = Progress(
-        network, averaged, optimiser, numbers, steps, steps * train.epochs, train.micro_batch
+        network, averaged, optimiser, monitor, steps, steps * train.epochs, train.micro_batch
     )
-    saved = checkpoints.newest(keeper.folder)
+    saved = checkpoints.newest(checkpointer.folder)
     if saved is not None:
         progress.restore(saved)
-        keeper.saved = (saved.epoch, saved.step)
+        checkpointer.saved = (saved.epoch, saved.step)
         tell_resumed(saved, on_event)
     return progress
-
-
-def _instant_answer(
-    progress: Progress,
-    keeper: Keeper,
-    samples: TrainingSamples,
-    run: RunDir,
-    to: instant.Listeners,
-) -> None:
-    """Epoch 0, by the process that leads; the others get the head with the rest of the weights."""
-    plan, dataset = samples.plan, samples.dataset
-    drawn = instant.last_layer(progress.network)
-    score, signal = _answer(progress, samples, to) if keeper.leads else (None, "")
-    if signal := distributed.share(signal):
-        raise interrupted_at(signal, 0, 0, 1)
-    there, score = distributed.agree([float(score is not None), score or 0.0])
-    if not there:
-        return
-    progress.keep_best(score, 0)
-    if keeper.leads:
-        _save_bundle(progress, plan, dataset, run)
-    if why := instant.enough(plan, score, len(dataset.split("val"))):
-        progress.end = 0
-        _tell_enough(to.on_event, why)
-    elif keeper.leads:
-        instant.begin(progress, samples, drawn, to.on_event)
-    keeper.saved = (-1, -1)
-    keeper.save(progress)
-    distributed.wait()
-
-
-def _answer(
-    progress: Progress, samples: TrainingSamples, to: instant.Listeners
-) -> tuple[float | None, str]:
-    """Its score, if any, or the signal that came before it."""
-    try:
-        if samples.plan.task == "classification":
-            return instant.answer(progress, samples.plan, samples.dataset, to), ""
-        return instant_dense.answer(progress, samples, to), ""
-    except instant.AnswerStopped:
-        return None, to.stop.signal
-
-
-def _tell_enough(on_event: OnEvent, why: str) -> None:
-    on_event(Event("enough", f"ends with the instant answer: {why}", {"because": why}))
 
 
 def _learner(
@@ -173,6 +208,7 @@ def _learner(
     device: torch.device,
     world: distributed.World,
 ) -> nn.Module:
+    """The net with its loss, compiled and wrapped for several processes as the plan asks."""
     learner = Learner(network, loss_settings(plan, dataset, device))
     if plan.train.compile:
         network.net.compile()  # in place: names of weights, and copies, stay as they are
@@ -183,85 +219,53 @@ def _learner(
     )
 
 
-def _epochs(
-    course: Course,
+def _instant_answer(
     progress: Progress,
-    plan: Plan,
-    dataset: Dataset,
+    checkpointer: Checkpointer,
+    samples: TrainingSamples,
     run: RunDir,
-    on_epoch: OnEpoch,
+    callbacks: instant.Callbacks,
 ) -> None:
-    """Each: a pass, a validation, a checkpoint, and the bundle where it is the best so far."""
-    bundled = -math.inf
-    frames = Frames(dataset, dataset.split("val"), progress.network.preprocess)
-    if _goes_on(progress, plan):
-        keep_pace(course, progress, begins=True)
-    while _goes_on(progress, plan):
-        losses = one_epoch(course, progress)
-        _validate(course, progress, losses, frames, on_epoch)
-        course.samples.frames.tell_shortage(course.on_event)
-        whole = progress.at == progress.steps
-        progress.end_epoch()
-        course.keeper.save(progress)
-        better = progress.best_epoch == progress.epoch
-        if course.world.leads and better and time.monotonic() - bundled >= BUNDLE_EVERY_S:
-            _save_bundle(progress, plan, dataset, run)
-            bundled = time.monotonic()
-        distributed.wait()
-        if course.pace and whole:
-            course.pace.ended()
-            keep_pace(course, progress)
-        if instant.unbeaten(progress, plan):
-            why = f"none of the first {progress.epoch} epochs scored above it"
-            _tell_enough(course.on_event, why)
+    """Epoch 0, in rank 0 alone; the other ranks get its weights when the training begins."""
+    plan, dataset = samples.plan, samples.dataset
+    drawn = instant.last_layer(progress.network)
+    score, signal = _answer(progress, samples, callbacks) if checkpointer.leads else (None, "")
+    if signal := distributed.broadcast_text(signal):
+        raise interrupted_at(signal, 0, 0, 1)
+    found, score = distributed.from_first([float(score is not None), score or 0.0])
+    if not found:
+        return
+    progress.keep_best(score, 0)
+    if checkpointer.leads:
+        _save_bundle(progress, plan, dataset, run)
+    if why := instant.reason_to_end(plan, score, len(dataset.split("val"))):
+        progress.total_steps = 0
+        _tell_enough(callbacks.on_event, why)
+    elif checkpointer.leads:
+        instant.keep_better_head(progress, samples, drawn, callbacks.on_event)
+    checkpointer.saved = (-1, -1)
+    checkpointer.save(progress)
+    distributed.barrier()
 
 
-def _validate(
-    course: Course,
-    progress: Progress,
-    losses: dict[str, float],
-    frames: Frames,
-    on_epoch: OnEpoch,
-) -> None:
-    """Lets rank 0 score the averaged weights; keeps them where they are the best so far."""
-    score, signal = 0.0, ""
-    if course.world.leads:
-        progress.tick()
-        found = predicted(progress.averaged, frames.fitted(), progress.network.device)
-        epoch = Epoch(
-            number=progress.epoch + 1,
-            total=progress.total,
-            seconds=progress.epoch_seconds,
-            losses=losses,
-            learning_rate=progress.lr,
-            predictions=_until(course.stop, found),
-        )
-        try:
-            score = on_epoch(epoch)
-        except ValidationStopped:
-            signal = course.stop.signal
-        progress.tick()
-    if signal := distributed.share(signal):
-        leave(course, progress, progress.at, signal)
-    progress.keep_best(distributed.agree([score])[0], progress.epoch + 1)
+def _answer(
+    progress: Progress, samples: TrainingSamples, callbacks: instant.Callbacks
+) -> tuple[float | None, str]:
+    """The score of the instant answer, if there is one, or the signal that came before it."""
+    try:
+        if samples.plan.task == "classification":
+            return instant.answer(progress, samples.plan, samples.dataset, callbacks), ""
+        return instant_dense.answer(progress, samples, callbacks), ""
+    except StopRequested:
+        return None, callbacks.stop.signal
 
 
-def _until(stop: Stop, found: Iterable[Prediction]) -> Iterator[Prediction]:
-    """The predictions, for as long as nobody asks to stop."""
-    for prediction in found:
-        if stop.asked:
-            raise ValidationStopped
-        yield prediction
-
-
-def _goes_on(progress: Progress, plan: Plan) -> bool:
-    """Whether epochs are left, and hope for a better score."""
-    waited = progress.epoch - progress.best_epoch
-    impatient = bool(plan.train.patience) and waited >= plan.train.patience
-    return progress.epoch < progress.total and not (impatient or instant.unbeaten(progress, plan))
+def _tell_enough(on_event: OnEvent, why: str) -> None:
+    on_event(Event("enough", f"ends with the instant answer: {why}", {"because": why}))
 
 
 def _save_bundle(progress: Progress, plan: Plan, dataset: Dataset, run: RunDir) -> None:
+    """Writes the best weights so far as the run's model."""
     network = progress.network
     bundles.save(
         run.model,
@@ -281,5 +285,5 @@ def _save_bundle(progress: Progress, plan: Plan, dataset: Dataset, run: RunDir) 
                 **({} if dataset.frame is None else {"frame": dataset.frame}),
             },
         ),
-        progress.best,
+        progress.best_weights,
     )

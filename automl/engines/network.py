@@ -92,6 +92,27 @@ class Learner(nn.Module):
         return task.loss(self.net, self.network.normalise(images), targets, self.settings)
 
 
+class BufferBackup:
+    """The net's buffers (such as batch statistics) before a step, in case that it is repeated."""
+
+    def __init__(self, net: nn.Module) -> None:
+        """Makes room; `save` copies."""
+        self.live = list(net.buffers())
+        self.saved = [buffer.clone() for buffer in self.live]
+
+    @torch.no_grad()
+    def save(self) -> None:
+        """Copies them."""
+        if self.live:
+            torch._foreach_copy_(self.saved, self.live)
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Undoes what forward passes have changed since."""
+        if self.live:
+            torch._foreach_copy_(self.live, self.saved)
+
+
 def build_network(plan: Plan, dataset: Dataset, device: torch.device) -> Network:
     """The net of a plan with its first weights: pretrained backbone, drawn head."""
     backbone = find(plan.model, plan.task)

@@ -35,7 +35,7 @@ def build_optimiser(
     return torch.optim.AdamW(parameters, lr=train.lr, fused=fused)
 
 
-def rate(train: Train, step: int, steps_per_epoch: int, total_steps: int) -> float:
+def lr_factor(train: Train, step: int, steps_per_epoch: int, total_steps: int) -> float:
     """Share of the peak learning rate at a step: linear warm-up, then cosine to zero."""
     warmup = min(train.warmup_epochs * steps_per_epoch, 0.5 * total_steps)
     if step < warmup:
@@ -45,32 +45,32 @@ def rate(train: Train, step: int, steps_per_epoch: int, total_steps: int) -> flo
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total_steps - warmup)))
 
 
-def set_rate(optimiser: torch.optim.Optimizer, factor: float) -> float:
+def set_lr(optimiser: torch.optim.Optimizer, factor: float) -> float:
     """Sets every group to `factor` times its peak; returns the largest rate."""
     for group in optimiser.param_groups:
         group["lr"] = group["peak"] * factor
     return float(max(group["lr"] for group in optimiser.param_groups))
 
 
-class Average:
-    """Weights that follow those of a net: exponential moving average.
+class MovingAverage:
+    """Exponential moving average of a net's weights.
 
     The decay grows with the steps at the start, as in TensorFlow's ExponentialMovingAverage. The
     tensors are looked up once: walking through the modules costs as much as the arithmetic.
     """
 
-    def __init__(self, into: nn.Module, net: nn.Module) -> None:
-        """Moves nothing yet."""
-        pairs = list(zip(into.state_dict().values(), net.state_dict().values(), strict=True))
-        self.moved = [pair for pair in pairs if pair[0].is_floating_point()]
+    def __init__(self, averaged: nn.Module, net: nn.Module) -> None:
+        """`averaged` is a copy of `net`, which `update` moves."""
+        pairs = list(zip(averaged.state_dict().values(), net.state_dict().values(), strict=True))
+        self.weights = [pair for pair in pairs if pair[0].is_floating_point()]
         self.counters = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     @torch.no_grad()
-    def follow(self, decay: float, step: int) -> None:
+    def update(self, decay: float, step: int) -> None:
         """A step towards the net; counters are copied."""
         weight = 1 - min(decay, (1 + step) / (10 + step))
-        if self.moved:
-            mine, theirs = zip(*self.moved, strict=True)
+        if self.weights:
+            mine, theirs = zip(*self.weights, strict=True)
             torch._foreach_lerp_(mine, theirs, weight)
         if self.counters:
             mine, theirs = zip(*self.counters, strict=True)

@@ -54,8 +54,8 @@ OnEvent = Callable[[Event], None]
 """Records an event and says it."""
 
 
-def unheard(_: Event) -> None:
-    """For a training that nobody watches."""
+def ignore_event(_: Event) -> None:
+    """Does nothing."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Engine(Protocol):
         run: RunDir,
         on_epoch: OnEpoch,
         on_step: OnStep,
-        on_event: OnEvent = unheard,
+        on_event: OnEvent = ignore_event,
         clock: Clock | None = None,
     ) -> Trained:
         """Trains what the plan says, leaves a bundle at `run.model`; resumes where it stopped.

@@ -24,8 +24,8 @@ def batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
     return np.array_split(order, -(-len(order) // batch_size))
 
 
-def shards(batch: np.ndarray, micro_batch: int, world: int) -> list[list[np.ndarray]]:
-    """The micro-batches of each of `world` processes for one optimiser step."""
-    rounds = -(-len(batch) // (micro_batch * world))
-    pieces = np.array_split(batch, rounds * world)
-    return [pieces[rank::world] for rank in range(world)]
+def micro_batches(batch: np.ndarray, size: int, processes: int) -> list[list[np.ndarray]]:
+    """For each process the micro-batches of one optimiser step, of at most `size` images."""
+    rounds = -(-len(batch) // (size * processes))
+    pieces = np.array_split(batch, rounds * processes)
+    return [pieces[rank::processes] for rank in range(processes)]

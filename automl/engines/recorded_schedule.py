@@ -29,10 +29,10 @@ class Replay:
     micro_batches: tuple[tuple[int, int, int], ...] = field(default=())
     ends: tuple[tuple[int, int, int], ...] = field(default=())
 
-    def end(self, here: Position, otherwise: int) -> int:
+    def total_steps(self, position: Position, default: int) -> int:
         """The steps in all, as they were to be at a position."""
-        passed = [count for *at, count in self.ends if tuple(at) <= here]
-        return passed[-1] if passed else otherwise
+        passed = [count for *at, count in self.ends if tuple(at) <= position]
+        return passed[-1] if passed else default
 
     def in_steps(self, steps: int) -> "Replay":
         """For a run that counted its time in epochs, of so many steps each."""
@@ -41,22 +41,17 @@ class Replay:
         ends = [(done, 0, total * steps) for done, total in enumerate(self.totals, start=1)]
         return replace(self, ends=tuple(ends))
 
-    def total(self, finished: int) -> int | None:
-        """The epochs in all after so many finished ones; None where the plan says it."""
-        if not self.totals:
-            return None
-        return self.totals[min(finished, len(self.totals)) - 1]
-
-    def micro_batch(self, here: Position, otherwise: int) -> int:
+    def micro_batch(self, position: Position, default: int) -> int:
         """The images at once at a position."""
-        passed = [count for *at, count in self.micro_batches if tuple(at) <= here]
-        return min([otherwise, *passed])
+        passed = [count for *at, count in self.micro_batches if tuple(at) <= position]
+        return min([default, *passed])
 
-    def until(self, here: Position, steps: int) -> int:
-        """The step of this epoch up to which that stays so."""
-        later = [step for epoch, step, _ in self.micro_batches if (epoch, step) > here]
-        same = [step for epoch, step, _ in self.micro_batches if epoch == here[0] and step in later]
-        return min([steps, *(step for step in same if step > here[1])])
+    def next_change(self, position: Position, steps: int) -> int:
+        """The step of this epoch up to which the micro-batch keeps its size."""
+        epoch, done = position
+        return min(
+            [steps, *(step for e, step, _ in self.micro_batches if e == epoch and step > done)]
+        )
 
     def write(self, run: RunDir, of: RunDir) -> None:
         """Into the folder of the reproduction."""

@@ -1,7 +1,16 @@
-"""The steps of an epoch: from any step on, stopped at any step, redone where memory runs out."""
+"""One epoch of training steps.
+
+Read top down: `train_epoch` runs the steps that are left of an epoch, `_train_step` does one of
+them (gradients of its micro-batches, checks, update), and below are the cases in which an epoch
+does not run straight through: a signal, a time budget, memory that does not suffice.
+
+An epoch can begin at any step, for it may go on from a checkpoint. A batch is split into
+micro-batches, and these among the processes of `torchrun`; their gradients add up to the same
+update, whichever way it is split.
+"""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -12,21 +21,21 @@ import torch
 from torch import nn
 
 from automl.engines import distributed
-from automl.engines.divergence import Step, check_input
+from automl.engines.divergence import StepRecord, check_input, is_checked
 from automl.engines.loader import Batch, TrainingSamples, stream
-from automl.engines.optimiser import rate, set_rate
-from automl.engines.progress import Keeper, Progress
+from automl.engines.network import BufferBackup
+from automl.engines.optimiser import lr_factor, set_lr
+from automl.engines.progress import Checkpointer, Progress
 from automl.engines.protocol import Event, OnEvent, OnStep
-from automl.engines.randomness import batches, epoch_order, seed_for, shards
+from automl.engines.randomness import batches, epoch_order, micro_batches, seed_for
 from automl.engines.recorded_schedule import Replay
 from automl.engines.stop_reasons import (
     interrupted_at,
     is_out_of_memory,
-    looks,
     no_memory,
     no_memory_together,
 )
-from automl.engines.time_budget import Pace
+from automl.engines.time_budget import TimeBudget
 from automl.plan import Train
 from automl.signals import Stop
 
@@ -34,40 +43,49 @@ Losses = dict[str, torch.Tensor]
 
 
 class HalfUpdated(Exception):
-    """Memory ran out while the weights were moved: some are new, some old."""
+    """Memory ran out during the optimiser's update: some weights are new, some are old."""
 
 
 @dataclass(frozen=True)
-class Course:
-    """What stays the same during a training."""
+class Session:
+    """What stays the same during a training; what changes is in `Progress`.
+
+    `learner` is the net with its loss, wrapped for several processes where there are any. `replay`
+    holds what a reproduction repeats, `budget` the promised time, if there is one.
+    """
 
     samples: TrainingSamples
     learner: nn.Module
     world: distributed.World
     stop: Stop
-    keeper: Keeper
+    checkpointer: Checkpointer
     on_step: OnStep
     on_event: OnEvent
     replay: Replay = Replay()
-    pace: Pace | None = None
+    budget: TimeBudget | None = None
+
+    @property
+    def train(self) -> Train:
+        """The plan's training settings."""
+        return self.samples.plan.train
 
 
-def one_epoch(course: Course, progress: Progress) -> dict[str, float]:
-    """What is left of one pass over the training split, or of its part; the mean losses of it."""
-    train = course.samples.plan.train
-    order = epoch_order(train.seed, progress.epoch, len(course.samples))
-    steps = batches(order, train.batch_size)
-    freeze(progress, train)
-    buffers = Buffers(progress.network.net)
-    while progress.at < progress.due:
-        _steps(course, progress, steps, buffers)
-    progress.watch.look_at_weights(progress.epoch + 1, progress.at)
-    leave_if_asked(course, progress, len(steps))
-    return {name: float(value) / progress.at for name, value in progress.sums.items()}
+def train_epoch(session: Session, progress: Progress) -> dict[str, float]:
+    """Runs the steps that are left of the epoch; the mean of each part of the loss over it."""
+    train = session.train
+    order = epoch_order(train.seed, progress.epoch, len(session.samples))
+    batches_of_epoch = batches(order, train.batch_size)
+    set_train_mode(progress, train)
+    buffers = BufferBackup(progress.network.net)
+    while progress.step_in_epoch < progress.steps_this_epoch:
+        _run_steps(session, progress, batches_of_epoch, buffers)
+    progress.monitor.check_weights(progress.epoch + 1, progress.step_in_epoch)
+    stop_if_requested(session, progress)
+    return {name: float(v) / progress.step_in_epoch for name, v in progress.loss_sums.items()}
 
 
-def freeze(progress: Progress, train: Train) -> None:
-    """Training mode for what learns in this epoch; no gradients for a backbone that does not."""
+def set_train_mode(progress: Progress, train: Train) -> None:
+    """Training mode for what learns in this epoch; no gradients for a backbone that is frozen."""
     frozen = train.backbone_lr == 0 or progress.epoch < train.frozen_epochs
     progress.network.train(frozen=frozen)
     learning = {id(p) for group in progress.optimiser.param_groups for p in group["params"]}
@@ -76,170 +94,214 @@ def freeze(progress: Progress, train: Train) -> None:
             parameter.requires_grad_(not frozen)
 
 
-def leave_if_asked(course: Course, progress: Progress, steps: int) -> None:
-    """Saves this very position and stops, in every process at the same step."""
-    signal = distributed.first_said(course.stop.signal)
-    if signal:
-        leave(course, progress, steps, signal)
-
-
-def leave(course: Course, progress: Progress, steps: int, signal: str) -> None:
-    """Saves and stops; nobody leaves before the one that saves has done so."""
-    course.keeper.save(progress)
-    distributed.wait()
-    answered = progress.best_score > -math.inf
-    raise interrupted_at(signal, progress.epoch, progress.at, steps, answered=answered)
-
-
-def _steps(course: Course, progress: Progress, steps: list[np.ndarray], buffers: "Buffers") -> None:
-    """Steps until the end of the epoch, or until fewer images at once, or fewer steps, must do."""
-    samples, world, train = course.samples, course.world, course.samples.plan.train
-    device = progress.network.device
-    here = (progress.epoch, progress.at)
-    progress.micro_batch = course.replay.micro_batch(here, progress.micro_batch)
-    ahead = steps[progress.at : course.replay.until(here, progress.due)]
-    mine = [shards(batch, progress.micro_batch, world.size)[world.rank] for batch in ahead]
-    loaded = stream(
-        samples, progress.epoch, [p for pieces in mine for p in pieces], pin=device.type == "cuda"
-    )
-    if course.pace:
-        course.pace.begin()
-    for batch, pieces in zip(ahead, mine, strict=True):
-        leave_if_asked(course, progress, len(steps))
-        if course.keeper.due:
-            course.keeper.save(progress)
-        factor = rate(train, progress.step, len(steps), progress.end)
-        progress.lr = set_rate(progress.optimiser, factor)
-        last = looks(device.type, progress.at + 1, len(steps))
-        buffers.keep()
-        parts = _one_step(course, progress, _taken(loaded, len(pieces)), len(batch), last)
-        if parts is None:
-            buffers.put_back()
-            halved(progress, course.on_event)
-            return
-        for name, value in parts.items():
-            progress.sums[name] = progress.sums.get(name, 0) + value
-        progress.at += 1
-        progress.step += 1
-        if last:
-            mean = float(sum(progress.sums.values())) / progress.at
-            course.on_step(progress.epoch + 1, progress.at, progress.due, mean)
-        keep_pace(course, progress, stepped=True)
-        if progress.at >= progress.due:
-            return
-
-
-def keep_pace(
-    course: Course, progress: Progress, *, stepped: bool = False, begins: bool = False
+def _run_steps(
+    session: Session,
+    progress: Progress,
+    batches_of_epoch: list[np.ndarray],
+    buffers: BufferBackup,
 ) -> None:
-    """As many steps as the promised time allows; a reproduction takes as many as there were.
+    """Steps until the epoch ends, or until the size of a micro-batch has to change."""
+    device = progress.network.device
+    position = (progress.epoch, progress.step_in_epoch)
+    progress.micro_batch = session.replay.micro_batch(position, progress.micro_batch)
+    end = session.replay.next_change(position, progress.steps_this_epoch)
+    ahead = batches_of_epoch[progress.step_in_epoch : end]
+    mine = [
+        micro_batches(batch, progress.micro_batch, session.world.size)[session.world.rank]
+        for batch in ahead
+    ]
+    indices = [part for parts in mine for part in parts]
+    loaded = stream(session.samples, progress.epoch, indices, pin=device.type == "cuda")
+    if session.budget:
+        session.budget.start_step()
+    for batch, parts in zip(ahead, mine, strict=True):
+        _begin_step(session, progress)
+        check = is_checked(device.type, progress.step_in_epoch + 1, progress.steps_per_epoch)
+        buffers.save()
+        loaded_parts = list(islice(loaded, len(parts)))
+        losses = _train_step(session, progress, loaded_parts, len(batch), check=check)
+        if losses is None:
+            buffers.restore()
+            halve_micro_batch(progress, session.on_event)
+            return
+        progress.count_step(losses)
+        if check:
+            _report(session, progress)
+        keep_budget(session, progress, after_step=True)
+        if progress.step_in_epoch >= progress.steps_this_epoch:  # the budget may have cut it short
+            return
 
-    The number that a training begins with, or goes on with, is told in any case.
-    """
-    if course.pace is None:
-        return
-    if stepped:
-        course.pace.stepped()
-    here = (progress.epoch, progress.at)
-    if course.replay.ends:
-        end = course.replay.end(here, progress.end)
-    else:
-        end = course.pace.end(*here, progress.end, due=not stepped)
-    end = int(distributed.agree([float(end)])[0])
-    if end == progress.end and not begins:
-        return
-    before, progress.end = progress.total, end
-    facts = {"epoch": progress.epoch, "step": progress.at, "steps": end}
-    text = f"budget: time for {progress.total} epochs instead of {before}"
-    course.on_event(Event("pace", text if progress.total != before else "", facts))
+
+def _begin_step(session: Session, progress: Progress) -> None:
+    """Stops or saves where that is due, and sets the learning rate."""
+    stop_if_requested(session, progress)
+    if session.checkpointer.is_due:
+        session.checkpointer.save(progress)
+    steps, total = progress.steps_per_epoch, progress.total_steps
+    factor = lr_factor(session.train, progress.step, steps, total)
+    progress.lr = set_lr(progress.optimiser, factor)
 
 
-def _one_step(
-    course: Course, progress: Progress, pieces: list[Batch], count: int, look: bool
+def _report(session: Session, progress: Progress) -> None:
+    """Shows the step and the mean loss of the epoch so far."""
+    done, steps = progress.step_in_epoch, progress.steps_this_epoch
+    mean = float(sum(progress.loss_sums.values())) / done
+    session.on_step(progress.epoch + 1, done, steps, mean)
+
+
+def _train_step(
+    session: Session, progress: Progress, parts: list[Batch], images: int, *, check: bool
 ) -> Losses | None:
-    """Moves the weights once, or not at all: None where the images do not fit into the memory."""
-    number = progress.at + 1
-    for piece in pieces:
-        check_input(piece, progress.epoch + 1, number)
-    parts = _spared(course, lambda: _gradients(course, progress, pieces, count))
-    if parts is None:
+    """Updates the weights once; None, and no update, where the images do not fit into memory.
+
+    `parts` are this process's micro-batches of a batch of so many `images`.
+    """
+    epoch, number = progress.epoch + 1, progress.step_in_epoch + 1
+    for part in parts:
+        check_input(part, epoch, number)
+    losses = _unless_out_of_memory(
+        session, lambda: _compute_gradients(session, progress, parts, images)
+    )
+    if losses is None:
         progress.optimiser.zero_grad(set_to_none=True)
         return None
-    grads = [p.grad for p in progress.parameters if p.grad is not None]
-    norm = nn.utils.get_total_norm(grads)
-    paths = [path for piece in pieces for path in piece.paths]
-    progress.watch.note(Step(progress.epoch + 1, number, parts, norm, paths))
-    if look:
-        progress.watch.look()
-    if _spared(course, lambda: _update(course, progress, norm)) is None:
+    norm = nn.utils.get_total_norm([p.grad for p in progress.parameters if p.grad is not None])
+    paths = [path for part in parts for path in part.paths]
+    progress.monitor.record(StepRecord(epoch, number, losses, norm, paths))
+    if check:
+        progress.monitor.check()
+    if _unless_out_of_memory(session, lambda: _update(session, progress, norm)) is None:
         raise HalfUpdated
-    return parts
+    return losses
 
 
-def _spared(course: Course, work: Callable[[], Losses]) -> Losses | None:
-    """What the work returns, or None where memory ran out; several processes cannot agree on it."""
-    try:
-        return work()
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        if course.world.size > 1:
-            raise no_memory_together(course.samples.plan.train.micro_batch) from error
-    return None
+def _compute_gradients(
+    session: Session, progress: Progress, parts: list[Batch], images: int
+) -> Losses:
+    """Adds up the gradients of the micro-batches, each weighted by its share of the images.
+
+    DistributedDataParallel takes the mean over the processes where a sum is wanted, hence the
+    factor `world.size`.
+    """
+    world, device = session.world, progress.network.device
+    sums: Losses = {}
+    for number, part in enumerate(parts):
+        place = number * world.size + world.rank
+        torch.manual_seed(
+            seed_for(session.train.seed, "step", progress.epoch, progress.step, place)
+        )
+        moved = part.to(device)
+        share = len(moved.images) / images
+        with progress.network.autocast(device):
+            losses = session.learner(moved.images, moved.targets)
+        total = torch.stack(list(losses.values())).sum() * share * world.size
+        with _gradient_sync(session, last=number + 1 == len(parts)):
+            total.backward()  # type: ignore[no-untyped-call]
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0) + value.detach() * share * world.size
+    return sums
 
 
-def _update(course: Course, progress: Progress, norm: torch.Tensor) -> Losses:
-    """Moves the weights along the gradients, and their average after them."""
-    train = course.samples.plan.train
+def _gradient_sync(session: Session, *, last: bool) -> AbstractContextManager[Any]:
+    """The processes exchange gradients once per step: with the last micro-batch."""
+    if last or not isinstance(session.learner, nn.parallel.DistributedDataParallel):
+        return nullcontext()
+    return session.learner.no_sync()
+
+
+def _update(session: Session, progress: Progress, norm: torch.Tensor) -> Losses:
+    """Clips the gradients, lets the optimiser step, and moves the averaged weights."""
+    train = session.train
     # On a CPU the norm is at hand, and a factor of one need not be multiplied by.
     if train.clip_norm and (norm.device.type != "cpu" or norm > train.clip_norm):
         nn.utils.clip_grads_with_norm_(progress.parameters, train.clip_norm, norm)
     progress.optimiser.step()
     progress.optimiser.zero_grad(set_to_none=True)
-    if progress.average is not None:
-        progress.average.follow(train.ema, progress.step)
+    if progress.ema is not None:
+        progress.ema.update(train.ema, progress.step)
     return {}
 
 
-def _gradients(course: Course, progress: Progress, pieces: list[Batch], count: int) -> Losses:
-    """Adds up the gradients of the micro-batches; the losses by part."""
-    train, world, device = course.samples.plan.train, course.world, progress.network.device
-    parts: Losses = {}
-    for number, piece in enumerate(pieces):
-        here = number * world.size + world.rank
-        torch.manual_seed(seed_for(train.seed, "step", progress.epoch, progress.step, here))
-        moved = piece.to(device)
-        share = len(moved.images) / count
-        with progress.network.autocast(device):
-            losses = course.learner(moved.images, moved.targets)
-        total = torch.stack(list(losses.values())).sum() * share * world.size
-        with _alone(course, last=number + 1 == len(pieces)):
-            total.backward()  # type: ignore[no-untyped-call]
-        for name, value in losses.items():
-            parts[name] = parts.get(name, 0) + value.detach() * share * world.size
-    return parts
+# A signal --------------------------------------------------------------------------------
 
 
-def _alone(course: Course, *, last: bool) -> AbstractContextManager[Any]:
-    """The processes add up their gradients once a step, with the last micro-batch."""
-    if last or not isinstance(course.learner, nn.parallel.DistributedDataParallel):
-        return nullcontext()
-    return course.learner.no_sync()
+def stop_if_requested(session: Session, progress: Progress) -> None:
+    """Saves this very step and stops, in every process at the same one."""
+    signal = distributed.first_text(session.stop.signal)
+    if signal:
+        save_and_stop(session, progress, signal)
 
 
-def _taken(loaded: Iterator[Batch], count: int) -> list[Batch]:
-    return list(islice(loaded, count))
+def save_and_stop(session: Session, progress: Progress, signal: str) -> None:
+    """Saves and raises Interrupted; no process leaves before the one that writes has done so."""
+    session.checkpointer.save(progress)
+    distributed.barrier()
+    answered = progress.best_score > -math.inf
+    raise interrupted_at(
+        signal,
+        progress.epoch,
+        progress.step_in_epoch,
+        progress.steps_this_epoch,
+        answered=answered,
+    )
 
 
-def halved(progress: Progress, on_event: OnEvent) -> int:
-    """Half as many images at once, twice as often: the same batch, the same learning rate."""
+# A time budget ---------------------------------------------------------------------------
+
+
+def keep_budget(
+    session: Session, progress: Progress, *, after_step: bool = False, begins: bool = False
+) -> None:
+    """Sets the number of steps that the budget has time for; a reproduction repeats the recorded.
+
+    The number that a training begins with, or goes on with, is recorded in any case.
+    """
+    if session.budget is None:
+        return
+    if after_step:
+        session.budget.step_done()
+    position = (progress.epoch, progress.step_in_epoch)
+    if session.replay.ends:
+        total = session.replay.total_steps(position, progress.total_steps)
+    else:
+        total = session.budget.total_steps(*position, progress.total_steps, now=not after_step)
+    total = int(distributed.from_first([float(total)])[0])
+    if total == progress.total_steps and not begins:
+        return
+    before, progress.total_steps = progress.total_epochs, total
+    facts = {"epoch": progress.epoch, "step": progress.step_in_epoch, "steps": total}
+    text = f"budget: time for {progress.total_epochs} epochs instead of {before}"
+    changed = progress.total_epochs != before
+    session.on_event(Event("pace", text if changed else "", facts))
+
+
+# Too little memory -----------------------------------------------------------------------
+
+
+def _unless_out_of_memory(session: Session, work: Callable[[], Losses]) -> Losses | None:
+    """What the work returns, or None where memory ran out.
+
+    Several processes cannot agree on smaller micro-batches within a step: there it is an error.
+    """
+    try:
+        return work()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if session.world.size > 1:
+            raise no_memory_together(session.train.micro_batch) from error
+    return None
+
+
+def halve_micro_batch(progress: Progress, on_event: OnEvent) -> int:
+    """Half as many images at once, twice as often: the same batch and learning rate."""
     device, before = progress.network.device, progress.micro_batch
     if before == 1:
         raise no_memory(str(device))
     if device.type == "cuda":
         torch.cuda.empty_cache()
     progress.micro_batch = (before + 1) // 2
-    epoch, step = progress.epoch + 1, progress.at + 1
+    epoch, step = progress.epoch + 1, progress.step_in_epoch + 1
     text = (
         f"out of memory with {before} images at once in epoch {epoch}, step {step}: goes on with "
         f"{progress.micro_batch} at once; batch and learning rate stay"
@@ -247,24 +309,3 @@ def halved(progress: Progress, on_event: OnEvent) -> int:
     facts = {"epoch": epoch, "step": step, "micro_batch": progress.micro_batch, "was": before}
     on_event(Event("memory", text, facts))
     return progress.micro_batch
-
-
-class Buffers:
-    """The statistics of a net, which its forward passes change, as they were before a step."""
-
-    def __init__(self, net: nn.Module) -> None:
-        """Copies nothing yet that counts."""
-        self.live = list(net.buffers())
-        self.kept = [buffer.clone() for buffer in self.live]
-
-    @torch.no_grad()
-    def keep(self) -> None:
-        """Copies them."""
-        if self.live:
-            torch._foreach_copy_(self.kept, self.live)
-
-    @torch.no_grad()
-    def put_back(self) -> None:
-        """Undoes what forward passes have added since."""
-        if self.live:
-            torch._foreach_copy_(self.live, self.kept)

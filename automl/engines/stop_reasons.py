@@ -1,20 +1,34 @@
-"""What ends a training before its time: a signal, numbers that are none, too little memory."""
+"""What ends a training early: a signal, numbers that are not finite, too little memory."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from automl.engines.checkpoint import Checkpoint
 from automl.engines.protocol import Event, OnEvent
 from automl.errors import Interrupted, NumbersError
 from automl.signals import Stop
 
-LOOK_EVERY = 10
-"""Steps between looks at the loss on an accelerator, where each look waits for the device."""
+T = TypeVar("T")
 
 _NO_MEMORY = ("out of memory", "DefaultCPUAllocator", "_STATUS_ALLOC_FAILED")
 """What CUDA, PyTorch's allocator on the CPU, cuDNN and cuBLAS say."""
 
 
-def looks(device: str, step: int, steps: int) -> bool:
-    """Whether to look at the loss after this step of an epoch; steps count from 1."""
-    return device == "cpu" or step in (1, steps) or step % LOOK_EVERY == 0
+class StopRequested(Exception):
+    """A signal came during work that is repeated as a whole, such as a validation."""
+
+
+def check_stop(stop: Stop) -> None:
+    """StopRequested where a signal has come."""
+    if stop.asked:
+        raise StopRequested
+
+
+def until_stopped(items: Iterable[T], stop: Stop) -> Iterator[T]:
+    """The items, with StopRequested between them as soon as a signal has come."""
+    for item in items:
+        check_stop(stop)
+        yield item
 
 
 def interrupted(stop: Stop, finished: int) -> Interrupted:

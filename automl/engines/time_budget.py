@@ -33,28 +33,29 @@ MARGIN = 0.01
 
 
 @dataclass
-class Pace:
-    """The steps that fit between a clock and its promise; `most` help, `steps` make an epoch.
+class TimeBudget:
+    """How many steps fit between a clock and the promised time.
 
-    `after_s` is for all that follows the training but judging `judged` images, of which each takes
-    as long as one of the `validated` ones. Positions are finished epochs and steps of the next.
+    More than `most_steps` gain nothing. `after_s` is what follows the training, without the scoring
+    of `scored_images`, each of which takes as long as one of the `val_images`. A position is the
+    number of finished epochs and of finished steps of the next one.
     """
 
     clock: Clock
-    promise: float
-    steps: int
-    most: int
-    batch: float
-    validated: int
-    judged: int
+    promise_s: float
+    steps_per_epoch: int
+    most_steps: int
+    batch_size: float
+    val_images: int
+    scored_images: int
     after_s: float
-    larger: float = 1.0
+    val_pixels: float = 1.0
     """Pixels of a validated image in those of one that is trained on: training may see crops."""
     step_s: float = 0.0
-    usual_s: float = 0.0
-    ending_s: float = 0.0
-    """From the last step of an epoch to the first of the next; `_at_s` is `step_s` of then."""
-    _at_s: float = 0.0
+    first_steps_s: float = 0.0
+    epoch_end_s: float = 0.0
+    """From the last step of an epoch to the first of the next, when a step took `_step_s_then`."""
+    _step_s_then: float = 0.0
     _count: int = 0
     _mark: float = 0.0
     _looked: float = field(default=float("-inf"))
@@ -63,88 +64,95 @@ class Pace:
         """A process may begin with a validation."""
         self._mark = self.clock.now()
 
-    def begin(self) -> None:
-        """Steps follow now."""
+    def start_step(self) -> None:
+        """The first of several steps begins."""
         self._mark = self.clock.now()
 
-    def stepped(self) -> None:
+    def step_done(self) -> None:
         """A step is done; the first one of a process pays for what is set up once."""
         now = self.clock.now()
         took, self._mark = now - self._mark, now
         self._count += 1
         if self._count <= 2:
-            self.step_s = self.usual_s = took
+            self.step_s = self.first_steps_s = took
             return
         self.step_s += (took - self.step_s) / min(self._count - 1, MEMORY)
         if self._count <= FIRST:
-            self.usual_s += (took - self.usual_s) / (self._count - 1)
+            self.first_steps_s += (took - self.first_steps_s) / (self._count - 1)
 
-    def ended(self) -> None:
-        """An epoch is validated and saved, `begin` or the last step was before it."""
+    def epoch_done(self) -> None:
+        """An epoch has been validated and saved since its last step."""
         now = self.clock.now()
-        self.ending_s, self._at_s, self._mark = now - self._mark, self.step_s, now
+        self.epoch_end_s, self._step_s_then, self._mark = now - self._mark, self.step_s, now
 
-    def end(self, epoch: int, at: int, planned: int, *, due: bool = False) -> int:
-        """The steps in all, from a position on; `planned` where that is still right.
+    def total_steps(self, epoch: int, at: int, planned: int, *, now: bool = False) -> int:
+        """The number of steps that fit in all; `planned` where that is still right.
 
-        `due`: looks at the time, however lately it was looked at.
+        `now`: looks at the time, however lately it was looked at.
         """
-        now, done = self.clock.now(), epoch * self.steps + at
+        time, done = self.clock.now(), epoch * self.steps_per_epoch + at
         if not self.step_s:  # gone on with: what is there may have to do
-            return done if (epoch or at) and self.left_s() <= 0 else planned
-        if not due and now - self._looked < EVERY * self.promise:
+            return done if (epoch or at) and self.remaining_s() <= 0 else planned
+        if not now and time - self._looked < EVERY * self.promise_s:
             return planned
-        if self._count < SETTLED and self.left_s() > 2 * SETTLED * self.step_s + self._ending():
+        if (
+            self._count < SETTLED
+            and self.remaining_s() > 2 * SETTLED * self.step_s + self._epoch_end()
+        ):
             return planned
-        self._looked = now
-        fitting = min(self.most, done + self._fitting(epoch, at))
+        self._looked = time
+        fitting = min(self.most_steps, done + self._steps_that_fit(epoch, at))
         least = done + 1 if not (epoch or at) else done
         fitting, ahead = max(fitting, least), planned - done
         if planned - FEWER * ahead <= fitting <= planned + MORE * ahead:
             return planned
         return fitting
 
-    def left_s(self) -> float:
+    def remaining_s(self) -> float:
         """Seconds for steps and for judging them."""
-        slower = self.step_s / self.usual_s if self.usual_s else 1.0
+        slower = self.step_s / self.first_steps_s if self.first_steps_s else 1.0
         slower = slower if slower > NOISE else 1.0
-        per_image = self._ending() / max(1, self.validated)
-        after = self.after_s * slower + self.judged * per_image
-        return self.promise * (1 - MARGIN) - self.clock.spent - after
+        per_image = self._epoch_end() / max(1, self.val_images)
+        after = self.after_s * slower + self.scored_images * per_image
+        return self.promise_s * (1 - MARGIN) - self.clock.spent - after
 
-    def _ending(self) -> float:
+    def _epoch_end(self) -> float:
         """Seconds of a validation and a checkpoint."""
-        if self.ending_s:
-            return self.ending_s * max(1.0, self.step_s / self._at_s if self._at_s else 1.0)
-        each = GUESSED_VALIDATION * self.larger * self.step_s / self.batch
-        return each * self.validated
+        if self.epoch_end_s:
+            return self.epoch_end_s * max(
+                1.0, self.step_s / self._step_s_then if self._step_s_then else 1.0
+            )
+        each = GUESSED_VALIDATION * self.val_pixels * self.step_s / self.batch_size
+        return each * self.val_images
 
-    def _fitting(self, epoch: int, at: int) -> int:
+    def _steps_that_fit(self, epoch: int, at: int) -> int:
         """Steps that fit, with a validation after every epoch and after the last step."""
-        left, ending = self.left_s(), self._ending()
-        found, whole = 0, self.steps - at
-        while left >= whole * self.step_s + ending and found < self.most:
+        left, ending = self.remaining_s(), self._epoch_end()
+        found, whole = 0, self.steps_per_epoch - at
+        while left >= whole * self.step_s + ending and found < self.most_steps:
             found, left = found + whole, left - whole * self.step_s - ending
-            whole = self.steps
+            whole = self.steps_per_epoch
         more = min(whole - 1, int((left - ending) / self.step_s))
         needed = not found and (at > 0 or not epoch)  # what is trained must be judged
         worth = needed or more * self.step_s >= WORTH * ending
         return found + (max(0, more) if worth else 0)
 
 
-def pace_of(plan: Plan, dataset: Dataset, steps: int, clock: Clock | None) -> Pace | None:
+def time_budget_of(
+    plan: Plan, dataset: Dataset, steps: int, clock: Clock | None
+) -> TimeBudget | None:
     """None where nothing is promised; without a clock the promise is the training's alone."""
     if plan.budget_s is None:
         return None
     counts, train = dataset.counts(), plan.train
-    return Pace(
+    return TimeBudget(
         clock or Clock(),
-        promise=plan.budget_s,
-        steps=steps,
-        most=steps * (plan.most_epochs or plan.train.epochs),
-        batch=counts.get("train", 1) / steps,
-        validated=counts.get("val", 0),
-        judged=counts.get(plan.judge_on, 0) if clock else 0,
+        promise_s=plan.budget_s,
+        steps_per_epoch=steps,
+        most_steps=steps * (plan.most_epochs or plan.train.epochs),
+        batch_size=counts.get("train", 1) / steps,
+        val_images=counts.get("val", 0),
+        scored_images=counts.get(plan.judge_on, 0) if clock else 0,
         after_s=plan.after_s + USUAL_S["evaluate"] if clock else 0.0,
-        larger=math.prod(train.image_size) / math.prod(train.crop),
+        val_pixels=math.prod(train.image_size) / math.prod(train.crop),
     )

@@ -30,17 +30,17 @@ def announce(run: RunDir, plan: Plan, images: int) -> None:
             f"a batch of {smallest} images cannot be shared by {processes} processes",
             hint=f"start fewer, or plan with `--set train.batch_size={2 * processes}`",
         )
-    from automl.engines.distributed import share
+    from automl.engines.distributed import broadcast_text
 
-    share(str(run.root.absolute()))
+    broadcast_text(str(run.root.absolute()))
 
 
 def help_training() -> None:
     """What the others do: wait for the plan, train along, write nothing."""
     from automl.engines import native
-    from automl.engines.distributed import share
+    from automl.engines.distributed import broadcast_text
 
-    run = RunDir(Path(share("")))
+    run = RunDir(Path(broadcast_text("")))
     plan, dataset = Plan.read(run.plan), Dataset.read(run.dataset)
     native.train(plan, dataset, run, lambda _: 0.0, lambda *_: None)
 

@@ -21,7 +21,7 @@ from automl.clock import Clock
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
 from automl.engines import recorded_schedule
-from automl.engines.protocol import OnEpoch, OnEvent, OnStep, Trained, unheard
+from automl.engines.protocol import OnEpoch, OnEvent, OnStep, Trained, ignore_event
 from automl.engines.stop_reasons import interrupted, tell_resumed
 from automl.engines.yolo_layout import write_layout
 from automl.engines.yolo_net import architecture, build_net, detections, load_pretrained
@@ -46,7 +46,7 @@ def train(  # noqa: PLR0913  as `Engine` has it
     run: RunDir,
     on_epoch: OnEpoch,
     on_step: OnStep,
-    on_event: OnEvent = unheard,
+    on_event: OnEvent = ignore_event,
     clock: Clock | None = None,
 ) -> Trained:
     """Trains what the plan says and leaves a bundle at `run.model`; resumes where it stopped."""

@@ -18,10 +18,11 @@ from automl.clock import Clock
 from automl.data.stream import images
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
+from automl.engines.divergence import is_checked
 from automl.engines.protocol import Epoch, Event, OnEpoch, OnEvent, OnStep
 from automl.engines.recorded_schedule import Replay
-from automl.engines.stop_reasons import looks, not_finite
-from automl.engines.time_budget import Pace, pace_of
+from automl.engines.stop_reasons import not_finite
+from automl.engines.time_budget import TimeBudget, time_budget_of
 from automl.engines.yolo_data import begin_epoch, description
 from automl.engines.yolo_net import detections
 from automl.model.preprocess import Preprocess
@@ -58,7 +59,7 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
         self.job = job
         self.done, self.began = 0, 0.0
         self.end, self.scheduled = 0, job.plan.train.epochs
-        self.pace: Pace | None = None
+        self.budget: TimeBudget | None = None
         self.best_score, self.best_epoch = float("-inf"), 0
         self.best_state: checkpoints.Tensors = {}
         self.step_number = 0
@@ -81,21 +82,21 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
         if not self.end:  # the first epoch of this process
             steps = len(self.train_loader)
             self.end = self.epochs * steps
-            self.pace = pace_of(self.job.plan, self.job.dataset, steps, self.job.clock)
-            self._keep_pace((self.epoch, 0), begins=True)
-        if self.pace:
-            self.pace.begin()
+            self.budget = time_budget_of(self.job.plan, self.job.dataset, steps, self.job.clock)
+            self._keep_budget((self.epoch, 0), begins=True)
+        if self.budget:
+            self.budget.start_step()
         begin_epoch(self.train_loader, self.job.plan.train.seed, self.epoch)
 
     def after_step(self) -> None:
         """Shows the loss, and stops where it is not a number."""
         self.step_number += 1
-        if self.pace:
-            self.pace.stepped()
-            self._keep_pace((self.epoch, self.step_number))
-            self.stop |= self.epoch * self.pace.steps + self.step_number >= self.end
+        if self.budget:
+            self.budget.step_done()
+            self._keep_budget((self.epoch, self.step_number))
+            self.stop |= self.epoch * self.budget.steps_per_epoch + self.step_number >= self.end
         steps = len(self.train_loader)
-        if not looks(self.device.type, self.step_number, steps):
+        if not is_checked(self.device.type, self.step_number, steps):
             return
         if not np.isfinite(float(self.loss.detach())):
             raise not_finite(self.epoch + 1, self.step_number, self.job.plan.train.lr)
@@ -128,11 +129,11 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
 
     def _save(self) -> None:
         self.done = self.epoch + 1
-        if self.pace:
-            self.pace.ended()
-            self._keep_pace((self.done, 0))
+        if self.budget:
+            self.budget.epoch_done()
+            self._keep_budget((self.done, 0))
             self._plan_epochs(self.epochs)
-            self.stop |= self.done * self.pace.steps >= self.end
+            self.stop |= self.done * self.budget.steps_per_epoch >= self.end
         facts = {
             "total": self.epochs,
             "best_score": self.best_score,
@@ -169,18 +170,18 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
             criterion.update()
         self.model.criterion = criterion
 
-    def _keep_pace(self, here: tuple[int, int], *, begins: bool = False) -> None:
+    def _keep_budget(self, here: tuple[int, int], *, begins: bool = False) -> None:
         """As many epochs, and steps of the last one, as the promised time allows."""
-        if self.pace is None:
+        if self.budget is None:
             return
-        repeated = self.job.replay.in_steps(self.pace.steps)
+        repeated = self.job.replay.in_steps(self.budget.steps_per_epoch)
         if repeated.ends:
-            end = repeated.end(here, self.end)
+            end = repeated.total_steps(here, self.end)
         else:
-            end = self.pace.end(*here, self.end, due=not here[1])
+            end = self.budget.total_steps(*here, self.end, now=not here[1])
         if end != self.end or begins:
             self.end = end
-            self.epochs = self.args.epochs = -(-end // self.pace.steps)
+            self.epochs = self.args.epochs = -(-end // self.budget.steps_per_epoch)
             facts = {"epoch": here[0], "step": here[1], "steps": end}
             self.job.on_event(Event("pace", "", facts))
 

@@ -10,7 +10,7 @@ from automl.data.stream import images
 from automl.dataset import Sample
 from automl.engines import checkpoint as checkpoints
 from automl.engines import instant, native
-from automl.engines.divergence import Watch
+from automl.engines.divergence import LossMonitor
 from automl.engines.head import FOLDS
 from automl.engines.inference import predictions
 from automl.engines.loader import TrainingSamples
@@ -106,7 +106,7 @@ def test_begin__the_drawn_head_comes_back_where_the_fitted_one_is_worse(toy, tmp
     samples = TrainingSamples(toy_plan("classification", toy, instant="torch"), toy)
     network = build_network(samples.plan, toy, torch.device("cpu"))
     optimiser = build_optimiser(network.net, network.stages, samples.plan.train, network.device)
-    watch, seen = Watch(network.net, samples.plan.train), Seen()
+    watch, seen = LossMonitor(network.net, samples.plan.train), Seen()
     progress = Progress(network, network.copy(), optimiser, watch, 3, 6, 8)
     before = {k: v.clone() for k, v in network.net.state_dict().items() if "running" in k}
     knows_nothing = {k: torch.zeros_like(v) for k, v in instant.last_layer(network).items()}
@@ -115,7 +115,7 @@ def test_begin__the_drawn_head_comes_back_where_the_fitted_one_is_worse(toy, tmp
     for one in (network, progress.averaged):
         name = classifier(one.net, one.backbone)
         one.net.get_submodule(name).load_state_dict(fitted)
-    instant.begin(progress, samples, drawn, seen.event)
+    instant.keep_better_head(progress, samples, drawn, seen.event)
     for one in (network, progress.averaged):
         layer = instant.last_layer(one)
         assert all(torch.equal(layer[key], knows_nothing[key]) for key in layer)

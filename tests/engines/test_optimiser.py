@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from automl.engines.optimiser import Average, build_optimiser, rate, set_rate
+from automl.engines.optimiser import MovingAverage, build_optimiser, lr_factor, set_lr
 from tests.engines.toy import toy_train
 
 TRAIN = toy_train(
@@ -31,35 +31,35 @@ def test_build_optimiser__zero_backbone_rate_freezes_it() -> None:
     assert trained == ["2.weight", "2.bias"]
 
 
-def test_rate__warms_up_to_the_peak_and_falls_to_zero() -> None:
-    rates = [rate(TRAIN, step, 10, 40) for step in range(40)]
+def test_lr_factor__warms_up_to_the_peak_and_falls_to_zero() -> None:
+    rates = [lr_factor(TRAIN, step, 10, 40) for step in range(40)]
     assert rates[0] == pytest.approx(1 / 11)
     assert max(rates) == rates[10] == 1.0
     assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
     assert rates[-1] < 0.01
 
 
-def test_rate__constant_stays_at_the_peak() -> None:
+def test_lr_factor__constant_stays_at_the_peak() -> None:
     constant = TRAIN.model_copy(update={"schedule": "constant"})
-    assert {rate(constant, step, 10, 40) for step in range(10, 40)} == {1.0}
+    assert {lr_factor(constant, step, 10, 40) for step in range(10, 40)} == {1.0}
 
 
 def test_set_rate__returns_the_largest() -> None:
     optimiser = build_optimiser(net(), STAGES, TRAIN, CPU)
-    assert set_rate(optimiser, 0.5) == pytest.approx(5e-3)
+    assert set_lr(optimiser, 0.5) == pytest.approx(5e-3)
     assert min(g["lr"] for g in optimiser.param_groups) == pytest.approx(2.5e-4)
 
 
-def test_average__follows_the_net_and_copies_counters() -> None:
+def test_moving_average__follows_the_net_and_copies_counters() -> None:
     source = nn.BatchNorm1d(3)
     target = nn.BatchNorm1d(3)
     with torch.no_grad():
         source.weight.fill_(3.0)
         source.num_batches_tracked.fill_(7)
-    average = Average(target, source)
-    average.follow(decay=0.9, step=10_000)
+    average = MovingAverage(target, source)
+    average.update(decay=0.9, step=10_000)
     assert target.weight.tolist() == pytest.approx([1.2] * 3)
     assert int(target.num_batches_tracked) == 7
     for _ in range(200):
-        average.follow(decay=0.9, step=10_000)
+        average.update(decay=0.9, step=10_000)
     assert target.weight.tolist() == pytest.approx([3.0] * 3)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from automl.engines.randomness import batches, epoch_order, seed_for, shards
+from automl.engines.randomness import batches, epoch_order, micro_batches, seed_for
 
 
 def test_seed_for__every_argument_matters() -> None:
@@ -32,10 +32,10 @@ def test_batches__are_even_and_complete(count: int, size: int) -> None:
     assert max(lengths) - min(lengths) <= 1
 
 
-def test_shards__two_processes_see_what_one_sees() -> None:
+def test_micro_batches__two_processes_see_what_one_sees() -> None:
     batch = np.arange(16)
-    one = shards(batch, micro_batch=4, world=1)
-    two = shards(batch, micro_batch=4, world=2)
+    one = micro_batches(batch, size=4, processes=1)
+    two = micro_batches(batch, size=4, processes=2)
     alone = [piece.tolist() for piece in one[0]]
     together = [piece.tolist() for pair in zip(*two, strict=True) for piece in pair]
     assert alone == together

@@ -27,13 +27,12 @@ def test_recorded__a_budget_cuts_what_was_to_be():
     plan = plan_of(TASK, budget_s=5.0)
     found = recorded(plan, [epoch(1, 9), epoch(2, 9), epoch(3, 4), epoch(4, 4)])
     assert found.totals == (9, 4, 4, 4)
-    assert [found.total(n) for n in (1, 2, 3, 4)] == [9, 4, 4, 4]
-    assert recorded(plan, [epoch(1, 9)]).total(1) == 1
+    assert recorded(plan, [epoch(1, 9)]).totals == (1,)
 
 
 def test_recorded__without_a_budget_the_plan_says_it():
     found = recorded(plan_of(TASK), [epoch(1, 2), epoch(2, 2)])
-    assert (found.totals, found.total(1)) == ((), None)
+    assert found.totals == ()
 
 
 @pytest.mark.parametrize(
@@ -63,8 +62,8 @@ def test_recorded__where_a_budget_decided_anew():
     # killed, and gone on with from a checkpoint, which tells what holds from there on
     found = recorded(plan, [*events, START, resume(1), pace(1, 0, 40), pace(1, 2, 30)])
     assert found.ends == ((0, 0, 90), (0, 4, 40), (1, 0, 40), (1, 2, 30))
-    assert [found.end(at, 7) for at in ((0, 3), (0, 4), (1, 1), (9, 9))] == [90, 40, 40, 30]
-    assert Replay().end((0, 0), 7) == 7
+    assert [found.total_steps(at, 7) for at in ((0, 3), (0, 4), (1, 1), (9, 9))] == [90, 40, 40, 30]
+    assert Replay().total_steps((0, 0), 7) == 7
 
 
 def test_replay__a_run_that_counted_in_epochs_repeats_them():
@@ -76,10 +75,10 @@ def test_replay__images_at_once_by_position():
     assert [replay.micro_batch(at, 8) for at in ((0, 0), (0, 2), (1, 4), (1, 5), (2, 0))] == [
         8, 4, 4, 2, 2,
     ]  # fmt: skip
-    assert replay.until((0, 0), 7) == 2
-    assert replay.until((0, 2), 7) == 7
-    assert replay.until((1, 0), 7) == 5
-    assert replay.until((1, 5), 7) == 7
+    assert replay.next_change((0, 0), 7) == 2
+    assert replay.next_change((0, 2), 7) == 7
+    assert replay.next_change((1, 0), 7) == 5
+    assert replay.next_change((1, 5), 7) == 7
 
 
 def test_read__what_was_written(tmp_path):

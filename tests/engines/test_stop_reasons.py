@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from automl.engines.stop_reasons import interrupted, looks, not_finite
+from automl.engines.stop_reasons import interrupted, not_finite
 from automl.errors import Interrupted
 from automl.signals import watch
 
@@ -34,8 +34,3 @@ def test_not_finite__names_step_place_and_cure():
     assert fault.message.endswith("epoch 2, step 5")
     assert fault.where == "a.png, b.png"
     assert "`--set train.lr=0.0003`" in fault.hint
-
-
-def test_looks__seldom_on_an_accelerator():
-    assert [s for s in range(1, 26) if looks("cuda", s, 25)] == [1, 10, 20, 25]
-    assert all(looks("cpu", s, 25) for s in range(1, 26))

@@ -14,7 +14,7 @@ import torch
 from automl.data.stream import images
 from automl.engines import checkpoint as checkpoints
 from automl.engines import native
-from automl.engines.divergence import Step, Watch
+from automl.engines.divergence import LossMonitor, StepRecord, is_checked
 from automl.engines.inference import predictions
 from automl.engines.loader import Batch
 from automl.engines.network import Network
@@ -167,20 +167,22 @@ def _hooked(optimiser: torch.optim.Optimizer, hook: Callable[..., None]) -> torc
     return optimiser
 
 
-def watch_of(losses: list[float]) -> Watch:
-    watch = Watch(torch.nn.Linear(1, 1), toy_train())
+def monitor_of(losses: list[float]) -> LossMonitor:
+    monitor = LossMonitor(torch.nn.Linear(1, 1), toy_train())
     for number, loss in enumerate(losses, start=1):
-        watch.note(Step(1, number, {"a": torch.tensor(loss)}, torch.tensor(1.0), ["x.png"]))
+        monitor.record(
+            StepRecord(1, number, {"a": torch.tensor(loss)}, torch.tensor(1.0), ["x.png"])
+        )
         if number % 10 == 0:
-            watch.look()
-    return watch
+            monitor.check()
+    return monitor
 
 
 def test_divergence__fifty_steps_of_ten_times_the_best() -> None:
     good = [2.0 / (1 + step / 20) for step in range(100)]
     with pytest.raises(NumbersError, match=r"diverged: 20 in epoch 1, step 150, after 0\.\d+"):
-        watch_of(good + [20.0] * 60)
-    assert watch_of(good + [20.0] * 49 + [0.3]).far == 0
+        monitor_of(good + [20.0] * 60)
+    assert monitor_of(good + [20.0] * 49 + [0.3]).far == 0
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -192,15 +194,20 @@ def test_divergence__no_false_alarm_on_healthy_losses(seed: int) -> None:
         for step in range(3000)
     ]
     assert max(healthy[2000:]) > 2 * min(healthy[1000:2000])  # noisy enough to be mistaken
-    watch_of(healthy)
+    monitor_of(healthy)
 
 
 def test_divergence__is_followed_across_a_resume() -> None:
-    watch = watch_of([1.0] * 20 + [100.0] * 30)
-    other = Watch(watch.net, watch.train)
-    other.restore(watch.facts)
-    assert other.far == watch.far == 30
-    assert other.facts == watch.facts
+    monitor = monitor_of([1.0] * 20 + [100.0] * 30)
+    other = LossMonitor(monitor.net, monitor.train)
+    other.restore(monitor.facts)
+    assert other.far == monitor.far == 30
+    assert other.facts == monitor.facts
+
+
+def test_is_checked__seldom_on_an_accelerator():
+    assert [s for s in range(1, 26) if is_checked("cuda", s, 25)] == [1, 10, 20, 25]
+    assert all(is_checked("cpu", s, 25) for s in range(1, 26))
 
 
 ERRORS = {
