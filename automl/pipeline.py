@@ -146,9 +146,9 @@ def plan(
 def _plan(
     recipe: Recipe, run: RunDir, talk: Talk, device: str | None, *, smoke: bool, clock: Clock
 ) -> Plan:
-    from automl.engines.micro_batch import fitted
-    from automl.engines.model_trials import bf16_gain, looking
-    from automl.engines.transforms import try_out
+    from automl.engines.micro_batch import fit_micro_batch
+    from automl.engines.model_trials import bf16_gain, model_measurer
+    from automl.engines.transforms import check_custom_transforms
     from automl.model.weights import at_hand
     from automl.planning.hardware import probe
     from automl.planning.overhead import around, busy
@@ -158,12 +158,19 @@ def _plan(
     dataset = prepared(run, recipe.task)
     profile = Profile.read(needed(run.profile, "prepare"))
     machine = replace(probe(device), around_s=around(recipe, clock, busy()))
-    look = looking(dataset, machine.device, talk)
+    measure = model_measurer(dataset, machine.device, talk)
     made = make_plan(
-        recipe, dataset, profile, machine, at_hand, look=look, gain=bf16_gain, smoke=smoke
+        recipe,
+        dataset,
+        profile,
+        machine,
+        at_hand,
+        measure=measure,
+        measure_gain=bf16_gain,
+        smoke=smoke,
     )
-    try_out(made, recipe.place("augment"))
-    made = fitted(made, dataset)
+    check_custom_transforms(made, recipe.place("augment"))
+    made = fit_micro_batch(made, dataset)
     made.write(run.plan)
     write_recipe(recipe, run.recipe)  # what was planned, should it differ from what was prepared
     height, width = made.train.image_size

@@ -123,7 +123,7 @@ def _lay_out(found: Inputs, again: RunDir) -> None:
 def _planned_today(found: Inputs, again: RunDir, notes: list[str]) -> list[Row]:
     """How a plan made now, of the same recipe, would differ; told, and no more."""
     from automl.model.weights import at_hand
-    from automl.planning.candidates import recorded
+    from automl.planning.candidates import recorded_measurements
     from automl.planning.hardware import probe
     from automl.planning.rules import make_plan
     from automl.recipe.schema import read_recipe
@@ -132,11 +132,11 @@ def _planned_today(found: Inputs, again: RunDir, notes: list[str]) -> list[Row]:
     smoke = "--smoke" in found.origin.get("command", ())
     try:
         profile, machine = Profile.read(again.profile), probe(found.plan.device)
-        look = recorded(found.plan)  # measured then: now it would differ by chance
+        measure = recorded_measurements(found.plan)  # measured then: now it would differ by chance
         as_then = 2.0 if found.plan.train.precision == "bf16" else 1.0
         made = make_plan(
-            recipe, found.dataset, profile, machine, at_hand, look=look, gain=lambda _: as_then,
-            smoke=smoke,
+            recipe, found.dataset, profile, machine, at_hand,
+            measure=measure, measure_gain=lambda _: as_then, smoke=smoke,
         )  # fmt: skip
     except AutomlError as error:
         notes.append(f"a plan cannot be made today: {error}")

@@ -59,7 +59,7 @@ def activation_bytes(name: str, task: str, side: int, images: int) -> tuple[floa
     import torch
 
     from automl.engines.memory import keep_freed_memory
-    from automl.engines.transforms import made_up
+    from automl.engines.transforms import dummy_annotation
     from automl.model.build import build
     from automl.planning.backbones import find
     from automl.tasks.protocol import LossSettings, module
@@ -70,7 +70,7 @@ def activation_bytes(name: str, task: str, side: int, images: int) -> tuple[floa
     net = build(row, 5, (side, side)).to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(net.parameters())
     pixels = torch.rand(images, 3, side, side).to(memory_format=torch.channels_last)
-    targets = steps.collate([made_up(task, side, side)] * images)
+    targets = steps.collate([dummy_annotation(task, side, side)] * images)
     before = peak()
     for _ in range(2):
         losses = steps.loss(net, pixels, targets, LossSettings())

@@ -8,7 +8,7 @@ INTERCEPT = 1e3
 SMALL = 1e-9
 
 
-def fitted(features: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+def leave_one_out(features: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Accuracy, and share of the classes' variance left, each image predicted by all the others.
 
     Ridge regression onto the classes: by the eigenvalues of the Gram matrix each penalty costs a

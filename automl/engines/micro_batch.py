@@ -26,7 +26,7 @@ STEPS = 2
 """The second one has the optimiser's state beside its activations."""
 
 
-def fitted(plan: Plan, dataset: Dataset) -> Plan:
+def fit_micro_batch(plan: Plan, dataset: Dataset) -> Plan:
     """The plan with the images at once that fit, where a card trains and the plan may choose."""
     if not plan.device.startswith("cuda") or plan.engine != "native":
         return plan
@@ -35,10 +35,10 @@ def fitted(plan: Plan, dataset: Dataset) -> Plan:
     peaks: dict[int, int] = {}
 
     def attempt(images: int) -> None:
-        with _less_memory(plan.device):
+        with _reserved_headroom(plan.device):
             peaks[images] = peak_bytes(plan, dataset, images)
 
-    micro = largest(plan.train.batch_size, attempt, plan.device)
+    micro = largest_fitting(plan.train.batch_size, attempt, plan.device)
     gigabytes = float(f"{peaks[micro] / 1e9:.2g}")
     reason = Reason(because=f"measured on the worst images: {gigabytes:g} GB, with head-room")
     train = plan.train.model_copy(update={"micro_batch": micro})
@@ -47,7 +47,7 @@ def fitted(plan: Plan, dataset: Dataset) -> Plan:
     return plan.model_copy(update=changes)
 
 
-def largest(batch: int, attempt: Callable[[int], None], device: str) -> int:
+def largest_fitting(batch: int, attempt: Callable[[int], None], device: str) -> int:
     """The largest part of a batch that an attempt has memory for; NumbersError where none has."""
     for images in [n for n in range(batch, 0, -1) if batch % n == 0]:
         try:
@@ -72,7 +72,7 @@ def peak_bytes(plan: Plan, dataset: Dataset, images: int) -> int:
     averaged = network.copy() if plan.train.ema else network
     optimiser = build_optimiser(network.net, network.stages, plan.train, device)
     learner = Learner(network, loss_settings(plan, dataset, device))
-    pixels, targets = worst(plan, dataset, images, device)
+    pixels, targets = worst_batch(plan, dataset, images, device)
     network.train(frozen=plan.train.backbone_lr == 0)
     for step in range(STEPS):
         with network.autocast(device):
@@ -92,7 +92,7 @@ def peak_bytes(plan: Plan, dataset: Dataset, images: int) -> int:
     return int(torch.cuda.max_memory_allocated(device))
 
 
-def worst(
+def worst_batch(
     plan: Plan, dataset: Dataset, images: int, device: torch.device
 ) -> tuple[torch.Tensor, Any]:
     """Noise of the size that training sees, annotated as fully as any image of the set."""
@@ -123,7 +123,7 @@ def _annotation(plan: Plan, dataset: Dataset, height: int, width: int) -> dict[s
 
 
 @contextmanager
-def _less_memory(device: str) -> Iterator[None]:
+def _reserved_headroom(device: str) -> Iterator[None]:
     """Head-room, held by nobody else while the block runs."""
     total = torch.cuda.get_device_properties(device).total_memory
     held = torch.empty(int(HEADROOM * total), dtype=torch.uint8, device=device)

@@ -17,13 +17,13 @@ import torch
 from automl.dataset import Dataset
 from automl.engines import disk_cache
 from automl.engines.features import How, features, spread
-from automl.engines.linear_probe import fitted
+from automl.engines.linear_probe import leave_one_out
 from automl.engines.memory import keep_freed_memory
-from automl.engines.transforms import made_up
+from automl.engines.transforms import dummy_annotation
 from automl.errors import AutomlError
 from automl.model.build import build
 from automl.planning.hardware import SCALING, cores, cpu_name
-from automl.planning.trials import Asked, Look, Measured, Transfer
+from automl.planning.trials import Measurement, MeasureModels, Transfer, TrialModel
 from automl.talk import Talk
 from automl.tasks.protocol import LossSettings, module
 
@@ -40,25 +40,27 @@ MOST_IMAGES, LEAST_IMAGES = 300, 48
 CUDA_BATCH = 16
 
 
-def looking(dataset: Dataset, device: str, talk: Talk) -> Look:
+def model_measurer(dataset: Dataset, device: str, talk: Talk) -> MeasureModels:
     """Measures candidates for this data on a device; says so where it takes time."""
 
-    def look(asked: Sequence[Asked], seconds: float) -> Mapping[str, Measured]:
-        times = _step_times(asked, device, talk)
-        scores = _transfers(asked, times, dataset, seconds, talk)
-        return {a.row.name: Measured(t, s) for a, t, s in zip(asked, times, scores, strict=True)}
+    def measure(models: Sequence[TrialModel], seconds: float) -> Mapping[str, Measurement]:
+        times = _step_times(models, device, talk)
+        scores = _transfers(models, times, dataset, seconds, talk)
+        return {
+            a.row.name: Measurement(t, s) for a, t, s in zip(models, times, scores, strict=True)
+        }
 
-    return look
+    return measure
 
 
-def _step_times(asked: Sequence[Asked], device: str, talk: Talk) -> list[float | None]:
+def _step_times(models: Sequence[TrialModel], device: str, talk: Talk) -> list[float | None]:
     """Seconds of a training step by image: as kept, or measured now."""
     found = []
-    for number, candidate in enumerate(asked):
-        talk.progress("models: speed", number, len(asked), candidate.row.name)
+    for number, candidate in enumerate(models):
+        talk.progress("models: speed", number, len(models), candidate.row.name)
         said = ["step", _machine(device), candidate.row.name, *candidate.crop]
         found.append(_kept(said, partial(_measured, candidate, device)))
-    talk.progress("models: speed", len(asked), len(asked))
+    talk.progress("models: speed", len(models), len(models))
     return found
 
 
@@ -73,28 +75,28 @@ def _kept(said: list[Any], measure: Callable[[], Any]) -> Any:
     return value
 
 
-def bf16_gain(asked: Asked) -> float | None:
+def bf16_gain(model: TrialModel) -> float | None:
     """How many times faster a step is in bf16 on this CPU: as kept, or measured now."""
 
     def measure() -> float | None:
-        plain, short = (_measured(asked, "cpu", bf16=bf16) for bf16 in (False, True))
+        plain, short = (_measured(model, "cpu", bf16=bf16) for bf16 in (False, True))
         return plain / short if plain and short else None
 
-    gain: float | None = _kept(["bf16", _machine("cpu"), asked.row.name, *asked.crop], measure)
+    gain: float | None = _kept(["bf16", _machine("cpu"), model.row.name, *model.crop], measure)
     return gain
 
 
-def _measured(asked: Asked, device: str, *, bf16: bool = False) -> float | None:
+def _measured(model: TrialModel, device: str, *, bf16: bool = False) -> float | None:
     """Seconds of forward and backward by image; None for a net that cannot be tried."""
-    if asked.row.engine != "native":
+    if model.row.engine != "native":
         return None
     keep_freed_memory()
     on_card = torch.device(device).type != "cpu"
     clock: Callable[[], float] = time.perf_counter if on_card else time.process_time
-    count = CUDA_BATCH if on_card else max(2, min(8, round(0.5 * STEP_SECONDS / asked.step_s)))
+    count = CUDA_BATCH if on_card else max(2, min(8, round(0.5 * STEP_SECONDS / model.step_s)))
     threads = torch.get_num_threads()
     try:
-        step = _step(asked, torch.device(device), count, bf16=bf16 or _on_card_bf16(device))
+        step = _step(model, torch.device(device), count, bf16=bf16 or _on_card_bf16(device))
         # CPU time of one thread is the same on a busy machine; wall time is not.
         torch.set_num_threads(threads if on_card else 1)
         seconds = _fastest(step, clock) / count
@@ -110,14 +112,14 @@ def _on_card_bf16(device: str) -> bool:
     return on_card and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _step(asked: Asked, device: torch.device, count: int, *, bf16: bool) -> Callable[[], None]:
+def _step(model: TrialModel, device: torch.device, count: int, *, bf16: bool) -> Callable[[], None]:
     """Forward and backward on noise, as the training does them."""
-    task = module(asked.row.task)
-    net = build(asked.row, CLASSES, asked.crop).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    task = module(model.row.task)
+    net = build(model.row, CLASSES, model.crop).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     net.train()
-    images = torch.rand(count, 3, *asked.crop, device=device)
+    images = torch.rand(count, 3, *model.crop, device=device)
     images = images.to(memory_format=torch.channels_last)
-    targets = task.collate([made_up(asked.row.task, *asked.crop)] * count)
+    targets = task.collate([dummy_annotation(model.row.task, *model.crop)] * count)
     settings = LossSettings()
 
     def step() -> None:
@@ -149,48 +151,48 @@ def _fastest(step: Callable[[], None], clock: Callable[[], float]) -> float:
 
 
 def _transfers(
-    asked: Sequence[Asked],
+    models: Sequence[TrialModel],
     times: Sequence[float | None],
     dataset: Dataset,
     seconds: float,
     talk: Talk,
 ) -> list[Transfer | None]:
     """How well each candidate's features fit, of as many images as the seconds allow."""
-    nothing: list[Transfer | None] = [None] * len(asked)
-    cost = sum(PASS_SHARE * (t or a.step_s) for a, t in zip(asked, times, strict=True))
+    nothing: list[Transfer | None] = [None] * len(models)
+    cost = sum(PASS_SHARE * (t or a.step_s) for a, t in zip(models, times, strict=True))
     seen = spread(dataset.split("train"), _stepped(min(MOST_IMAGES, seconds / cost)))
     classes = {sample.label for sample in seen}
     if dataset.task != "classification" or len(seen) < LEAST_IMAGES:
         return nothing
-    if None in classes or len(classes) < 2 or not all(a.weights.source != "none" for a in asked):
+    if None in classes or len(classes) < 2 or not all(a.weights.source != "none" for a in models):
         return nothing
     labels, found = np.asarray([sample.label for sample in seen]), []
-    for number, candidate in enumerate(asked):
-        talk.progress("models: features", number, len(asked), candidate.row.name)
+    for number, candidate in enumerate(models):
+        talk.progress("models: features", number, len(models), candidate.row.name)
         score = _transfer(candidate, dataset, labels)
         if score is None:
             return nothing
         found.append(score)
-    talk.progress("models: features", len(asked), len(asked))
+    talk.progress("models: features", len(models), len(models))
     return [*found]
 
 
-def _transfer(asked: Asked, dataset: Dataset, labels: np.ndarray) -> Transfer | None:
+def _transfer(model: TrialModel, dataset: Dataset, labels: np.ndarray) -> Transfer | None:
     """The score of one candidate; None for a net that hands no features to a last layer."""
 
     def measure() -> tuple[float, float] | None:
-        fit: Any = asked.fit
+        fit: Any = model.fit
         how = How(fit=fit, threads=cores(), most=len(labels))
         try:
-            rows, _ = features(asked.row, asked.weights, dataset, "train", asked.size, how)
+            rows, _ = features(model.row, model.weights, dataset, "train", model.size, how)
         except (ValueError, RuntimeError):
             return None
-        return fitted(rows, labels)
+        return leave_one_out(rows, labels)
 
-    row, weights = asked.row, asked.weights
+    row, weights = model.row, model.weights
     said = ["transfer", dataset.digest, row.name, weights.name, weights.sha256]
     if weights.sha256:
-        score = _kept([*said, *asked.size, asked.fit, len(labels)], measure)
+        score = _kept([*said, *model.size, model.fit, len(labels)], measure)
     else:  # what lies under the name may be another file tomorrow
         score = measure()
     return None if score is None else Transfer(score[0], score[1], len(labels))

@@ -99,13 +99,13 @@ def _geometry(plan: Plan) -> list[Any]:
     return []
 
 
-def try_out(plan: Plan, where: str = "") -> None:
+def check_custom_transforms(plan: Plan, where: str = "") -> None:
     """Refuses a recipe's transforms that fail on an image, or change its size or type."""
     if plan.augment.policy != "custom":
         return
     height, width = plan.train.crop
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    annotated = made_up(plan.task, height, width)
+    annotated = dummy_annotation(plan.task, height, width)
     for step in plan.augment.transforms:
         (name,) = step
         (transform,) = build(Augment(policy="custom", transforms=(step,)))
@@ -126,8 +126,8 @@ def try_out(plan: Plan, where: str = "") -> None:
             raise RecipeError(message, where=where, hint=hint)
 
 
-def made_up(task: Task, height: int, width: int) -> Annotated:
-    """An annotation as `tasks` give it."""
+def dummy_annotation(task: Task, height: int, width: int) -> Annotated:
+    """One object, class or region, in the form that the modules of `tasks` give."""
     match task:
         case "classification":
             return {"label": 0}

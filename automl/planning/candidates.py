@@ -10,7 +10,7 @@ from automl.planning.model_rules import Contender
 from automl.planning.settings import choose_epochs
 from automl.planning.sizes import choose_crop, choose_image_size
 from automl.planning.times import fewest_epochs, most_epochs
-from automl.planning.trials import Asked, Look, Measured, Transfer
+from automl.planning.trials import Measurement, MeasureModels, Transfer, TrialModel
 
 FORWARD_SHARE = 1 / 3
 """Cost of scoring an image in units of training on it."""
@@ -23,20 +23,20 @@ def step_seconds(weighed: list[Contender]) -> dict[str, float]:
     return {name: seconds for name, seconds in found.items() if seconds is not None}
 
 
-def recorded(plan: Plan) -> Look:
+def recorded_measurements(plan: Plan) -> MeasureModels:
     """What a plan has written down of its candidates, in place of measuring them again."""
 
-    def look(_asked: Sequence[Asked], _seconds: float) -> dict[str, Measured]:
+    def measure(_asked: Sequence[TrialModel], _seconds: float) -> dict[str, Measurement]:
         return {c.model: _measured(c) for c in plan.candidates}
 
-    return look
+    return measure
 
 
-def _measured(candidate: Candidate) -> Measured:
+def _measured(candidate: Candidate) -> Measurement:
     transfer = None
     if candidate.transfer is not None and candidate.unexplained is not None:
         transfer = Transfer(candidate.transfer, candidate.unexplained, candidate.images)
-    return Measured(candidate.ms_per_image / 1000 if candidate.measured else None, transfer)
+    return Measurement(candidate.ms_per_image / 1000 if candidate.measured else None, transfer)
 
 
 def epoch_seconds(

@@ -11,11 +11,11 @@ from automl.planning.cost import seconds_per_image, steady_gflops
 from automl.planning.sizes import choose_crop, choose_fit, choose_image_size
 from automl.planning.times import LONGEST, fewest_epochs, goal_seconds, in_words
 from automl.planning.trials import (
-    LOOK_SHARE,
-    UNMEASURED,
-    Asked,
-    Look,
-    Measured,
+    MEASURING_SHARE,
+    NOT_MEASURED,
+    Measurement,
+    MeasureModels,
+    TrialModel,
     blended,
     steady,
 )
@@ -55,9 +55,9 @@ BEYOND_GOAL = 0.2
 LOW_RESOLUTION = 0.1
 """What is left of a net's lead on ImageNet where images are thumbnails; at 64 px little is."""
 FEW_IMAGES = 500
-LOOK_S = 3.0
+MEASURING_S = 3.0
 """Seconds of measuring a candidate: it is built, and some steps are timed."""
-LOOK_PART = 0.15
+MEASURING_BUDGET_SHARE = 0.15
 """Share of the training time of a budget that measuring candidates may take."""
 LARGE_NET = 42.0
 """Nets above this many million parameters overfit on fewer than `FEW_IMAGES` images."""
@@ -76,7 +76,7 @@ class Contender:
     seconds: float
     quality: float
     price: float
-    measured: Measured = UNMEASURED
+    measured: Measurement = NOT_MEASURED
 
     @property
     def score(self) -> float:
@@ -85,7 +85,7 @@ class Contender:
 
 
 def choose_model(
-    at: Situation, at_hand: AtHand, look: Look | None = None
+    at: Situation, at_hand: AtHand, measure: MeasureModels | None = None
 ) -> tuple[Choice[Model], list[Contender]]:
     """The named model, or the one that promises most for its time; what it was weighed with."""
     name = at.recipe.model
@@ -98,14 +98,17 @@ def choose_model(
     models = _allowed_models(at, at_hand)
     ranked = _affordable([_judge(m, at) for m in models], at)
     close = [c for c in ranked if c.score > ranked[0].score - WORTH_MEASURING][:MOST_MEASURED]
-    if look is not None and len(close) > 1 and _time_to_look(at, len(close)):
-        close = _affordable(_measured(close, at, look), at)
+    if measure is not None and len(close) > 1 and _time_to_measure(at, len(close)):
+        close = _affordable(_measured(close, at, measure), at)
     return _explain(close, at, len(ranked)), close
 
 
-def _time_to_look(at: Situation, candidates: int) -> bool:
+def _time_to_measure(at: Situation, candidates: int) -> bool:
     """Whether a budget, if there is one, has time to measure so many nets before it trains one."""
-    return at.recipe.budget is None or LOOK_S * candidates <= LOOK_PART * goal_seconds(at)
+    return (
+        at.recipe.budget is None
+        or MEASURING_S * candidates <= MEASURING_BUDGET_SHARE * goal_seconds(at)
+    )
 
 
 def _allowed_models(at: Situation, at_hand: AtHand) -> list[Model]:
@@ -117,24 +120,24 @@ def _allowed_models(at: Situation, at_hand: AtHand) -> list[Model]:
     return [m for m in models if m.pretrained] or models
 
 
-def _measured(close: list[Contender], at: Situation, look: Look) -> list[Contender]:
+def _measured(close: list[Contender], at: Situation, measure: MeasureModels) -> list[Contender]:
     """The same, judged by what is measured of each here."""
-    share = LOOK_SHARE * min(c.seconds for c in close)
+    share = MEASURING_SHARE * min(c.seconds for c in close)
     asked = [_asked(c.model, at) for c in close]
-    found = look(asked, share)
-    known = [found.get(c.model.row.name, UNMEASURED) for c in close]
+    found = measure(asked, share)
+    known = [found.get(c.model.row.name, NOT_MEASURED) for c in close]
     if any(m.transfer is None for m in known):  # else those without would be judged by less
         known = [replace(m, transfer=None) for m in known]
     return [_judge(c.model, at, m) for c, m in zip(close, known, strict=True)]
 
 
-def _asked(model: Model, at: Situation) -> Asked:
+def _asked(model: Model, at: Situation) -> TrialModel:
     """A model at the sizes that the plan would choose for it."""
     size = choose_image_size(at, model.row).value
     crop = choose_crop(at, model.row, size).value
     fit = choose_fit(at, model.row, size).value
     expected = seconds_per_image(model.row, crop, at.hardware.device, at.hardware.gflops)
-    return Asked(model.row, model.weights, size, crop, fit, expected)
+    return TrialModel(model.row, model.weights, size, crop, fit, expected)
 
 
 def weights_of(row: Backbone, at: Situation, at_hand: AtHand) -> Weights:
@@ -172,7 +175,7 @@ def _allowed(model: Model, at: Situation) -> bool:
     return at.recipe.licence == "any" or model.row.permissive(pretrained=model.pretrained)
 
 
-def _judge(model: Model, at: Situation, measured: Measured = UNMEASURED) -> Contender:
+def _judge(model: Model, at: Situation, measured: Measurement = NOT_MEASURED) -> Contender:
     """Expected time, and quality less what the time beyond the goal costs."""
     row = model.row
     size = choose_image_size(at, row).value
@@ -188,7 +191,7 @@ def _judge(model: Model, at: Situation, measured: Measured = UNMEASURED) -> Cont
     return Contender(model, seconds, _quality(model, at, measured), price, measured)
 
 
-def _quality(model: Model, at: Situation, measured: Measured) -> float:
+def _quality(model: Model, at: Situation, measured: Measurement) -> float:
     """How often the error of a random guess is halved, by what the publisher measured."""
     row = model.row
     halvings = -math.log2(1 - min(row.published, 99.0) / 100)

@@ -9,7 +9,7 @@ from automl.plan import Augment, Candidate, Plan, Reason, Train
 from automl.planning import model_rules, settings, sizes
 from automl.planning.augment_rules import choose_augment, choose_mosaic
 from automl.planning.backbones import Backbone
-from automl.planning.bf16 import Gain, bf16_gain
+from automl.planning.bf16 import MeasureGain, bf16_gain
 from automl.planning.candidates import epoch_seconds, judging_seconds, listed, step_seconds
 from automl.planning.checks import check_plan
 from automl.planning.choice import Choice, Model, Situation
@@ -24,7 +24,7 @@ from automl.planning.instant_rules import (
 )
 from automl.planning.smoke import EPOCHS, shrink
 from automl.planning.times import LEAST_S, budget_seconds, fewest_epochs, in_words, most_epochs
-from automl.planning.trials import Look
+from automl.planning.trials import MeasureModels
 from automl.recipe.schema import Recipe
 from automl.scoring.goal import refuse_unscored
 from automl.weights import Weights
@@ -62,28 +62,27 @@ def make_plan(  # noqa: PLR0913  one for each thing that a plan follows from
     hardware: Hardware,
     at_hand: Callable[[Backbone], Weights | None],
     *,
-    look: Look | None = None,
-    gain: Gain | None = None,
+    measure: MeasureModels | None = None,
+    measure_gain: MeasureGain | None = None,
     smoke: bool = False,
 ) -> Plan:
     """Decides everything that the recipe leaves open.
 
-    `at_hand` says which weights a model may start from. `look` measures candidates where
-    `model: auto` has several; a plan without it goes by the table. `gain` measures what bf16
-    brings on a CPU. `smoke` keeps the model that
-    the table names and shrinks all else.
+    `at_hand` says which weights a model may start from. Where `model: auto` has several candidates
+    `measure` times and probes them; without it the table decides. `measure_gain` measures what bf16
+    brings on a CPU. `smoke` keeps the model that the table names and shrinks all else.
     """
     refuse_unscored(recipe, dataset)
     profile = replace(profile, images=dataset.counts())  # of a smoke run: fewer
     at = Situation(recipe, profile, hardware)
-    choice, weighed = model_rules.choose_model(at, at_hand, None if smoke else look)
+    choice, weighed = model_rules.choose_model(at, at_hand, None if smoke else measure)
     at = replace(at, step_s=step_seconds(weighed))
     draft = Draft(at)
     model = draft.note("model", choice)
     _sizes(draft, model)
     _amounts(draft, model)
     _rates(draft, model)
-    _machine(draft, model, bf16_gain(at, model, draft.values, None if smoke else gain))
+    _machine(draft, model, bf16_gain(at, model, draft.values, None if smoke else measure_gain))
     _note_the_rest(draft, model, dataset)
     augment = draft.note("augment.policy", choose_augment(at, draft.values["epochs"]))
     draft.train("mosaic", lambda: choose_mosaic(at, model.row.engine, augment.policy))

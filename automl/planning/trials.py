@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from automl.planning.backbones import Backbone
 from automl.weights import Weights
 
-LOOK_SHARE = 0.05
+MEASURING_SHARE = 0.05
 """Share of the expected training time that looking at the candidates' features may take."""
 SPEED_STEP = 1.25
 """The choice sees measured times in steps of this factor, so that noise rarely changes it."""
@@ -35,7 +35,7 @@ class Transfer:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """What is known of a candidate on this machine and this data; None: not measured.
 
     `step_s` are seconds to train on one image at the plan's size.
@@ -45,11 +45,11 @@ class Measured:
     transfer: Transfer | None = None
 
 
-UNMEASURED = Measured()
+NOT_MEASURED = Measurement()
 
 
 @dataclass(frozen=True)
-class Asked:
+class TrialModel:
     """A candidate as it would be trained; `step_s` is what the table expects."""
 
     row: Backbone
@@ -60,7 +60,7 @@ class Asked:
     step_s: float
 
 
-Look = Callable[[Sequence[Asked], float], Mapping[str, Measured]]
+MeasureModels = Callable[[Sequence[TrialModel], float], Mapping[str, Measurement]]
 """Measures candidates; the seconds are for features, over all candidates. Keys are their names."""
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from automl.engines.linear_probe import STRENGTHS, fitted
+from automl.engines.linear_probe import STRENGTHS, leave_one_out
 
 
 def blobs(apart: float, count: int = 60, width: int = 20) -> tuple[np.ndarray, np.ndarray]:
@@ -30,25 +30,25 @@ def by_hand(features: np.ndarray, labels: np.ndarray, strength: float) -> float:
 def test_fitted__is_leaving_each_image_out():
     features, labels = blobs(0.7)
     best = min(by_hand(features, labels, strength) for strength in STRENGTHS)
-    assert fitted(features, labels)[1] == pytest.approx(best, rel=1e-2)
+    assert leave_one_out(features, labels)[1] == pytest.approx(best, rel=1e-2)
 
 
 def test_fitted__tells_useful_features_from_noise():
-    (near, worse), (far, better) = fitted(*blobs(0.3)), fitted(*blobs(2.0))
+    (near, worse), (far, better) = leave_one_out(*blobs(0.3)), leave_one_out(*blobs(2.0))
     assert far > near
     assert better < worse
     noise = np.random.default_rng(1).normal(size=(60, 200))
-    accuracy, error = fitted(noise, np.arange(60) % 3)
+    accuracy, error = leave_one_out(noise, np.arange(60) % 3)
     assert accuracy < 0.6
     assert error > 0.8
 
 
 def test_fitted__more_features_than_images_are_not_learnt_by_heart():
     noise = np.random.default_rng(2).normal(size=(40, 1000))
-    assert fitted(noise, np.arange(40) % 2)[1] > 0.8
+    assert leave_one_out(noise, np.arange(40) % 2)[1] > 0.8
 
 
 def test_fitted__features_that_never_change_do_no_harm():
     features, labels = blobs(2.0)
     constant = np.concatenate([features, np.ones((60, 5), np.float32)], axis=1)
-    assert fitted(constant, labels)[0] > 0.9
+    assert leave_one_out(constant, labels)[0] > 0.9

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from automl.engines.micro_batch import fitted, largest, peak_bytes, worst
+from automl.engines.micro_batch import fit_micro_batch, largest_fitting, peak_bytes, worst_batch
 from automl.errors import NumbersError
 from automl.plan import Reason
 from tests.engines.toy import draw_set, toy_plan
@@ -35,22 +35,22 @@ def room_for(most: int, tried: list[int], error: Exception):
 )
 def test_largest__part_of_a_batch_that_fits(batch, most, found, tried, error):
     seen: list[int] = []
-    assert largest(batch, room_for(most, seen, error), "cpu") == found
+    assert largest_fitting(batch, room_for(most, seen, error), "cpu") == found
     assert seen == tried
 
 
 def test_largest__nothing_fits_or_something_else_is_wrong():
     with pytest.raises(NumbersError, match="one image at once"):
-        largest(4, room_for(0, [], MemoryError()), "cpu")
+        largest_fitting(4, room_for(0, [], MemoryError()), "cpu")
     with pytest.raises(RuntimeError, match="shape"):
-        largest(4, room_for(0, [], RuntimeError("shape")), "cpu")
+        largest_fitting(4, room_for(0, [], RuntimeError("shape")), "cpu")
 
 
 @pytest.mark.parametrize("task", ["classification", "segmentation", "detection"])
 def test_peak_bytes__trains_and_answers_the_worst_batch(task, tmp_path):
     dataset = draw_set(task, tmp_path)
     plan = toy_plan(task, dataset)
-    pixels, targets = worst(plan, dataset, 3, torch.device("cpu"))
+    pixels, targets = worst_batch(plan, dataset, 3, torch.device("cpu"))
     assert (pixels.dtype, tuple(pixels.shape)) == (torch.uint8, (3, 3, 64, 64))
     assert len(targets) == 3
     if task == "detection":
@@ -61,7 +61,7 @@ def test_peak_bytes__trains_and_answers_the_worst_batch(task, tmp_path):
 def test_fitted__a_cpu_keeps_its_bound_and_a_recipe_its_value(tmp_path):
     dataset = draw_set("classification", tmp_path)
     plan = toy_plan("classification", dataset)
-    assert fitted(plan, dataset) is plan
+    assert fit_micro_batch(plan, dataset) is plan
     given = {"train.micro_batch": Reason(because="set in the recipe")}
     asked = plan.model_copy(update={"device": "cuda:0", "reasons": given})
-    assert fitted(asked, dataset) is asked
+    assert fit_micro_batch(asked, dataset) is asked

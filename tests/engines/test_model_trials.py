@@ -9,7 +9,7 @@ from automl.engines import model_trials
 from automl.model.build import build
 from automl.model.weights import at_hand
 from automl.planning.backbones import find
-from automl.planning.trials import Asked
+from automl.planning.trials import TrialModel
 from automl.talk import Silent
 from automl.weights import Weights
 from tests.engines.toy import MODELS, draw_set
@@ -17,9 +17,9 @@ from tests.engines.toy import MODELS, draw_set
 NOTHING = Weights(source="none", covers="nothing")
 
 
-def asked(task: Any, model: str = "", weights: Weights = NOTHING) -> Asked:
+def asked(task: Any, model: str = "", weights: Weights = NOTHING) -> TrialModel:
     row = find(model or MODELS[task], task)
-    return Asked(row, weights, (64, 64), (64, 64), "squash", 0.01)
+    return TrialModel(row, weights, (64, 64), (64, 64), "squash", 0.01)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_looking__times_a_step_of_every_task(task: Any, tmp_path: Path, cache: P
     dataset = draw_set(task, tmp_path / "set", 4, 2)
     candidate = asked(task)
     threads = torch.get_num_threads()
-    found = model_trials.looking(dataset, "cpu", Silent())([candidate], 1.0)
+    found = model_trials.model_measurer(dataset, "cpu", Silent())([candidate], 1.0)
     measured = found[candidate.row.name]
     assert measured.step_s is not None
     assert measured.step_s > 0
@@ -60,10 +60,10 @@ def test_looking__times_a_step_of_every_task(task: Any, tmp_path: Path, cache: P
 
 def test_looking__measures_once(tmp_path: Path, cache: Path) -> None:
     dataset = draw_set("classification", tmp_path / "set", 4, 2)
-    look = model_trials.looking(dataset, "cpu", Silent())
-    first = look([asked("classification")], 1.0)
+    measure = model_trials.model_measurer(dataset, "cpu", Silent())
+    first = measure([asked("classification")], 1.0)
     assert any(cache.rglob("*"))
-    assert look([asked("classification")], 1.0) == first
+    assert measure([asked("classification")], 1.0) == first
 
 
 def test_looking__without_a_cache_measures_all_the_same(
@@ -71,13 +71,15 @@ def test_looking__without_a_cache_measures_all_the_same(
 ) -> None:
     monkeypatch.setenv("AUTOML_CACHE", "off")
     dataset = draw_set("classification", tmp_path / "set", 4, 2)
-    found = model_trials.looking(dataset, "cpu", Silent())([asked("classification")], 1.0)
+    found = model_trials.model_measurer(dataset, "cpu", Silent())([asked("classification")], 1.0)
     assert found["test_resnet"].step_s
 
 
 def test_looking__a_net_of_another_engine_is_left_to_the_table(tmp_path: Path, cache: Path) -> None:
     dataset = draw_set("detection", tmp_path / "set", 4, 2)
-    found = model_trials.looking(dataset, "cpu", Silent())([asked("detection", "yolo11n")], 1.0)
+    found = model_trials.model_measurer(dataset, "cpu", Silent())(
+        [asked("detection", "yolo11n")], 1.0
+    )
     assert found["yolo11n"].step_s is None
 
 
@@ -86,15 +88,15 @@ def test_looking__scores_features_within_the_seconds(
 ) -> None:
     row, weights = stored
     dataset = draw_set("classification", tmp_path / "set", 96, 2)
-    candidate = Asked(row, weights, (64, 64), (64, 64), "squash", 0.01)
-    look = model_trials.looking(dataset, "cpu", Silent())
-    transfer = look([candidate], 60.0)[row.name].transfer
+    candidate = TrialModel(row, weights, (64, 64), (64, 64), "squash", 0.01)
+    measure = model_trials.model_measurer(dataset, "cpu", Silent())
+    transfer = measure([candidate], 60.0)[row.name].transfer
     assert transfer is not None
     assert transfer.images == 96
     assert transfer.accuracy > 0.7  # discs and squares in two colours
     assert 0 < transfer.error < 1
-    assert look([candidate], 60.0)[row.name].transfer == transfer
-    assert look([candidate], 1e-4)[row.name].transfer is None
+    assert measure([candidate], 60.0)[row.name].transfer == transfer
+    assert measure([candidate], 1e-4)[row.name].transfer is None
 
 
 def test_looking__no_score_without_one_label_an_image(
@@ -105,6 +107,6 @@ def test_looking__no_score_without_one_label_an_image(
     several = replace(
         dataset, samples=tuple(replace(s, label=None, labels=(0,)) for s in dataset.samples)
     )
-    candidate = Asked(row, weights, (64, 64), (64, 64), "squash", 0.01)
-    found = model_trials.looking(several, "cpu", Silent())([candidate], 60.0)
+    candidate = TrialModel(row, weights, (64, 64), (64, 64), "squash", 0.01)
+    found = model_trials.model_measurer(several, "cpu", Silent())([candidate], 60.0)
     assert found[row.name].transfer is None

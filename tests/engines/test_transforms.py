@@ -11,7 +11,7 @@ from automl.data.images import read_image
 from automl.dataset import Task
 from automl.engines.loader import TrainingSamples, augmented, stream
 from automl.engines.transform_list import build
-from automl.engines.transforms import augmenter, try_out
+from automl.engines.transforms import augmenter, check_custom_transforms
 from automl.errors import RecipeError
 from automl.plan import Augment
 from automl.planning.augmentation import POLICIES
@@ -135,7 +135,7 @@ def test_try_out__what_would_break_a_batch_is_refused(
     dataset = draw_set(task, tmp_path, train=1, val=1)
     plan = toy_plan(task, dataset).model_copy(update={"augment": augment})
     with pytest.raises(RecipeError) as caught:
-        try_out(plan, "r.yaml:3:1")
+        check_custom_transforms(plan, "r.yaml:3:1")
     (fault,) = caught.value.faults
     assert f"`{next(iter(step))}` in `augment`" in fault.message
     assert words in fault.message
@@ -147,4 +147,4 @@ def test_try_out__what_would_break_a_batch_is_refused(
 def test_try_out__our_own_transforms_pass(task: Task, policy: str, tmp_path: Path) -> None:
     augment = Augment(policy="custom", transforms=POLICIES[task][policy])
     dataset = draw_set(task, tmp_path, train=1, val=1)
-    try_out(toy_plan(task, dataset).model_copy(update={"augment": augment}))
+    check_custom_transforms(toy_plan(task, dataset).model_copy(update={"augment": augment}))

@@ -7,7 +7,7 @@ import pytest
 from automl.errors import RecipeError
 from automl.plan import Plan
 from automl.planning.rules import make_plan
-from automl.planning.trials import Asked
+from automl.planning.trials import TrialModel
 from tests.planning.situations import CPU, GPU, dataset, lite0_only, profile, recipe
 
 TILES = replace(CPU, native_bf16=True)
@@ -19,16 +19,16 @@ class Gain:
 
     def __init__(self, value: float | None) -> None:
         self.value = value
-        self.asked: list[Asked] = []
+        self.asked: list[TrialModel] = []
 
-    def __call__(self, asked: Asked) -> float | None:
+    def __call__(self, asked: TrialModel) -> float | None:
         self.asked.append(asked)
         return self.value
 
 
 def planned(gain: Gain, hardware=TILES, of=LARGE, **fields) -> Plan:
     asked = recipe(of.task, **fields)
-    return make_plan(asked, dataset(of), of, hardware, lite0_only, gain=gain)
+    return make_plan(asked, dataset(of), of, hardware, lite0_only, measure_gain=gain)
 
 
 @pytest.mark.parametrize(

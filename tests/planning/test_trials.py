@@ -4,9 +4,16 @@ from typing import Any
 import pytest
 
 from automl.errors import MachineError
-from automl.planning.candidates import CHOSEN, recorded
+from automl.planning.candidates import CHOSEN, recorded_measurements
 from automl.planning.rules import make_plan
-from automl.planning.trials import LOOK_SHARE, Asked, Measured, Transfer, blended, steady
+from automl.planning.trials import (
+    MEASURING_SHARE,
+    Measurement,
+    Transfer,
+    TrialModel,
+    blended,
+    steady,
+)
 from tests.planning.situations import CPU, dataset, everything, nothing, profile, recipe
 from tests.planning.situations import plan_for as table_plan
 
@@ -21,23 +28,23 @@ def lites_only(row: Any) -> Any:
 class Seen:
     """Answers with what a test says was measured, and remembers what it was asked."""
 
-    def __init__(self, **found: Measured) -> None:
+    def __init__(self, **found: Measurement) -> None:
         self.found, self.asked, self.seconds = found, (), 0.0
 
-    def __call__(self, asked: Sequence[Asked], seconds: float) -> Mapping[str, Measured]:
+    def __call__(self, asked: Sequence[TrialModel], seconds: float) -> Mapping[str, Measurement]:
         self.asked, self.seconds = tuple(asked), seconds
         return self.found
 
 
-def plan_of(look: Any, of: Any = PHOTOS, at_hand: Any = lites_only, **fields: Any) -> Any:
+def plan_of(measure: Any, of: Any = PHOTOS, at_hand: Any = lites_only, **fields: Any) -> Any:
     smoke = fields.pop("smoke", False)
     asked = recipe(of.task, **fields)
-    return make_plan(asked, dataset(of), of, CPU, at_hand, look=look, smoke=smoke)
+    return make_plan(asked, dataset(of), of, CPU, at_hand, measure=measure, smoke=smoke)
 
 
-def measured(ms: float, error: float | None = None, images: int = 200) -> Measured:
+def measured(ms: float, error: float | None = None, images: int = 200) -> Measurement:
     transfer = None if error is None else Transfer(1 - error / 2, error, images)
-    return Measured(ms / 1000, transfer)
+    return Measurement(ms / 1000, transfer)
 
 
 def test_choice__features_that_fit_better_win_at_equal_speed():
@@ -88,7 +95,7 @@ def test_look__takes_a_share_of_the_time():
     plan_of(short, effort="quick")
     plan_of(long, effort="thorough")
     assert 0 < short.seconds < long.seconds
-    assert short.seconds < LOOK_SHARE * 600
+    assert short.seconds < MEASURING_SHARE * 600
 
 
 def test_look__that_finds_nothing_leaves_the_table_s_choice():
@@ -120,7 +127,7 @@ def test_recorded__gives_the_same_plan_again():
     fit = dict(zip(LITES, ((45, 0.3), (60, 0.05), (90, 0.3)), strict=True))
     plan = plan_of(Seen(**{name: measured(*found) for name, found in fit.items()}))
     assert plan.model == "efficientnet_lite1"
-    again = plan_of(recorded(plan))
+    again = plan_of(recorded_measurements(plan))
     assert (again.model, again.candidates) == (plan.model, plan.candidates)
 
 
