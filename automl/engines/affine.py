@@ -1,4 +1,4 @@
-"""Maps of the plane as 2x3 matrices, pixels moved along them, and boxes with them.
+"""Affine maps as 2x3 matrices; images, masks and boxes warped by them.
 
 Coordinates are those of pixel edges, as everywhere: the first pixel spans 0 to 1.
 """
@@ -13,14 +13,14 @@ from automl.data.images import STRONG_SHRINK, interpolation
 Affine = tuple[float, float, float, float, float, float]
 """x' = a x + b y + c and y' = d x + e y + f."""
 
-WHOLE = 1e-3
-"""Of a pixel: so far off is still the same rectangle."""
+PIXEL_TOLERANCE = 1e-3
+"""A rectangle that is off by less than this, in pixels, is taken as whole pixels."""
 
-UNMOVED: Affine = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+IDENTITY: Affine = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
-def after(second: Affine, first: Affine) -> Affine:
-    """First the first, then the second."""
+def compose(second: Affine, first: Affine) -> Affine:
+    """Applies `first`, then `second`."""
     a, b, c, d, e, f = first
     g, h, i, j, k, n = second
     across = g * a + h * d, g * b + h * e, g * c + h * f + i
@@ -28,28 +28,28 @@ def after(second: Affine, first: Affine) -> Affine:
 
 
 def inverse(map: Affine) -> Affine:
-    """The way back."""
+    """The map that undoes this one."""
     a, b, c, d, e, f = map
     det = a * e - b * d
     a, b, d, e = e / det, -b / det, -d / det, a / det
     return a, b, -a * c - b * f, d, e, -d * c - e * f
 
 
-def window(left: float, top: float, width: float, height: float, size: tuple[int, int]) -> Affine:
-    """Spreads a rectangle over a frame of this height and width."""
+def crop_to(left: float, top: float, width: float, height: float, size: tuple[int, int]) -> Affine:
+    """Maps a rectangle onto a whole frame of this height and width."""
     across, down = size[1] / width, size[0] / height
     return across, 0.0, -left * across, 0.0, down, -top * down
 
 
-def mirrored(size: tuple[int, int]) -> Affine:
-    """Left and right of a frame of this height and width change places."""
+def horizontal_flip(size: tuple[int, int]) -> Affine:
+    """Mirrors a frame of this height and width left to right."""
     return -1.0, 0.0, float(size[1]), 0.0, 1.0, 0.0
 
 
-def about_centre(
+def scale_rotate_shift(
     size: tuple[int, int], scale: float, degrees: float, shift: tuple[float, float]
 ) -> Affine:
-    """Turns and scales a frame about its centre, then shifts it by pixels to the right and down."""
+    """Scales and rotates a frame about its centre, then shifts it by pixels right and down."""
     turn = math.radians(degrees)
     cos, sin = scale * math.cos(turn), scale * math.sin(turn)
     x, y = size[1] / 2, size[0] / 2
@@ -57,30 +57,30 @@ def about_centre(
     return cos, -sin, x - cos * x + sin * y + right, sin, cos, y - sin * x - cos * y + down
 
 
-def moved(
+def warp_image(
     image: np.ndarray, map: Affine, out: np.ndarray, border: int, fill: tuple[int, int, int]
 ) -> None:
-    """Fills `out` with the image moved: linear, and means over areas where it shrinks much."""
+    """Fills `out` with the warped image: linear, or means over areas where it shrinks much."""
     if image.shape == out.shape:
-        if map == UNMOVED:
+        if map == IDENTITY:
             np.copyto(out, image)
             return
-        if map == mirrored(image.shape[:2]):
+        if map == horizontal_flip(image.shape[:2]):
             cv2.flip(image, 1, dst=out)
             return
-    part = _upright_part(image, map, out.shape[:2])
+    part = _whole_pixel_part(image, map, out.shape[:2])
     if part is not None:  # a third of the work
         how = interpolation(part.shape, out.shape)
         cv2.resize(part, out.shape[1::-1], dst=out, interpolation=how)
         if map[0] < 0:
             cv2.flip(out, 1, dst=out)
         return
-    image, map = _shrunk(image, map, out.shape[:2])
+    image, map = _reduced_first(image, map, out.shape[:2])
     _warp(image, map, out, cv2.INTER_LINEAR, border, fill)
 
 
-def moved_mask(mask: np.ndarray, map: Affine, out: np.ndarray, fill: int) -> None:
-    """The same for class indices, which are never mixed."""
+def warp_mask(mask: np.ndarray, map: Affine, out: np.ndarray, fill: int) -> None:
+    """The same for a mask: nearest neighbour, so that class indices are never mixed."""
     _warp(mask, map, out, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT, (fill, fill, fill))
 
 
@@ -106,27 +106,29 @@ def _warp(
     )
 
 
-def _upright_part(image: np.ndarray, map: Affine, size: tuple[int, int]) -> np.ndarray | None:
-    """What the frame will show, where that is a rectangle of whole pixels inside of the image."""
+def _whole_pixel_part(image: np.ndarray, map: Affine, size: tuple[int, int]) -> np.ndarray | None:
+    """The part of the image that fills the frame, if it is an upright rectangle of whole pixels."""
     if map[1] or map[3] or map[4] <= 0:
         return None
-    seen = boxes_moved(np.array([[0, 0, size[1], size[0]]]), inverse(map))[0]
+    seen = warp_boxes(np.array([[0, 0, size[1], size[0]]]), inverse(map))[0]
     left, top, right, bottom = (round(float(v)) for v in seen)
-    if np.abs(seen - [left, top, right, bottom]).max() > WHOLE:
+    if np.abs(seen - [left, top, right, bottom]).max() > PIXEL_TOLERANCE:
         return None
     if left < 0 or top < 0 or right > image.shape[1] or bottom > image.shape[0]:
         return None
     return image[top:bottom, left:right]
 
 
-def _shrunk(image: np.ndarray, map: Affine, size: tuple[int, int]) -> tuple[np.ndarray, Affine]:
-    """The part that will be seen, already as small as it will be, and the map that is left."""
+def _reduced_first(
+    image: np.ndarray, map: Affine, size: tuple[int, int]
+) -> tuple[np.ndarray, Affine]:
+    """Where the map shrinks much: the part that is seen, reduced, and the remaining map."""
     a, b, _, d, e, _ = map
     shrink = math.sqrt(abs(a * e - b * d))
     if shrink >= STRONG_SHRINK:
         return image, map
     height, width = image.shape[:2]
-    seen = boxes_moved(np.array([[0, 0, size[1], size[0]]]), inverse(map))[0]
+    seen = warp_boxes(np.array([[0, 0, size[1], size[0]]]), inverse(map))[0]
     margin = 2 / shrink
     left, top = (max(0, math.floor(v - margin)) for v in seen[:2])
     right, bottom = (
@@ -138,12 +140,12 @@ def _shrunk(image: np.ndarray, map: Affine, size: tuple[int, int]) -> tuple[np.n
     part = image[top:bottom, left:right]
     to = max(1, round(part.shape[0] * shrink)), max(1, round(part.shape[1] * shrink))
     small = cv2.resize(part, to[::-1], interpolation=cv2.INTER_AREA)
-    back = inverse(window(left, top, right - left, bottom - top, to))
-    return small, after(map, back)
+    back = inverse(crop_to(left, top, right - left, bottom - top, to))
+    return small, compose(map, back)
 
 
-def boxes_moved(boxes: np.ndarray, map: Affine) -> np.ndarray:
-    """The upright boxes around moved ones, `[N, 4]`."""
+def warp_boxes(boxes: np.ndarray, map: Affine) -> np.ndarray:
+    """Axis-aligned boxes around the warped ones, `[N, 4]`."""
     a, b, c, d, e, f = map
     x = boxes[:, [0, 2, 2, 0]]
     y = boxes[:, [1, 1, 3, 3]]

@@ -11,7 +11,7 @@ _TO_YIQ = np.array([_GREY, [0.595716, -0.274453, -0.321263], [0.211456, -0.52259
 _TURN = np.linalg.inv(_TO_YIQ) @ np.array([[0, 0, 0], [0, 0, 1], [0, -1, 0]]) @ _TO_YIQ
 """A quarter turn of the hue; the grey of a pixel stays."""
 
-UNCHANGED = np.eye(3, 4)
+IDENTITY = np.eye(3, 4)
 GREY = np.column_stack([_ALL_GREY, np.zeros(3)])
 
 
@@ -27,8 +27,8 @@ def jitter(
     return np.column_stack([whole, np.full(3, (1 - contrast) * grey)])
 
 
-def after(second: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """First the first, then the second."""
+def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Applies `first`, then `second`."""
     both = second[:, :3] @ first
     both[:, 3] += second[:, 3]
     return np.asarray(both)

@@ -16,16 +16,16 @@ import numpy as np
 from automl.engines import affine, colour_matrix
 from automl.engines.affine import Affine
 from automl.engines.policy_steps import (
-    Blur,
+    CoarseDropout,
+    ColorJitter,
     Draw,
-    Grey,
-    Holes,
-    Jitter,
-    Mirror,
-    Move,
-    Noise,
+    GaussianBlur,
+    GaussNoise,
+    HorizontalFlip,
+    RandomAffine,
     Step,
-    between,
+    ToGray,
+    uniform,
 )
 from automl.model.preprocess import PAD_VALUE
 from automl.plan import Plan
@@ -47,33 +47,33 @@ LEAST_VISIBLE = 0.25
 
 
 @dataclass(frozen=True)
-class Placing:
-    """How a frame becomes a training image of `size` before the policy has its turn.
+class InitialCrop:
+    """How a frame becomes a training image of `size`, before the policy's own transforms.
 
-    `cut`: the smallest share of its area that a random crop takes; `zoom`: half-width of the
-    random zoom before a crop of this size; both 0: it has the size already.
+    By a random crop of at least `least_area` of the frame (a share), or by a random zoom of
+    1 +- `zoom` and a crop of that size. Both 0: the frame has the size already.
     """
 
     size: tuple[int, int]
-    cut: float = 0.0
+    least_area: float = 0.0
     zoom: float = 0.0
 
     @staticmethod
-    def of(plan: Plan) -> "Placing":
+    def of(plan: Plan) -> "InitialCrop":
         """As the task and the policy want it."""
         train, policy = plan.train, plan.augment.policy
         if plan.task == "segmentation":
-            return Placing(train.crop, zoom=ZOOM[policy])
+            return InitialCrop(train.crop, zoom=ZOOM[policy])
         cuts = plan.task == "classification" and train.fit == "crop" and policy != "none"
-        return Placing(train.image_size, cut=CROP_AREA[policy] if cuts else 0.0)
+        return InitialCrop(train.image_size, least_area=CROP_AREA[policy] if cuts else 0.0)
 
     def map(self, frame: tuple[int, int], draw: Draw) -> Affine:
         """From a frame of this height and width to the training image."""
-        if self.cut:
-            return affine.window(*self._crop(frame, draw), self.size)
-        scale = between((1 - self.zoom, 1 + self.zoom), draw) if self.zoom else 1.0
+        if self.least_area:
+            return affine.crop_to(*self._crop(frame, draw), self.size)
+        scale = uniform((1 - self.zoom, 1 + self.zoom), draw) if self.zoom else 1.0
         if scale == 1 and frame == self.size:
-            return affine.UNMOVED
+            return affine.IDENTITY
         down, right = (
             _offset(scale * there, wanted, draw)
             for there, wanted in zip(frame, self.size, strict=True)
@@ -84,8 +84,8 @@ class Placing:
         """Left, top, width and height of a random part of a frame: whole pixels."""
         height, width = frame
         for _ in range(ATTEMPTS):
-            area = height * width * between((self.cut, 1.0), draw)
-            ratio = math.exp(between([math.log(r) for r in RATIO], draw))
+            area = height * width * uniform((self.least_area, 1.0), draw)
+            ratio = math.exp(uniform([math.log(r) for r in RATIO], draw))
             across, down = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < across <= width and 0 < down <= height:
                 left = int(draw() * (width - across + 1))
@@ -104,13 +104,15 @@ def _offset(there: float, wanted: int, draw: Draw) -> float:
 class Fused:
     """An `Augmenter`."""
 
-    def __init__(self, placing: Placing, steps: Sequence[Step]) -> None:
+    def __init__(self, crop: InitialCrop, steps: Sequence[Step]) -> None:
         """Draws nothing yet."""
-        self.placing = placing
-        self.moves = [step for step in steps if isinstance(step, Mirror | Move)]
-        self.colours = [step for step in steps if isinstance(step, Jitter | Grey)]
-        self.others = [step for step in steps if isinstance(step, Blur | Noise | Holes)]
-        move = next((step for step in steps if isinstance(step, Move)), None)
+        self.crop = crop
+        self.moves = [step for step in steps if isinstance(step, HorizontalFlip | RandomAffine)]
+        self.colours = [step for step in steps if isinstance(step, ColorJitter | ToGray)]
+        self.others = [
+            step for step in steps if isinstance(step, GaussianBlur | GaussNoise | CoarseDropout)
+        ]
+        move = next((step for step in steps if isinstance(step, RandomAffine)), None)
         self.border = move.border_mode if move else cv2.BORDER_CONSTANT
         self.fill = move.fill if move else PAD_VALUE
         self.fill_mask = move.fill_mask if move else IGNORE
@@ -125,42 +127,46 @@ class Fused:
         """The image that is trained on, in `out` where that is given; what is known of it."""
         draw: Draw = iter(np.random.default_rng(key).random(DRAWS).tolist()).__next__
         if out is None:
-            out = np.empty((*self.placing.size, 3), np.uint8)
-        way = self.placing.map((image.shape[0], image.shape[1]), draw)
+            out = np.empty((*self.crop.size, 3), np.uint8)
+        affine_map = self.crop.map((image.shape[0], image.shape[1]), draw)
         for move in self.moves:
-            way = affine.after(move.map(draw, self.placing.size), way)
-        self._paint(image, way, draw, out)
+            affine_map = affine.compose(move.map(draw, self.crop.size), affine_map)
+        self._warp_pixels(image, affine_map, draw, out)
         for step in self.others:
             step.apply(out, draw)
-        return out, self._along(annotated, way)
+        return out, self._warp_annotation(annotated, affine_map)
 
-    def _paint(self, image: np.ndarray, way: Affine, draw: Draw, out: np.ndarray) -> None:
-        """Moves the image and changes its colours."""
+    def _warp_pixels(
+        self, image: np.ndarray, affine_map: Affine, draw: Draw, out: np.ndarray
+    ) -> None:
+        """Warps the image into `out` and changes its colours."""
         filled = (self.fill, self.fill, self.fill)
         wanted = [step for step in self.colours if draw() < step.p]
         plain = np.empty_like(out) if wanted else out
-        affine.moved(image, way, plain, self.border, filled)
+        affine.warp_image(image, affine_map, plain, self.border, filled)
         if wanted:
             mean = np.array(cv2.mean(plain)[:3])
-            matrix = colour_matrix.UNCHANGED
+            matrix = colour_matrix.IDENTITY
             for step in wanted:
-                matrix = colour_matrix.after(step.matrix(draw, matrix @ [*mean, 1.0]), matrix)
+                matrix = colour_matrix.compose(step.matrix(draw, matrix @ [*mean, 1.0]), matrix)
             cv2.transform(plain, matrix, dst=out)
 
-    def _along(self, annotated: dict[str, Any], way: Affine) -> dict[str, Any]:
-        """Mask and boxes moved as the image is."""
+    def _warp_annotation(self, annotated: dict[str, Any], affine_map: Affine) -> dict[str, Any]:
+        """Mask or boxes warped like the image."""
         if "mask" in annotated:
-            mask = np.empty(self.placing.size, np.uint8)
-            affine.moved_mask(annotated["mask"], way, mask, self.fill_mask)
+            mask = np.empty(self.crop.size, np.uint8)
+            affine.warp_mask(annotated["mask"], affine_map, mask, self.fill_mask)
             return {**annotated, "mask": mask}
         if "bboxes" in annotated:
-            boxes, kept = visible(affine.boxes_moved(annotated["bboxes"], way), self.placing.size)
+            boxes, kept = clip_boxes(
+                affine.warp_boxes(annotated["bboxes"], affine_map), self.crop.size
+            )
             return {**annotated, "bboxes": boxes, "labels": annotated["labels"][kept]}
         return annotated
 
 
-def visible(boxes: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes cut at the frame's edges, less those of which too little is left; which are left."""
+def clip_boxes(boxes: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes clipped to the frame, without those of which too little is left; which remain."""
     height, width = size
     cut = np.clip(boxes, 0, [width, height, width, height])
     sides, before = cut[:, 2:] - cut[:, :2], boxes[:, 2:] - boxes[:, :2]

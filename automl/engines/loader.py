@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from automl.data.ground_truth import truth
 from automl.dataset import Dataset
 from automl.engines.frames import AS_IT_IS, Frame, Frames
-from automl.engines.fused import Placing
+from automl.engines.fused import InitialCrop
 from automl.engines.mosaic import mosaic
 from automl.engines.randomness import epoch_order, seed_for
 from automl.engines.transforms import augmenter
@@ -55,7 +55,7 @@ class TrainingSamples(torch.utils.data.Dataset[Batch]):
         self.samples = dataset.split("train")
         self.task = module(plan.task)
         self.augment = augmenter(plan)
-        self.augment_mosaic = augmenter(plan, unmoved=True)
+        self.augment_mosaic = augmenter(plan, without_affine=True)
         self.size = plan.train.crop if plan.task == "segmentation" else plan.train.image_size
         self.frames = training_frames(plan, dataset)
 
@@ -109,7 +109,7 @@ class TrainingSamples(torch.utils.data.Dataset[Batch]):
 def training_frames(plan: Plan, dataset: Dataset) -> Frames:
     """What an epoch reads of the training split, before anything is drawn."""
     train, samples = plan.train, dataset.split("train")
-    if Placing.of(plan).cut:
+    if InitialCrop.of(plan).least_area:
         return Frames(dataset, samples, short_side=train.stored_size)
     fit = Preprocess(train.image_size, train.fit, *AS_IT_IS)
     return Frames(dataset, samples, fit, masks=plan.task == "segmentation")

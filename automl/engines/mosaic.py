@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from automl.engines import affine
-from automl.engines.fused import visible
+from automl.engines.fused import clip_boxes
 from automl.model.preprocess import PAD_VALUE
 
 Tile = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -51,9 +51,9 @@ def _laid(
     place = out[above : above + down, start : start + across]
     # Linear: at the half no pixel of the source is skipped yet, and means over areas take longer.
     cv2.resize(part, (across, down), dst=place, interpolation=cv2.INTER_LINEAR)
-    way = affine.window(seen_x, seen_y, wide, tall, (down, across))
-    moved = affine.boxes_moved(np.asarray(boxes, np.float64).reshape(-1, 4), way)
-    inside, kept = visible(moved, (down, across))
+    way = affine.crop_to(seen_x, seen_y, wide, tall, (down, across))
+    moved = affine.warp_boxes(np.asarray(boxes, np.float64).reshape(-1, 4), way)
+    inside, kept = clip_boxes(moved, (down, across))
     return inside + np.array([start, above, start, above], np.float32), kept
 
 

@@ -1,6 +1,6 @@
-"""What the built-in policies list, each with the arguments that they give it.
+"""The transforms of the built-in policies, by Albumentations' names and arguments.
 
-A move is a map of the plane and a change of colour a matrix, so that several can be joined.
+Geometric ones give an affine map, colour ones a matrix, so that several can be joined to one.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,29 +14,29 @@ from automl.engines import affine, colour_matrix
 from automl.engines.affine import Affine
 
 Draw = Callable[[], float]
-"""The next of the numbers in 0..1 that belong to the sample."""
+"""The next random number in 0..1 of the sample."""
 Pair = Sequence[float]
 
 
-def between(pair: Pair, draw: Draw) -> float:
-    """A number of the range."""
+def uniform(pair: Pair, draw: Draw) -> float:
+    """A random number in the range."""
     return pair[0] + (pair[1] - pair[0]) * draw()
 
 
 @dataclass(frozen=True)
-class Mirror:
-    """Left and right change places."""
+class HorizontalFlip:
+    """Mirrors left to right."""
 
     p: float
 
     def map(self, draw: Draw, size: tuple[int, int]) -> Affine:
-        """In a frame of this height and width."""
-        return affine.mirrored(size) if draw() < self.p else affine.UNMOVED
+        """The map for a frame of this height and width."""
+        return affine.horizontal_flip(size) if draw() < self.p else affine.IDENTITY
 
 
 @dataclass(frozen=True)
-class Move:
-    """Zoom and turn about the centre, and a shift."""
+class RandomAffine:
+    """Scales and rotates about the centre, then shifts."""
 
     scale: Pair
     translate_percent: Pair
@@ -49,17 +49,17 @@ class Move:
     p: float
 
     def map(self, draw: Draw, size: tuple[int, int]) -> Affine:
-        """In a frame of this height and width; as often larger as smaller."""
+        """The map for a frame of this height and width; enlarges as often as it shrinks."""
         if draw() >= self.p:
-            return affine.UNMOVED
+            return affine.IDENTITY
         low, high = self.scale
-        zoom = between((low, 1.0) if draw() < 0.5 else (1.0, high), draw)
-        right, down = (between(self.translate_percent, draw) * side for side in size[::-1])
-        return affine.about_centre(size, zoom, between(self.rotate, draw), (right, down))
+        zoom = uniform((low, 1.0) if draw() < 0.5 else (1.0, high), draw)
+        right, down = (uniform(self.translate_percent, draw) * side for side in size[::-1])
+        return affine.scale_rotate_shift(size, zoom, uniform(self.rotate, draw), (right, down))
 
 
 @dataclass(frozen=True)
-class Jitter:
+class ColorJitter:
     """Brightness, contrast, saturation and hue."""
 
     brightness: Pair
@@ -71,12 +71,12 @@ class Jitter:
     def matrix(self, draw: Draw, mean: np.ndarray) -> np.ndarray:
         """The 3x4 matrix for an image with these channel means."""
         ranges = (self.brightness, self.contrast, self.saturation, self.hue)
-        return colour_matrix.jitter(mean, *(between(pair, draw) for pair in ranges))
+        return colour_matrix.jitter(mean, *(uniform(pair, draw) for pair in ranges))
 
 
 @dataclass(frozen=True)
-class Grey:
-    """No colour is left."""
+class ToGray:
+    """Turns the image grey."""
 
     p: float
 
@@ -86,8 +86,8 @@ class Grey:
 
 
 @dataclass(frozen=True)
-class Blur:
-    """A Gaussian of an odd width and a spread that are drawn."""
+class GaussianBlur:
+    """Blurs by a Gaussian of random odd width and sigma."""
 
     blur_limit: Sequence[int]
     p: float
@@ -97,12 +97,12 @@ class Blur:
         if draw() < self.p:
             low, high = self.blur_limit
             width = low + 2 * int(draw() * ((high - low) // 2 + 1))
-            cv2.GaussianBlur(image, (width, width), between(SIGMA, draw), dst=image)
+            cv2.GaussianBlur(image, (width, width), uniform(SIGMA, draw), dst=image)
 
 
 @dataclass(frozen=True)
-class Noise:
-    """Gaussian noise of each channel of each pixel."""
+class GaussNoise:
+    """Adds Gaussian noise to each channel of each pixel."""
 
     std_range: Pair
     p: float
@@ -110,7 +110,7 @@ class Noise:
     def apply(self, image: np.ndarray, draw: Draw) -> None:
         """In place."""
         if draw() < self.p:
-            spread = 255 * between(self.std_range, draw)
+            spread = 255 * uniform(self.std_range, draw)
             random = np.random.default_rng(int(draw() * 2**53))
             noise = random.standard_normal(image.shape, np.float32)
             noise *= spread
@@ -120,8 +120,8 @@ class Noise:
 
 
 @dataclass(frozen=True)
-class Holes:
-    """Patches of one grey."""
+class CoarseDropout:
+    """Covers patches with one grey."""
 
     num_holes_range: Sequence[int]
     hole_height_range: Pair
@@ -136,31 +136,33 @@ class Holes:
         height, width = image.shape[:2]
         fewest, most = self.num_holes_range
         for _ in range(fewest + int(draw() * (most - fewest + 1))):
-            down = max(1, round(between(self.hole_height_range, draw) * height))
-            across = max(1, round(between(self.hole_width_range, draw) * width))
+            down = max(1, round(uniform(self.hole_height_range, draw) * height))
+            across = max(1, round(uniform(self.hole_width_range, draw) * width))
             top, left = (int(draw() * (height - down + 1)), int(draw() * (width - across + 1)))
             image[top : top + down, left : left + across] = self.fill
 
 
 SIGMA = (0.5, 3.0)
-"""Spread of a Gaussian blur."""
+"""Range of the sigma of a Gaussian blur."""
 
 KNOWN: dict[str, Any] = {
-    "HorizontalFlip": Mirror,
-    "Affine": Move,
-    "ColorJitter": Jitter,
-    "ToGray": Grey,
-    "GaussianBlur": Blur,
-    "GaussNoise": Noise,
-    "CoarseDropout": Holes,
+    "HorizontalFlip": HorizontalFlip,
+    "Affine": RandomAffine,
+    "ColorJitter": ColorJitter,
+    "ToGray": ToGray,
+    "GaussianBlur": GaussianBlur,
+    "GaussNoise": GaussNoise,
+    "CoarseDropout": CoarseDropout,
 }
 """Albumentations' names, with the arguments that policies give them, in the order of the passes."""
 
-Step = Mirror | Move | Jitter | Grey | Blur | Noise | Holes
+Step = (
+    HorizontalFlip | RandomAffine | ColorJitter | ToGray | GaussianBlur | GaussNoise | CoarseDropout
+)
 
 
 def steps(transforms: Sequence[dict[str, dict[str, Any]]]) -> list[Step] | None:
-    """What a policy lists, or None where that is more than can be done here."""
+    """The listed transforms, or None where one of them, or their order, is not known here."""
     found: list[Step] = []
     order = list(KNOWN)
     for step in transforms:

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from automl.dataset import Task
-from automl.engines.fused import Fused, Placing
-from automl.engines.policy_steps import Move, steps
+from automl.engines.fused import Fused, InitialCrop
+from automl.engines.policy_steps import RandomAffine, steps
 from automl.engines.transform_list import build
 from automl.errors import RecipeError
 from automl.model.preprocess import PAD_VALUE
@@ -31,16 +31,16 @@ class Augmenter(Protocol):
         ...
 
 
-def augmenter(plan: Plan, *, unmoved: bool = False) -> Augmenter:
+def augmenter(plan: Plan, *, without_affine: bool = False) -> Augmenter:
     """The training transform of a plan: of the built-in policies in few passes, else as listed.
 
-    `unmoved`: less a policy's zoom and shift, for images that bring their own.
+    `without_affine`: without the policy's scale and shift, for mosaics, which have their own.
     """
     policy = plan.augment
     known = None if policy.policy == "custom" else steps(policy.transforms)
     if known is not None:
-        wanted = [step for step in known if not (unmoved and isinstance(step, Move))]
-        return Fused(Placing.of(plan), wanted)
+        wanted = [step for step in known if not (without_affine and isinstance(step, RandomAffine))]
+        return Fused(InitialCrop.of(plan), wanted)
     return _listed(plan)
 
 
@@ -86,13 +86,13 @@ def _geometry(plan: Plan) -> list[Any]:
     """What comes before the list: random crops of it."""
     import albumentations
 
-    placing = Placing.of(plan)
-    if placing.cut:
-        area = (placing.cut, 1.0)
-        return [albumentations.RandomResizedCrop(size=placing.size, scale=area)]
-    if plan.task == "segmentation" and (placing.size != plan.train.image_size or placing.zoom):
-        height, width = placing.size
-        limit = placing.zoom
+    crop = InitialCrop.of(plan)
+    if crop.least_area:
+        area = (crop.least_area, 1.0)
+        return [albumentations.RandomResizedCrop(size=crop.size, scale=area)]
+    if plan.task == "segmentation" and (crop.size != plan.train.image_size or crop.zoom):
+        height, width = crop.size
+        limit = crop.zoom
         zoom = [albumentations.RandomScale(scale_limit=limit, p=1.0)] if limit else []
         pad = albumentations.PadIfNeeded(height, width, fill=PAD_VALUE, fill_mask=IGNORE)
         return [*zoom, pad, albumentations.RandomCrop(height, width)]

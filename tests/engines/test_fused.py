@@ -3,16 +3,16 @@ import numpy as np
 import pytest
 
 from automl.engines import affine, colour_matrix
-from automl.engines.fused import Fused, Placing, visible
-from automl.engines.policy_steps import Move, steps
+from automl.engines.fused import Fused, InitialCrop, clip_boxes
+from automl.engines.policy_steps import RandomAffine, steps
 from automl.planning.augmentation import GREY, POLICIES
 from automl.prediction import IGNORE
 
 SIZE = (64, 96)
 
 
-def fused(*listed: dict, placing: Placing | None = None) -> Fused:
-    return Fused(placing or Placing(SIZE), steps(listed))
+def fused(*listed: dict, initial: InitialCrop | None = None) -> Fused:
+    return Fused(initial or InitialCrop(SIZE), steps(listed))
 
 
 def move(**changes: object) -> dict:
@@ -110,7 +110,7 @@ def test_fused__turned_pixels_are_where_the_box_around_them_is() -> None:
 
 def test_visible__less_than_a_quarter_of_a_box_is_not_an_object() -> None:
     boxes = np.array([[-10, 0, 10, 10], [-30, 0, 10, 10], [-31, 0, 9, 10], [200, 0, 210, 10.0]])
-    cut, kept = visible(boxes, SIZE)
+    cut, kept = clip_boxes(boxes, SIZE)
     assert kept.tolist() == [True, True, False, False]
     assert cut.tolist() == [[0, 0, 10, 10], [0, 0, 10, 10]]
 
@@ -118,10 +118,10 @@ def test_visible__less_than_a_quarter_of_a_box_is_not_an_object() -> None:
 @pytest.mark.parametrize(
     ("crop", "frame"), [((32, 32), (64, 96)), ((64, 64), (40, 50)), ((64, 96), (64, 96))]
 )
-def test_placing__crops_of_a_zoomed_frame_show_it_and_ignore_the_rest(
+def test_initial_crop__crops_of_a_zoomed_frame_show_it_and_ignore_the_rest(
     crop: tuple[int, int], frame: tuple[int, int]
 ) -> None:
-    augment = fused(placing=Placing(crop, zoom=0.5))
+    augment = fused(initial=InitialCrop(crop, zoom=0.5))
     image, mask = np.full((*frame, 3), 200, np.uint8), np.ones(frame, np.uint8)
     areas = []
     for key in range(20):
@@ -135,11 +135,11 @@ def test_placing__crops_of_a_zoomed_frame_show_it_and_ignore_the_rest(
     assert len(set(areas)) > 1 or areas[0] == 1
 
 
-def test_placing__random_crops_keep_shares_and_ratios() -> None:
-    placing = Placing((32, 32), cut=0.25)
+def test_initial_crop__random_crops_keep_shares_and_ratios() -> None:
+    initial = InitialCrop((32, 32), least_area=0.25)
     for key in range(200):
         draw = iter(np.random.default_rng(key).random(96).tolist()).__next__
-        a, b, c, d, e, f = placing.map((90, 150), draw)
+        a, b, c, d, e, f = initial.map((90, 150), draw)
         assert b == d == 0
         left, top, width, height = -c / a, -f / e, 32 / a, 32 / e
         assert min(left, top) >= 0
@@ -151,12 +151,12 @@ def test_placing__random_crops_keep_shares_and_ratios() -> None:
 
 def test_moved__a_crop_is_what_opencv_makes_of_that_rectangle() -> None:
     image, out = picture(90, 150), np.empty((32, 48, 3), np.uint8)
-    way = affine.window(12, 7, 60, 40, (32, 48))
-    affine.moved(image, way, out, 0, (0, 0, 0))
+    way = affine.crop_to(12, 7, 60, 40, (32, 48))
+    affine.warp_image(image, way, out, 0, (0, 0, 0))
     expected = cv2.resize(image[7:47, 12:72], (48, 32), interpolation=cv2.INTER_LINEAR)
     assert (out == expected).all()
-    turned = affine.after(affine.about_centre((32, 48), 1.0, 1e-3, (0.0, 0.0)), way)
-    affine.moved(image, turned, out, cv2.BORDER_REFLECT_101, (0, 0, 0))
+    turned = affine.compose(affine.scale_rotate_shift((32, 48), 1.0, 1e-3, (0.0, 0.0)), way)
+    affine.warp_image(image, turned, out, cv2.BORDER_REFLECT_101, (0, 0, 0))
     assert np.abs(out.astype(int) - expected).max() <= 3
 
 
@@ -164,17 +164,17 @@ def test_moved__strong_shrinking_averages_instead_of_skipping() -> None:
     stripes = np.zeros((256, 256, 3), np.uint8)
     stripes[:, ::2] = 255
     out = np.empty((32, 32, 3), np.uint8)
-    way = affine.window(0, 0, 256, 256, (32, 32))
-    way = affine.after(affine.about_centre((32, 32), 1.0, 5.0, (0.0, 0.0)), way)
-    affine.moved(stripes, way, out, cv2.BORDER_REFLECT_101, (0, 0, 0))
+    way = affine.crop_to(0, 0, 256, 256, (32, 32))
+    way = affine.compose(affine.scale_rotate_shift((32, 32), 1.0, 5.0, (0.0, 0.0)), way)
+    affine.warp_image(stripes, way, out, cv2.BORDER_REFLECT_101, (0, 0, 0))
     assert np.abs(out.astype(int) - 127).max() < 40
 
 
 def test_inverse__there_and_back() -> None:
-    way = affine.after(
-        affine.about_centre(SIZE, 1.3, 20.0, (4.0, -3.0)), affine.window(3, 4, 50, 60, SIZE)
+    way = affine.compose(
+        affine.scale_rotate_shift(SIZE, 1.3, 20.0, (4.0, -3.0)), affine.crop_to(3, 4, 50, 60, SIZE)
     )
-    assert affine.after(affine.inverse(way), way) == pytest.approx(affine.UNMOVED)
+    assert affine.compose(affine.inverse(way), way) == pytest.approx(affine.IDENTITY)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_fused__steps_happen_as_often_as_listed() -> None:
 
 def test_move__zooms_in_as_often_as_out() -> None:
     (listed,) = steps([move(scale=[0.5, 1.1])])
-    assert isinstance(listed, Move)
+    assert isinstance(listed, RandomAffine)
     draw = iter(np.random.default_rng(0).random(9000).tolist()).__next__
     zooms = np.array([listed.map(draw, SIZE)[0] for _ in range(1000)])
     assert 0.45 < (zooms > 1).mean() < 0.55
