@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from automl.engines.features import Frozen, forward_of
+from automl.engines.features import FrozenBackbone, build_forward
 from automl.engines.frames import Frames
 from automl.engines.network import Network
 from automl.model.detectors import Features
@@ -25,8 +25,8 @@ LARGEST = 1_000_000_000
 Window = tuple[slice, slice]
 
 
-class Replayed(nn.Module):
-    """Stands where the backbone was and gives what it gave: `maps` are those of the next batch."""
+class ReplayedBackbone(nn.Module):
+    """Stands in for the backbone and returns `maps`, its kept outputs for the current batch."""
 
     def __init__(self, body: nn.Module, *, with_images: bool) -> None:
         """`with_images`: the images themselves come first."""
@@ -36,12 +36,12 @@ class Replayed(nn.Module):
         self.maps: list[torch.Tensor] = []
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """Looks at the images no further."""
+        """The kept maps, whatever the images."""
         return [images, *self.maps] if self.with_images else list(self.maps)
 
 
-class Body(nn.Module):
-    """A backbone that gives its maps, less the images where they come first, as a tuple."""
+class BackboneMaps(nn.Module):
+    """A backbone whose feature maps come as a tuple, without the images that some put first."""
 
     def __init__(self, body: nn.Module, *, with_images: bool) -> None:
         """Shares the backbone."""
@@ -54,8 +54,8 @@ class Body(nn.Module):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a net has its backbone: the module that holds it, and its name there."""
+class BackboneSlot:
+    """Where the backbone is in a net: the module that holds it, and its attribute there."""
 
     holder: nn.Module
     name: str
@@ -63,33 +63,33 @@ class Place:
 
     @property
     def backbone(self) -> nn.Module:
-        """As it is there now."""
+        """The module that is there now."""
         found: nn.Module = getattr(self.holder, self.name)
         return found
 
-    def replay(self) -> Replayed:
+    def replay(self) -> ReplayedBackbone:
         """Puts a stand-in for the backbone there."""
-        stand_in = Replayed(self.backbone, with_images=self.with_images)
+        stand_in = ReplayedBackbone(self.backbone, with_images=self.with_images)
         setattr(self.holder, self.name, stand_in)
         return stand_in
 
 
-def place(network: Network) -> Place | None:
-    """None where the net is of another make."""
+def find_backbone(network: Network) -> BackboneSlot | None:
+    """Where a net has its backbone; None where that is not known."""
     if network.task == "segmentation":
-        return Place(network.net, "encoder", with_images=True)
+        return BackboneSlot(network.net, "encoder", with_images=True)
     holder: Any = getattr(getattr(network.net, "net", None), "backbone", None)
     if isinstance(getattr(holder, "features", None), Features):
-        return Place(holder, "features", with_images=False)
+        return BackboneSlot(holder, "features", with_images=False)
     return None
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Maps float16 [N, C, h, w] by stride, of the frames at `places`."""
+class FeatureMaps:
+    """Maps float16 [N, C, h, w] by stride, of the frames at `indices`."""
 
     maps: list[torch.Tensor]
-    places: list[int]
+    indices: list[int]
 
     @property
     def finite(self) -> bool:
@@ -110,24 +110,24 @@ class Kept:
         return found
 
 
-def kept_maps(
-    network: Network, frozen: Frozen, frames: Frames, most: int, look: Callable[[], None]
-) -> Kept:
-    """Of at most so many frames, evenly spread; `look` is called between batches and may raise."""
-    frozen.used, forward = forward_of(frozen)
+def compute_maps(
+    network: Network, frozen: FrozenBackbone, frames: Frames, most: int, check: Callable[[], None]
+) -> FeatureMaps:
+    """Of at most so many frames, evenly spread; `check` is called between batches and may raise."""
+    frozen.computed_by, forward = build_forward(frozen)
 
-    def seen(places: Sequence[int]) -> list[np.ndarray]:
-        pixels = np.stack([frames[at].image for at in places]).transpose(0, 3, 1, 2)
+    def seen(indices: Sequence[int]) -> list[np.ndarray]:
+        pixels = np.stack([frames[at].image for at in indices]).transpose(0, 3, 1, 2)
         return forward(network.normalise(torch.from_numpy(pixels)).contiguous().numpy())
 
     bytes_each = sum(one.size for one in seen([0])) * torch.float16.itemsize
     count = min(len(frames), most, max(1, LARGEST // max(1, bytes_each)))
-    places = [number * len(frames) // count for number in range(count)]
+    indices = [number * len(frames) // count for number in range(count)]
     maps: list[torch.Tensor] = []
     for at in range(0, count, BATCH):
-        look()
-        found = seen(places[at : at + BATCH])
+        check()
+        found = seen(indices[at : at + BATCH])
         maps = maps or [torch.empty(count, *o.shape[1:], dtype=torch.float16) for o in found]
         for whole, part in zip(maps, found, strict=True):
             whole[at : at + len(part)] = torch.from_numpy(part)
-    return Kept(maps, places)
+    return FeatureMaps(maps, indices)

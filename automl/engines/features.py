@@ -34,12 +34,13 @@ VERSION = 2
 Runner = Literal["torch", "onnx"]
 BATCH: dict[Runner, int] = {"torch": 16, "onnx": 2}
 """Images at once; what ONNX Runtime computes of a few stays in the processor's caches."""
-Look = Callable[[], None]
+Check = Callable[[], None]
+"""Called between batches; may raise."""
 
 
 @dataclass(frozen=True)
-class How:
-    """The rest of what may be asked for; `most` images, evenly spread over the split."""
+class FeatureOptions:
+    """How features are computed, and of how many images at most, evenly spread over the split."""
 
     fit: Fit = "crop"
     runner: Runner = "onnx"
@@ -48,7 +49,7 @@ class How:
 
 
 @dataclass
-class Frozen:
+class FrozenBackbone:
     """A backbone without its last layer, in evaluation mode; `name` tells it from all others."""
 
     name: str
@@ -58,12 +59,12 @@ class Frozen:
     runner: Runner
     threads: int
     device: torch.device = torch.device("cpu")
-    used: str = ""
-    """What computed the features at last: `torch`, `onnx`, or `kept`."""
+    computed_by: str = ""
+    """Where the last features came from: `torch`, `onnx`, or `kept` in the cache."""
     why_torch: str = ""
     """Why ONNX Runtime did not, though it was asked for."""
-    ready: tuple[str, Forward] | None = None
-    """What computes them and how, once it was needed."""
+    forward: tuple[str, Forward] | None = None
+    """`torch` or `onnx`, and the function; built when it is first needed."""
 
 
 def features(
@@ -72,7 +73,7 @@ def features(
     dataset: Dataset,
     split: SplitName,
     image_size: tuple[int, int],
-    how: How | None = None,
+    options: FeatureOptions | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """Features float32 [N, D] of a split by a pretrained classifier's backbone, and image paths.
 
@@ -81,45 +82,45 @@ def features(
     read. ONNX Runtime computes them on the CPU where it agrees with torch. ValueError where the
     classifier's last layer is not linear.
     """
-    how, (mean, std) = how or How(), normalisation(backbone)
+    options, (mean, std) = options or FeatureOptions(), normalisation(backbone)
 
     def body() -> nn.Module:
         net = build(backbone, len(dataset.classes), image_size)
         load_backbone(net, backbone, weights)
-        return beheaded(net, backbone)
+        return without_last_layer(net, backbone)
 
     from automl.model.weights import file_of, sha256
 
     digest = weights.sha256 or sha256(file_of(backbone, weights))
-    preprocess = Preprocess(image_size, how.fit, mean, std)
+    preprocess = Preprocess(image_size, options.fit, mean, std)
     name = f"{backbone.architecture} {digest}"
-    frozen = Frozen(name, body, preprocess, how.runner, how.threads)
-    samples = spread(dataset.split(split), how.most)
-    return of_images(frozen, dataset, samples), [sample.path for sample in samples]
+    frozen = FrozenBackbone(name, body, preprocess, options.runner, options.threads)
+    samples = evenly_spread(dataset.split(split), options.most)
+    return image_features(frozen, dataset, samples), [sample.path for sample in samples]
 
 
-def spread(samples: list[Sample], most: int | None) -> list[Sample]:
+def evenly_spread(samples: list[Sample], most: int | None) -> list[Sample]:
     """At most so many, evenly spread."""
     if most is None or len(samples) <= most:
         return samples
     return [samples[i * len(samples) // most] for i in range(most)]
 
 
-def of_images(
-    frozen: Frozen, dataset: Dataset, samples: list[Sample], look: Look = lambda: None
+def image_features(
+    frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample], check: Check = lambda: None
 ) -> np.ndarray:
-    """Features float32 [N, D] of these images; `look` is called between batches and may raise."""
+    """Features float32 [N, D] of these images; `check` is called between batches."""
     key = _key(frozen, dataset, samples)
     found = _read(disk_cache.find(key), len(samples))
     if found is not None:
-        frozen.used = "kept"
+        frozen.computed_by = "kept"
         return found
-    computed = _computed(frozen, dataset, samples, look)
+    computed = _computed(frozen, dataset, samples, check)
     disk_cache.keep(key, computed.tobytes())
     return computed
 
 
-def beheaded(net: nn.Module, backbone: Backbone) -> nn.Module:
+def without_last_layer(net: nn.Module, backbone: Backbone) -> nn.Module:
     """A copy without the last layer; ValueError where that is not one linear layer."""
     name = classifier(net, backbone)
     if name is None:
@@ -130,7 +131,7 @@ def beheaded(net: nn.Module, backbone: Backbone) -> nn.Module:
     return copy
 
 
-def _key(frozen: Frozen, dataset: Dataset, samples: list[Sample]) -> str:
+def _key(frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample]) -> str:
     """Everything that decides about the bits."""
     images = hashlib.sha256("\n".join(sample.digest for sample in samples).encode()).hexdigest()
     machine: list[Any] = [frozen.device.type, torch.backends.cpu.get_cpu_capability()]
@@ -147,7 +148,7 @@ def _key(frozen: Frozen, dataset: Dataset, samples: list[Sample]) -> str:
     return json.dumps(about, sort_keys=True)
 
 
-def _onnx(frozen: Frozen) -> list[str]:
+def _onnx(frozen: FrozenBackbone) -> list[str]:
     """The release of ONNX Runtime where it is asked for; empty where it is not installed."""
     try:
         return [version("onnxruntime")] if frozen.runner == "onnx" else []
@@ -161,17 +162,21 @@ def _read(data: bytearray | None, count: int) -> np.ndarray | None:
     return np.frombuffer(data, np.float32).reshape(count, -1)
 
 
-def _computed(frozen: Frozen, dataset: Dataset, samples: list[Sample], look: Look) -> np.ndarray:
-    frozen.ready = frozen.ready or forward_of(frozen)
-    frozen.used, forward = frozen.ready
+def _computed(
+    frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample], check: Check
+) -> np.ndarray:
+    frozen.forward = frozen.forward or build_forward(frozen)
+    frozen.computed_by, forward = frozen.forward
     rows = []
     for batch in _batches(frozen, dataset, samples):
-        look()
+        check()
         rows.append(forward(batch)[0])
     return np.concatenate(rows)
 
 
-def _batches(frozen: Frozen, dataset: Dataset, samples: list[Sample]) -> Iterator[np.ndarray]:
+def _batches(
+    frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample]
+) -> Iterator[np.ndarray]:
     """Normalised images float32 [B, 3, H, W], as the model sees them at prediction."""
     preprocess, size = frozen.preprocess, BATCH[frozen.runner]
     mean = np.array(preprocess.mean, np.float32).reshape(1, 3, 1, 1) * 255
@@ -182,7 +187,7 @@ def _batches(frozen: Frozen, dataset: Dataset, samples: list[Sample]) -> Iterato
         yield (np.stack(chunk).transpose(0, 3, 1, 2).astype(np.float32) - mean) / std
 
 
-def forward_of(frozen: Frozen) -> tuple[str, Forward]:
+def build_forward(frozen: FrozenBackbone) -> tuple[str, Forward]:
     """By ONNX Runtime where that is asked for and agrees, else by torch."""
     body = frozen.body()
     if frozen.runner == "onnx" and frozen.device.type == "cpu":

@@ -16,7 +16,12 @@ from torch import nn
 from automl.clock import process_age
 from automl.data.ground_truth import truth
 from automl.dataset import Dataset, Sample
-from automl.engines.features import Frozen, beheaded, of_images, spread
+from automl.engines.features import (
+    FrozenBackbone,
+    evenly_spread,
+    image_features,
+    without_last_layer,
+)
 from automl.engines.head import FOLDS, Head, fit
 from automl.engines.loader import TrainingSamples
 from automl.engines.network import Learner, Network, loss_settings
@@ -57,7 +62,7 @@ def answer(progress: Progress, plan: Plan, dataset: Dataset, callbacks: Callback
         tell_none(callbacks, "the model does not end in one linear layer")
         return None
     frozen = _frozen(network, plan)
-    train, val = spread(dataset.split("train"), MOST_IMAGES), dataset.split("val")
+    train, val = evenly_spread(dataset.split("train"), MOST_IMAGES), dataset.split("val")
     seen = _seen(frozen, dataset, train, callbacks.stop)
     if not np.isfinite(seen).all():
         tell_none(callbacks, "the features of the pretrained backbone are not finite")
@@ -147,12 +152,12 @@ def unbeaten(progress: Progress, plan: Plan) -> bool:
     return there and progress.epoch >= plan.train.beat_instant_within * progress.total_epochs
 
 
-def _frozen(network: Network, plan: Plan) -> Frozen:
-    known = plan.weights.sha256 or digest(beheaded(network.net, network.backbone))
+def _frozen(network: Network, plan: Plan) -> FrozenBackbone:
+    known = plan.weights.sha256 or digest(without_last_layer(network.net, network.backbone))
     runner = "onnx" if plan.train.instant == "onnx" else "torch"
-    return Frozen(
+    return FrozenBackbone(
         f"{network.backbone.architecture} {known}",
-        lambda: beheaded(network.net, network.backbone),
+        lambda: without_last_layer(network.net, network.backbone),
         network.preprocess,
         runner,  # type: ignore[arg-type]
         plan.train.threads,
@@ -169,8 +174,10 @@ def digest(net: nn.Module) -> str:
     return found.hexdigest()
 
 
-def _seen(frozen: Frozen, dataset: Dataset, samples: list[Sample], stop: Stop) -> np.ndarray:
-    return of_images(frozen, dataset, samples, lambda: check_stop(stop))
+def _seen(
+    frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample], stop: Stop
+) -> np.ndarray:
+    return image_features(frozen, dataset, samples, lambda: check_stop(stop))
 
 
 def _targets(dataset: Dataset, samples: list[Sample], plan: Plan) -> torch.Tensor:
@@ -246,7 +253,9 @@ def _predictions(
     yield from task.decode(outputs, [], [sample.path for sample in samples])
 
 
-def _tell(callbacks: Callbacks, score: float, frozen: Frozen, head: Head, images: int) -> None:
+def _tell(
+    callbacks: Callbacks, score: float, frozen: FrozenBackbone, head: Head, images: int
+) -> None:
     seconds = process_age()
     text = (
         f"instant answer: val score {score:.4f}, {seconds:.1f} s after the command; a head fitted "
@@ -255,7 +264,7 @@ def _tell(callbacks: Callbacks, score: float, frozen: Frozen, head: Head, images
     facts = {
         "score": score,
         "since_start_s": round(seconds, 3),
-        "features": frozen.used,
+        "features": frozen.computed_by,
         "penalty": head.penalty,
     }
     if frozen.why_torch:

@@ -13,8 +13,15 @@ import torch
 from torch import nn
 
 from automl.clock import process_age
-from automl.engines.feature_maps import Body, Kept, Place, Window, kept_maps, place
-from automl.engines.features import Frozen
+from automl.engines.feature_maps import (
+    BackboneMaps,
+    BackboneSlot,
+    FeatureMaps,
+    Window,
+    compute_maps,
+    find_backbone,
+)
+from automl.engines.features import FrozenBackbone
 from automl.engines.frames import Frames
 from automl.engines.inference import predicted
 from automl.engines.instant import Callbacks, digest, score_epoch_0, tell_none
@@ -39,31 +46,33 @@ WARMUP = 0.1
 def answer(progress: Progress, samples: TrainingSamples, callbacks: Callbacks) -> float | None:
     """Puts what was learnt into the net and its average; the score, or None without an answer."""
     network = progress.network.copy()  # until all is well the net stays as it is
-    spot = place(network)
-    if spot is None:
+    slot = find_backbone(network)
+    if slot is None:
         tell_none(callbacks, "the backbone cannot be told from the rest of the net")
         return None
-    frozen = _frozen(network, spot, samples)
+    frozen = _frozen(network, slot, samples)
     most = samples.plan.train.instant_steps * BATCH
-    kept = kept_maps(network, frozen, samples.frames, most, lambda: check_stop(callbacks.stop))
-    losses = Lessons(network, spot, samples, kept).learn(callbacks) if kept.finite else None
+    maps = compute_maps(network, frozen, samples.frames, most, lambda: check_stop(callbacks.stop))
+    losses = HeadTraining(network, slot, samples, maps).learn(callbacks) if maps.finite else None
     if losses is None:
         tell_none(callbacks, "the numbers behind the pretrained backbone are not finite")
         return None
     for one in (progress.network, progress.averaged):
         _put(network.net, one.net)
     score = score_epoch_0(progress, losses, _validated(progress, samples, callbacks), callbacks)
-    _tell(callbacks, score, frozen, len(kept.places))
+    _tell(callbacks, score, frozen, len(maps.indices))
     return score
 
 
-class Lessons:
-    """The steps of a net whose backbone is replayed."""
+class HeadTraining:
+    """Trains all but the backbone, on its kept feature maps."""
 
-    def __init__(self, network: Network, spot: Place, samples: TrainingSamples, kept: Kept) -> None:
+    def __init__(
+        self, network: Network, slot: BackboneSlot, samples: TrainingSamples, maps: FeatureMaps
+    ) -> None:
         """Takes the backbone out of the net."""
-        self.stand_in = spot.replay()
-        self.network, self.samples, self.kept = network, samples, kept
+        self.stand_in = slot.replay()
+        self.network, self.samples, self.maps = network, samples, maps
         given = samples.plan.train
         faster = {"lr": FASTER * given.lr, "warmup_epochs": WARMUP, "schedule": "cosine"}
         self.train = given.model_copy(update=faster)
@@ -89,7 +98,7 @@ class Lessons:
 
     def _shown(self) -> np.ndarray:
         """Which kept images, pass after pass in another order."""
-        count, seed = len(self.kept.places), seed_for(self.train.seed, "instant")
+        count, seed = len(self.maps.indices), seed_for(self.train.seed, "instant")
         passes = -(-self.train.instant_steps * BATCH // count)
         return np.concatenate([epoch_order(seed, number, count) for number in range(passes)])
 
@@ -97,7 +106,7 @@ class Lessons:
         """Moves the weights once."""
         network, window = self.network, self._window()
         device = network.device
-        self.stand_in.maps = self.kept.batch(rows, window, self.train.image_size, device)
+        self.stand_in.maps = self.maps.batch(rows, window, self.train.image_size, device)
         size = [part.stop - part.start for part in window]
         blank = torch.zeros(1, device=device).expand(len(rows), 3, *size)
         targets = self._targets(rows, window)
@@ -123,7 +132,7 @@ class Lessons:
         """As the loss takes them, on the device."""
         samples, known = self.samples, []
         for row in rows:
-            at = self.kept.places[int(row)]
+            at = self.maps.indices[int(row)]
             annotated = samples.annotation(at, samples.frames[at])
             if "mask" in annotated:
                 annotated["mask"] = annotated["mask"][window]
@@ -135,11 +144,11 @@ class Lessons:
         return [{name: value.to(device) for name, value in one.items()} for one in found]
 
 
-def _frozen(network: Network, spot: Place, samples: TrainingSamples) -> Frozen:
+def _frozen(network: Network, slot: BackboneSlot, samples: TrainingSamples) -> FrozenBackbone:
     """The backbone as what computes features takes it."""
-    plan, body = samples.plan, Body(spot.backbone, with_images=spot.with_images)
+    plan, body = samples.plan, BackboneMaps(slot.backbone, with_images=slot.with_images)
     weights = plan.weights.sha256 or digest(body)
-    return Frozen(
+    return FrozenBackbone(
         f"{network.backbone.name} maps {weights}",
         body.eval,
         network.preprocess,
@@ -167,13 +176,13 @@ def _validated(
     return until_stopped(found, callbacks.stop)
 
 
-def _tell(callbacks: Callbacks, score: float, frozen: Frozen, images: int) -> None:
+def _tell(callbacks: Callbacks, score: float, frozen: FrozenBackbone, images: int) -> None:
     seconds = process_age()
     text = (
         f"instant answer: val score {score:.4f}, {seconds:.1f} s after the command; all but the "
         f"backbone has learnt from what it sees in {images} images, is saved and can be used"
     )
-    facts = {"score": score, "since_start_s": round(seconds, 3), "features": frozen.used}
+    facts = {"score": score, "since_start_s": round(seconds, 3), "features": frozen.computed_by}
     if frozen.why_torch:
         text += f"; torch computed that instead of ONNX Runtime: {frozen.why_torch}"
         facts["why_torch"] = frozen.why_torch

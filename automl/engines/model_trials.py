@@ -16,7 +16,7 @@ import torch
 
 from automl.dataset import Dataset
 from automl.engines import disk_cache
-from automl.engines.features import How, features, spread
+from automl.engines.features import FeatureOptions, evenly_spread, features
 from automl.engines.linear_probe import leave_one_out
 from automl.engines.memory import keep_freed_memory
 from automl.engines.transforms import dummy_annotation
@@ -76,7 +76,7 @@ def _kept(said: list[Any], measure: Callable[[], Any]) -> Any:
 
 
 def bf16_gain(model: TrialModel) -> float | None:
-    """How many times faster a step is in bf16 on this CPU: as kept, or measured now."""
+    """FeatureOptions many times faster a step is in bf16 on this CPU: as kept, or measured now."""
 
     def measure() -> float | None:
         plain, short = (_measured(model, "cpu", bf16=bf16) for bf16 in (False, True))
@@ -157,10 +157,10 @@ def _transfers(
     seconds: float,
     talk: Talk,
 ) -> list[Transfer | None]:
-    """How well each candidate's features fit, of as many images as the seconds allow."""
+    """FeatureOptions well each candidate's features fit, of as many images as the seconds allow."""
     nothing: list[Transfer | None] = [None] * len(models)
     cost = sum(PASS_SHARE * (t or a.step_s) for a, t in zip(models, times, strict=True))
-    seen = spread(dataset.split("train"), _stepped(min(MOST_IMAGES, seconds / cost)))
+    seen = evenly_spread(dataset.split("train"), _stepped(min(MOST_IMAGES, seconds / cost)))
     classes = {sample.label for sample in seen}
     if dataset.task != "classification" or len(seen) < LEAST_IMAGES:
         return nothing
@@ -182,9 +182,9 @@ def _transfer(model: TrialModel, dataset: Dataset, labels: np.ndarray) -> Transf
 
     def measure() -> tuple[float, float] | None:
         fit: Any = model.fit
-        how = How(fit=fit, threads=cores(), most=len(labels))
+        options = FeatureOptions(fit=fit, threads=cores(), most=len(labels))
         try:
-            rows, _ = features(model.row, model.weights, dataset, "train", model.size, how)
+            rows, _ = features(model.row, model.weights, dataset, "train", model.size, options)
         except (ValueError, RuntimeError):
             return None
         return leave_one_out(rows, labels)

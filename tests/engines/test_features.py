@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from automl.engines import disk_cache
-from automl.engines.features import How, beheaded, features, spread
+from automl.engines.features import FeatureOptions, evenly_spread, features, without_last_layer
 from automl.engines.onnx_net import NotConverted, converted
 from automl.model.build import build, classifier
 from automl.model.weights import at_hand
@@ -39,39 +39,43 @@ def entries(tmp_path):
 @pytest.mark.parametrize("runner", ["torch", "onnx"])
 def test_features__same_bits_with_and_without_cache(toy, tmp_path, monkeypatch, runner):
     dataset, weights = toy
-    first, paths = features(ROW, weights, dataset, "train", SIZE, How(runner=runner))
+    first, paths = features(ROW, weights, dataset, "train", SIZE, FeatureOptions(runner=runner))
     assert first.shape == (20, first.shape[1])
     assert first.dtype == np.float32
     assert paths == [s.path for s in dataset.split("train")]
     kept_files = entries(tmp_path)
     assert len(kept_files) == (2 if runner == "onnx" else 1)
-    again, _ = features(ROW, weights, dataset, "train", SIZE, How(runner=runner))
+    again, _ = features(ROW, weights, dataset, "train", SIZE, FeatureOptions(runner=runner))
     assert np.array_equal(first, again)
     for path in kept_files:  # damage is as good as nothing kept
         raw = bytearray(path.read_bytes())
         raw[len(raw) // 2] ^= 1
         path.write_bytes(raw)
-    mended, _ = features(ROW, weights, dataset, "train", SIZE, How(runner=runner))
+    mended, _ = features(ROW, weights, dataset, "train", SIZE, FeatureOptions(runner=runner))
     assert np.array_equal(first, mended)
     monkeypatch.setenv("AUTOML_CACHE", "off")
-    without, _ = features(ROW, weights, dataset, "train", SIZE, How(runner=runner))
+    without, _ = features(ROW, weights, dataset, "train", SIZE, FeatureOptions(runner=runner))
     assert np.array_equal(first, without)
 
 
 def test_features__onnx_runtime_and_torch_agree(toy):
     dataset, weights = toy
-    by_torch, _ = features(ROW, weights, dataset, "val", SIZE, How(runner="torch"))
-    by_onnx, _ = features(ROW, weights, dataset, "val", SIZE, How(runner="onnx"))
+    by_torch, _ = features(ROW, weights, dataset, "val", SIZE, FeatureOptions(runner="torch"))
+    by_onnx, _ = features(ROW, weights, dataset, "val", SIZE, FeatureOptions(runner="onnx"))
     np.testing.assert_allclose(by_onnx, by_torch, rtol=1e-3, atol=1e-4)
 
 
 def test_features__another_image_another_entry(toy, tmp_path):
     dataset, weights = toy
-    first, _ = features(ROW, weights, dataset, "val", SIZE, How(runner="torch"))
+    first, _ = features(ROW, weights, dataset, "val", SIZE, FeatureOptions(runner="torch"))
     samples = tuple(replace(s, digest="other") if s.split == "val" else s for s in dataset.samples)
-    features(ROW, weights, replace(dataset, samples=samples), "val", SIZE, How(runner="torch"))
-    features(ROW, weights, dataset, "val", (32, 32), How(runner="torch"))
-    few, paths = features(ROW, weights, dataset, "val", SIZE, How(runner="torch", most=2))
+    features(
+        ROW, weights, replace(dataset, samples=samples), "val", SIZE, FeatureOptions(runner="torch")
+    )
+    features(ROW, weights, dataset, "val", (32, 32), FeatureOptions(runner="torch"))
+    few, paths = features(
+        ROW, weights, dataset, "val", SIZE, FeatureOptions(runner="torch", most=2)
+    )
     assert len(entries(tmp_path)) == 4
     assert len(few) == len(paths) == 2
     np.testing.assert_allclose(few[0], first[0], rtol=1e-4, atol=1e-5)
@@ -79,15 +83,15 @@ def test_features__another_image_another_entry(toy, tmp_path):
 
 def test_spread__is_even_and_keeps_order():
     samples = list(range(10))
-    assert spread(samples, 4) == [0, 2, 5, 7]
-    assert spread(samples, 10) == samples
-    assert spread(samples, None) == samples
+    assert evenly_spread(samples, 4) == [0, 2, 5, 7]
+    assert evenly_spread(samples, 10) == samples
+    assert evenly_spread(samples, None) == samples
 
 
 def test_beheaded__leaves_the_net_as_it_is():
     torch.manual_seed(0)
     net = build(ROW, 5, SIZE).eval()
-    body = beheaded(net, ROW)
+    body = without_last_layer(net, ROW)
     images = torch.randn(2, 3, *SIZE)
     name = classifier(net, ROW)
     with torch.inference_mode():

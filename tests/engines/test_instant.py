@@ -182,7 +182,7 @@ def test_answer__a_signal_before_it_is_there_saves_nothing(toy, tmp_path, monkey
         os.kill(os.getpid(), signal.SIGTERM)
         look()
 
-    monkeypatch.setattr(instant, "of_images", looked)
+    monkeypatch.setattr(instant, "image_features", looked)
     with pytest.raises(Interrupted, match="nothing to save"):
         trained(toy, tmp_path, Seen())
     assert checkpoints.newest(RunDir(tmp_path).checkpoints) is None

@@ -83,14 +83,14 @@ def test_answer__resumed_right_after_it_ends_in_the_same_bits(toy, tmp_path):
 
 def test_answer__a_signal_within_it_leaves_nothing_half_done(toy, tmp_path, monkeypatch):
     asked = []
-    step = instant_dense.Lessons._step
+    step = instant_dense.HeadTraining._step
 
     def signalled(self, rows):
         os.kill(os.getpid(), signal.SIGTERM)
         asked.append(len(rows))
         return step(self, rows)
 
-    monkeypatch.setattr(instant_dense.Lessons, "_step", signalled)
+    monkeypatch.setattr(instant_dense.HeadTraining, "_step", signalled)
     with pytest.raises(Interrupted):
         trained(toy, tmp_path, Seen())
     assert len(asked) == 1
@@ -98,7 +98,7 @@ def test_answer__a_signal_within_it_leaves_nothing_half_done(toy, tmp_path, monk
 
 
 def test_answer__none_where_the_numbers_are_not_finite(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr(instant_dense.Lessons, "_step", lambda *_: {"loss": float("nan")})
+    monkeypatch.setattr(instant_dense.HeadTraining, "_step", lambda *_: {"loss": float("nan")})
     seen = Seen()
     result, _ = trained(toy, tmp_path, seen)
     assert [epoch.number for epoch in seen.epochs] == [1]
@@ -121,11 +121,11 @@ def test_replay__gives_the_losses_that_the_backbone_itself_would(toy):
     frames = [samples.frames[row] for row in rows]
     images = torch.from_numpy(np.stack([f.image for f in frames]).transpose(0, 3, 1, 2))
     lit = network.copy()
-    spot = feature_maps.place(lit)
-    kept = feature_maps.kept_maps(
+    spot = feature_maps.find_backbone(lit)
+    kept = feature_maps.compute_maps(
         lit, instant_dense._frozen(lit, spot, samples), samples.frames, 10, lambda: None
     )
-    lessons = instant_dense.Lessons(lit, spot, samples, kept)
+    lessons = instant_dense.HeadTraining(lit, spot, samples, kept)
     size = samples.plan.train.image_size
     window = slice(0, size[0]), slice(0, size[1])
     lessons.stand_in.maps = kept.batch(rows, window, size, CPU)
@@ -146,7 +146,7 @@ def test_replay__gives_the_losses_that_the_backbone_itself_would(toy):
 
 def test_kept__a_window_is_the_same_part_of_every_map():
     wide = torch.arange(64.0).reshape(1, 1, 8, 8)
-    kept = feature_maps.Kept([wide.half(), wide[:, :, ::2, ::2].half()], [0])
+    kept = feature_maps.FeatureMaps([wide.half(), wide[:, :, ::2, ::2].half()], [0])
     fine, coarse = kept.batch(np.array([0]), (slice(32, 64), slice(0, 32)), (64, 64), CPU)
     assert torch.equal(fine[0, 0], wide[0, 0, 4:, :4])
     assert torch.equal(coarse[0, 0], wide[0, 0, 4::2, :4:2])
@@ -156,9 +156,11 @@ def test_kept__fewer_images_where_the_memory_is_bounded(toy, monkeypatch):
     monkeypatch.setattr(feature_maps, "LARGEST", 1)
     samples = TrainingSamples(plan_for(toy), toy)
     network = build_network(samples.plan, toy, CPU)
-    frozen = instant_dense._frozen(network, feature_maps.place(network), samples)
-    assert feature_maps.kept_maps(network, frozen, samples.frames, 10, lambda: None).places == [0]
+    frozen = instant_dense._frozen(network, feature_maps.find_backbone(network), samples)
+    assert feature_maps.compute_maps(network, frozen, samples.frames, 10, lambda: None).indices == [
+        0
+    ]
     monkeypatch.undo()
-    kept = feature_maps.kept_maps(network, frozen, samples.frames, 4, lambda: None)
-    assert kept.places == [0, 2, 5, 7]
+    kept = feature_maps.compute_maps(network, frozen, samples.frames, 4, lambda: None)
+    assert kept.indices == [0, 2, 5, 7]
     assert kept.finite
