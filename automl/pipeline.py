@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from automl.clock import Clock, timed
 from automl.credentials import notice
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from automl.errors import Fault
     from automl.prediction import Prediction
     from automl.record.dvc_workspace import DvcRecord
+    from automl.record.mlflow_delivery import PreparedDelivery
     from automl.record.mlflow_store import MlflowRecord
     from automl.scoring.scores import Scores
 
@@ -68,26 +69,27 @@ def run(
     `age`: seconds since the command began, which count where a time is promised.
     """
     from automl.engines.torchrun import help_training, leads
-    from automl.planning.hardware import there
-    from automl.planning.overhead import busy, learn
+    from automl.planning.hardware import require_device
+    from automl.planning.overhead import load_factor, record_overhead
     from automl.record import mlflow_delivery
+    from automl.record.journal import Journal
 
     if not leads():
         help_training()
         return Finished(run, None, None, None)
-    clock = Clock(run.times, age=age)
+    clock, journal = Clock(run.times, age=age), Journal(run.journal)
     if not run.plan.is_file():
-        there(device)  # before the data is read, which may take long
+        require_device(device)  # before the data is read, which may take long
         prepare(recipe, run, talk, smoke=smoke, clock=clock)
         plan(recipe, run, talk, device=device, smoke=smoke, clock=clock)
     train(run, talk, clock)
-    with mlflow_delivery.ahead(run, recipe) as ready:
+    with mlflow_delivery.prepared_delivery(run, recipe) as delivery:
         scores = evaluate(run, talk, clock)
-        _journal(run).write("scores", split=scores.split, metrics=scores.metrics)
+        journal.write("scores", split=scores.split, metrics=scores.metrics)
         report(run, talk, clock)
-        _journal(run).write("end", seconds=round(clock.spent, 3))
-        recorded = record(run, talk, clock, ready)
-    learn(recipe, clock, busy())
+        journal.write("end", seconds=round(clock.spent, 3))
+        recorded = record(run, talk, clock, delivery)
+    record_overhead(recipe, clock, load_factor())
     return Finished(run, scores, run.report, recorded)
 
 
@@ -151,21 +153,20 @@ def _plan(
     from automl.engines.transforms import check_custom_transforms
     from automl.model.weights import at_hand
     from automl.planning.hardware import probe
-    from automl.planning.overhead import around, busy
+    from automl.planning.overhead import load_factor, overhead_seconds
     from automl.planning.rules import make_plan
     from automl.recipe.schema import write_recipe
 
     dataset = prepared(run, recipe.task)
     profile = Profile.read(needed(run.profile, "prepare"))
-    machine = replace(probe(device), around_s=around(recipe, clock, busy()))
-    measure = model_measurer(dataset, machine.device, talk)
+    machine = replace(probe(device), overhead_s=overhead_seconds(recipe, clock, load_factor()))
     made = make_plan(
         recipe,
         dataset,
         profile,
         machine,
         at_hand,
-        measure=measure,
+        measure=model_measurer(dataset, machine.device, talk),
         measure_gain=bf16_gain,
         smoke=smoke,
     )
@@ -202,6 +203,7 @@ def evaluate(run: RunDir, talk: Talk, clock: Clock | None = None) -> "Scores":
 def _evaluate(run: RunDir, talk: Talk) -> "Scores":
     from automl.data.stream import images, judged
     from automl.engines.choose import engine
+    from automl.model import bundle as bundles
     from automl.record.dvc_cache import check_bundle
     from automl.record.predictions import written
     from automl.record.taint import look_again
@@ -210,7 +212,7 @@ def _evaluate(run: RunDir, talk: Talk) -> "Scores":
 
     plan, dataset = planned(run)
     check_bundle(run.model, talk)
-    bundle = _bundle(run.model)
+    bundle = bundles.read(run.model)
     split = plan.judge_on
     found = engine(bundle.engine).predict(run.model, images(dataset, split), plan.device)
     total = len(dataset.split(split))
@@ -235,7 +237,9 @@ def report(run: RunDir, talk: Talk, clock: Clock | None = None) -> Path:
     return page
 
 
-def record(run: RunDir, talk: Talk, clock: Clock | None = None, ready: Any = None) -> Recorded:
+def record(
+    run: RunDir, talk: Talk, clock: Clock | None = None, delivery: "PreparedDelivery | None" = None
+) -> Recorded:
     """Run folder -> DVC-tracked data and model, MLflow run and registered model."""
     from automl.recipe.schema import read_recipe
     from automl.record import dvc_workspace, mlflow_delivery, promise
@@ -248,7 +252,7 @@ def record(run: RunDir, talk: Talk, clock: Clock | None = None, ready: Any = Non
         if tracked is not None and tracked.note:
             talk.say(f"dvc: {tracked.note}")
         left = promise.left_s(run, running.spent) if clock else inf
-        return Recorded(mlflow_delivery.record(run, recipe, tracked, talk, left, ready), tracked)
+        return Recorded(mlflow_delivery.record(run, recipe, tracked, talk, left, delivery), tracked)
 
 
 def check_goal(run: RunDir) -> None:
@@ -272,12 +276,13 @@ def predict(
     """
     from automl.data.images import read_image
     from automl.engines.choose import engine
+    from automl.model import bundle as bundles
     from automl.planning.hardware import probe
     from automl.record.dvc_cache import check_bundle
 
     folder = RunDir(model).model if RunDir(model).model.is_dir() else model
     check_bundle(folder, talk)
-    bundle = _bundle(folder)
+    bundle = bundles.read(folder)
     paths = list(images)
     read: deque[Path] = deque()
 
@@ -313,15 +318,3 @@ def _counted(
     for number, prediction in enumerate(found, start=1):
         talk.progress(label, number, total)
         yield prediction
-
-
-def _journal(run: RunDir) -> Any:
-    from automl.record.journal import Journal
-
-    return Journal(run.journal)
-
-
-def _bundle(folder: Path) -> Any:
-    from automl.model import bundle
-
-    return bundle.read(folder)

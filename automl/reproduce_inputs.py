@@ -181,9 +181,9 @@ def _weights(plan: Plan) -> None:
 
 
 def _device(plan: Plan) -> None:
-    from automl.planning.hardware import there
+    from automl.planning.hardware import require_device
 
-    there(plan.device)
+    require_device(plan.device)
     if plan.engine == "yolo" and importlib.util.find_spec("ultralytics") is None:
         raise MachineError(
             "the run was made by Ultralytics, which is not installed",

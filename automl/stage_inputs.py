@@ -27,7 +27,7 @@ def prepared(run: RunDir, task: Task | None = None) -> Dataset:
 
 def planned(run: RunDir) -> tuple[Plan, Dataset]:
     """The plan and the data that it was made for; the device that it names is on this machine."""
-    from automl.planning.hardware import there
+    from automl.planning.hardware import require_device
 
     plan, dataset = Plan.read(needed(run.plan, "plan")), prepared(run)
     if plan.dataset_digest != dataset.digest:
@@ -36,5 +36,5 @@ def planned(run: RunDir) -> tuple[Plan, Dataset]:
             where=str(run.plan),
             hint="`automl plan` with the recipe and `--run-dir` makes a new one",
         )
-    there(plan.device)
+    require_device(plan.device)
     return plan, dataset

@@ -14,7 +14,7 @@ COPIES = {"adamw": 6, "sgd": 5}
 
 def expected_seconds(at: Situation, judge_s: float, instant_s: float) -> dict[str, float]:
     """By stage, but for the epochs; `evaluate` with the images of the judged split."""
-    seconds = {**at.hardware.around_s}
+    seconds = {**at.hardware.overhead_s}
     seconds["setup"] = seconds.get("setup", 0.0) + instant_s
     seconds["evaluate"] = seconds.get("evaluate", 0.0) + judge_s
     return {name: round(float(f"{value:.3g}"), 2) for name, value in seconds.items()}

@@ -23,7 +23,7 @@ CGROUP_OF_THIS = Path("/proc/self/cgroup")
 class Hardware:
     """`device` is `cpu`, `cuda:N` or `mps`; `gflops` is the measured speed of training, 1e9 / s.
 
-    On a CPU it is that of all cores while nothing else runs. `around_s`: seconds by stage of all
+    On a CPU it is that of all cores while nothing else runs. `overhead_s`: seconds by stage of all
     that a run does beside its epochs, passed or usual. `threads` is what the environment
     asks for, if it does.
     """
@@ -34,7 +34,7 @@ class Hardware:
     cores: int
     bf16: bool
     gflops: float
-    around_s: Mapping[str, float] = field(default_factory=lambda: dict(USUAL_S))
+    overhead_s: Mapping[str, float] = field(default_factory=lambda: dict(USUAL_S))
     keeps_pixels: bool = True
     """Whether decoded pixels have a place between epochs."""
     threads: int | None = None
@@ -42,8 +42,8 @@ class Hardware:
     """Whether a CPU multiplies bfloat16 by instructions of its own; a net may gain by it or not."""
 
 
-def there(device: str | None = None) -> str:
-    """The full name of the asked device, or of the best one; MachineError where it is not there."""
+def require_device(device: str | None = None) -> str:
+    """The full name of this device, or of the best one; MachineError where it is missing."""
     import torch
 
     return _choose(device, torch)

@@ -32,8 +32,8 @@ KEPT = 8
 LONGEST_S = 1e5
 
 
-def busy() -> float:
-    """How many times longer things take beside what else runs: by the load of the last minute."""
+def load_factor() -> float:
+    """How many times longer things take on a busy machine: by the load of the last minute."""
     try:
         waiting = os.getloadavg()[0] / (os.cpu_count() or 1)
     except OSError:
@@ -41,11 +41,11 @@ def busy() -> float:
     return min(MOST_BUSY, max(1.0, waiting))
 
 
-def around(recipe: Recipe, clock: Clock, slower: float = 1.0) -> dict[str, float]:
+def overhead_seconds(recipe: Recipe, clock: Clock, slower: float = 1.0) -> dict[str, float]:
     """Seconds of every stage but the epochs: what has passed, and the usual for what follows.
 
     The usual is the median of what was measured. A verb that plans and runs nothing does not say
-    how long a run takes to start. `slower` as `busy` says it.
+    how long a run takes to start. `slower` is the `load_factor`.
     """
     known, passed = _read().get(_key(recipe), {}), clock.passed()
     usual = {name: slower * _usual(name, known.get(name)) for name in USUAL_S}
@@ -60,7 +60,7 @@ def around(recipe: Recipe, clock: Clock, slower: float = 1.0) -> dict[str, float
     }
 
 
-def learn(recipe: Recipe, clock: Clock, slower: float = 1.0) -> None:
+def record_overhead(recipe: Recipe, clock: Clock, slower: float = 1.0) -> None:
     """Keeps what a whole run would take on an idle machine; without a cache nothing is learnt."""
     from automl.data.scan_cache import folder
 

@@ -62,7 +62,7 @@ def goal_seconds(at: Situation) -> float:
 
 def usable(at: Situation, budget: float) -> float:
     """Seconds of a budget that epochs and the judging of images may fill; it may leave none."""
-    return budget * (1 - UNTOUCHED) - sum(at.hardware.around_s.values())
+    return budget * (1 - UNTOUCHED) - sum(at.hardware.overhead_s.values())
 
 
 def fewest_epochs(

@@ -47,15 +47,15 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """A child that makes itself ready for the delivery, and what it says meanwhile."""
+class PreparedDelivery:
+    """A child process that has imported MLflow and waits for the word to deliver; its log."""
 
     child: "subprocess.Popen[bytes]"
     log: IO[bytes]
 
 
 @contextmanager
-def ahead(run: RunDir, recipe: Recipe) -> "Iterator[Ahead | None]":
+def prepared_delivery(run: RunDir, recipe: Recipe) -> "Iterator[PreparedDelivery | None]":
     """Has a child import MLflow and open the store while the block evaluates and reports.
 
     Those are seconds which the end of a run need not wait for. None where nothing is delivered.
@@ -70,7 +70,7 @@ def ahead(run: RunDir, recipe: Recipe) -> "Iterator[Ahead | None]":
             yield None  # the delivery itself says why
             return
         try:
-            yield Ahead(child, log)
+            yield PreparedDelivery(child, log)
         finally:
             end(child)
 
@@ -81,7 +81,7 @@ def record(  # noqa: PLR0913  a run, its recipe, what DVC knows of it, and how i
     dvc: "DvcRecord | None",
     talk: Talk,
     within_s: float = math.inf,
-    ready: Ahead | None = None,
+    prepared: PreparedDelivery | None = None,
 ) -> MlflowRecord | None:
     """Delivers a run at its end. A store that cannot be reached costs the record, never the run.
 
@@ -94,7 +94,7 @@ def record(  # noqa: PLR0913  a run, its recipe, what DVC knows of it, and how i
     store = store_of(run, recipe)
     write_json(run.record, {"mlflow": None, "dvc": tracked, "delivery": _owed(store)})
     try:
-        return deliver(run, store, within_s=within_s, ready=ready).record
+        return deliver(run, store, within_s=within_s, prepared=prepared).record
     except MachineError as error:
         for fault in error.faults:
             talk.say(f"mlflow: {fault.message}; {fault.hint} ({fault.where})")
@@ -106,13 +106,13 @@ def deliver(
     store: Store,
     patience_s: float = PATIENCE_S,
     within_s: float = math.inf,
-    ready: Ahead | None = None,
+    prepared: PreparedDelivery | None = None,
 ) -> Delivery:
     """Has a child deliver the run and notes in `record.json` what came of it."""
     state = state_of(run)
     noted = {"mlflow": None, "dvc": None, **read_object(run.record, "record")}
     try:
-        done = _by_child(run, store, patience_s, time.monotonic() + within_s, ready)
+        done = _by_child(run, store, patience_s, time.monotonic() + within_s, prepared)
     except AutomlError as error:
         noted["delivery"] = {**_owed(store), "why": error.faults[0].message}
         write_json(run.record, noted)
@@ -160,12 +160,12 @@ def _owed(store: Store) -> dict[str, Any]:
 
 
 def _by_child(
-    run: RunDir, store: Store, patience_s: float, until: float, ready: Ahead | None
+    run: RunDir, store: Store, patience_s: float, until: float, prepared: PreparedDelivery | None
 ) -> Delivery:
     with Liveness(store.uri, store.experiment) as liveness:
         if not liveness.first(patience_s):
             raise unreached(store, liveness.why)
-        with _at_work(run, store, ready) as (child, log):
+        with _at_work(run, store, prepared) as (child, log):
             while child.poll() is None:
                 if liveness.silent_s > patience_s:
                     raise unreached(store, liveness.why or f"no answer for {patience_s:g} s")
@@ -180,22 +180,22 @@ def _by_child(
 
 @contextmanager
 def _at_work(
-    run: RunDir, store: Store, ready: Ahead | None
+    run: RunDir, store: Store, prepared: PreparedDelivery | None
 ) -> "Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]":
-    """The child that is ready, or a new one, told to deliver; it is ended with the block."""
+    """The child that is prepared, or a new one, told to deliver; it is ended with the block."""
     with tempfile.TemporaryFile() as log:
         try:
-            if ready is None or ready.child.poll() is not None:
-                ready = Ahead(start("deliver", run, store, log), log)
-            if ready.child.stdin:
-                ready.child.stdin.write(b"now\n")
-                ready.child.stdin.flush()
+            if prepared is None or prepared.child.poll() is not None:
+                prepared = PreparedDelivery(start("deliver", run, store, log), log)
+            if prepared.child.stdin:
+                prepared.child.stdin.write(b"now\n")
+                prepared.child.stdin.flush()
         except OSError as error:
             raise unreached(store, f"the delivery could not be started: {error}") from error
         try:
-            yield ready.child, ready.log
+            yield prepared.child, prepared.log
         finally:
-            end(ready.child)
+            end(prepared.child)
 
 
 def end(child: "subprocess.Popen[bytes]") -> None:

@@ -3,7 +3,14 @@
 import pytest
 
 from automl.clock import Clock
-from automl.planning.overhead import KEPT, MOST_BUSY, USUAL_S, around, busy, learn
+from automl.planning.overhead import (
+    KEPT,
+    MOST_BUSY,
+    USUAL_S,
+    load_factor,
+    overhead_seconds,
+    record_overhead,
+)
 from tests.planning.situations import recipe
 
 
@@ -23,29 +30,31 @@ def cache(tmp_path, monkeypatch):
 
 def test_around__usual_until_something_is_learnt(cache):
     asked = recipe("classification")
-    found = around(asked, Ran(start=2.0, prepare=0.5, plan=0.1))
+    found = overhead_seconds(asked, Ran(start=2.0, prepare=0.5, plan=0.1))
     assert found == {**USUAL_S, "start": 2.0, "prepare": 0.5}
-    assert around(asked, Ran(plan=9.0))["plan"] == 9.0, "what has passed is not to be had again"
+    assert overhead_seconds(asked, Ran(plan=9.0))["plan"] == 9.0, (
+        "what has passed is not to be had again"
+    )
 
 
 def test_around__a_record_that_is_off_takes_little(cache):
-    assert around(recipe("classification", track={"mlflow": "off"}), Ran())["record"] < 1
+    assert overhead_seconds(recipe("classification", track={"mlflow": "off"}), Ran())["record"] < 1
 
 
 def test_habits__are_those_of_an_idle_machine_and_longer_on_a_busy_one(cache):
     asked = recipe("classification")
-    learn(asked, Ran(report=6.0), slower=3.0)
-    assert around(asked, Ran())["report"] == 2.0
-    found = around(asked, Ran(start=5.0, prepare=1.0), slower=2.0)
+    record_overhead(asked, Ran(report=6.0), slower=3.0)
+    assert overhead_seconds(asked, Ran())["report"] == 2.0
+    found = overhead_seconds(asked, Ran(start=5.0, prepare=1.0), slower=2.0)
     assert (found["report"], found["record"]) == (4.0, 2 * USUAL_S["record"])
     assert (found["start"], found["prepare"]) == (5.0, 1.0), "what has passed is no longer"
-    assert 1 <= busy() <= MOST_BUSY
+    assert 1 <= load_factor() <= MOST_BUSY
 
 
 def test_learn__a_start_that_nobody_timed_is_none(cache):
     asked = recipe("classification")
-    learn(asked, Ran(start=7e-05, report=2.0))
-    assert around(asked, Ran())["start"] == USUAL_S["start"]
+    record_overhead(asked, Ran(start=7e-05, report=2.0))
+    assert overhead_seconds(asked, Ran())["start"] == USUAL_S["start"]
 
 
 def test_learn__keeps_what_half_of_the_runs_took(cache):
@@ -53,30 +62,30 @@ def test_learn__keeps_what_half_of_the_runs_took(cache):
     for seconds in (1.0, 9.0, 2.0, 3.0):
         ran = Ran(report=seconds, train=100.0)
         ran.setup_s = seconds / 2
-        learn(asked, ran)
-    found = around(asked, Ran())
+        record_overhead(asked, ran)
+    found = overhead_seconds(asked, Ran())
     assert (found["report"], found["setup"]) == (3.0, 1.5)
     assert found["record"] == USUAL_S["record"]
-    assert around(recipe("detection"), Ran())["report"] == USUAL_S["report"]
+    assert overhead_seconds(recipe("detection"), Ran())["report"] == USUAL_S["report"]
     for _ in range(KEPT):
-        learn(asked, Ran(report=1.0))
-    assert around(asked, Ran())["report"] == 1.0, "what is long ago is forgotten"
+        record_overhead(asked, Ran(report=1.0))
+    assert overhead_seconds(asked, Ran())["report"] == 1.0, "what is long ago is forgotten"
 
 
 def test_learn__nothing_of_a_run_in_parts_and_nothing_where_nothing_can_be_kept(cache, monkeypatch):
     asked, resumed = recipe("classification"), Ran(report=50.0)
     resumed.resumed = True
-    learn(asked, resumed)
+    record_overhead(asked, resumed)
     assert not cache.exists()
     cache.write_text("a file is in the way")
-    learn(asked, Ran(report=50.0))
+    record_overhead(asked, Ran(report=50.0))
     monkeypatch.setenv("AUTOML_CACHE", "off")
-    learn(asked, Ran(report=50.0))
-    assert around(asked, Ran())["report"] == USUAL_S["report"]
+    record_overhead(asked, Ran(report=50.0))
+    assert overhead_seconds(asked, Ran())["report"] == USUAL_S["report"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"x": 1}', "\xff", "nul"])
 def test_around__a_damaged_file_is_as_good_as_none(cache, text):
     cache.mkdir()
     (cache / "times.json").write_text(text, encoding="utf-8")
-    assert around(recipe("classification"), Ran())["report"] == USUAL_S["report"]
+    assert overhead_seconds(recipe("classification"), Ran())["report"] == USUAL_S["report"]
