@@ -141,7 +141,7 @@ class RunDir:
         more = (self.provenance, self.journal, self.metrics, self.evaluation, self.report)
         again = (self.replay, self.reproduction, self.times)
         beside = (self.record, self.patch, self.own_patch, *again)
-        kept = (*beside, self.promotions, self.predictions, self.plots)
+        kept = (*beside, self.suspects, self.promotions, self.predictions, self.plots)
         own = {path.name for path in (*files, *more, *kept)}
         if (self.model / "model.json").is_file():
             own.add(self.model.name)

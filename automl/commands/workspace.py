@@ -143,7 +143,7 @@ def _resumed(
     folder = find(resume)
     kept = load(folder.recipe)
     said = load(recipe, sets, params) if recipe is not None else None
-    if said != kept and (said is not None or list(sets)):
+    if said != kept and (said is not None or params is not None or list(sets)):
         raise UsageError(
             "a resumed run keeps its recipe",
             where=str(shown(folder.recipe)),

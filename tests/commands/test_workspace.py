@@ -60,11 +60,27 @@ def test_begin__not_among_files_of_somebody_else(tmp_path, recipe, name, again):
 
 def test_begin__a_folder_that_is_empty_hidden_or_a_runs_own(tmp_path, recipe):
     folder = tmp_path / "mine"
-    for name in ("", ".gitignore", "metrics.json", "plots/epochs.csv", "model/model.json"):
+    for name in (
+        "",
+        ".gitignore",
+        "metrics.json",
+        "suspects.json",
+        "plots/epochs.csv",
+        "model/model.json",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if name:
             (folder / name).write_text("")
         assert workspace.begin(recipe, [], None, run_dir=folder)[1] == RunDir(folder)
+
+
+@pytest.mark.parametrize("given", [(["effort=quick"], None), ([], Path("params.yaml"))])
+def test_begin__a_resumed_run_takes_no_other_values(tmp_path, recipe, given):
+    run = RunDir(tmp_path / "runs/one")
+    workspace.keep(workspace.load(recipe), run)
+    assert workspace.begin(None, [], None, resume="one")[1] == run
+    with pytest.raises(UsageError, match="keeps its recipe"):
+        workspace.begin(None, *given, resume="one")
 
 
 def test_planning__keeps_to_the_same_rules(tmp_path, recipe):
