@@ -206,7 +206,7 @@ def _evaluate(run: RunDir, talk: Talk) -> "Scores":
     from automl.model import bundle as bundles
     from automl.record.dvc_cache import check_bundle
     from automl.record.predictions import written
-    from automl.record.taint import look_again
+    from automl.record.taint import recheck_data
     from automl.report.tables import write_plots
     from automl.scoring.score import score
 
@@ -221,7 +221,7 @@ def _evaluate(run: RunDir, talk: Talk) -> "Scores":
     scores = score(plan.task, split, dataset.names, pairs)
     scores.write(run.metrics, run.evaluation)
     write_plots(run)
-    look_again(run, dataset, talk, "evaluate", split)
+    recheck_data(run, dataset, talk, "evaluate", split)
     talk.say(f"scores: {scores.primary} {scores.value:.4f} on {total} {split} images")
     return scores
 

@@ -16,10 +16,10 @@ from automl.model import bundle
 from automl.plan import Plan
 from automl.record.journal import Journal
 from automl.record.mlflow_live import live
-from automl.record.taint import look_again
+from automl.record.taint import recheck_data
 from automl.run_dir import RunDir
 from automl.talk import Talk
-from automl.training_provenance import originating
+from automl.training_provenance import recording_provenance
 
 
 def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk, clock: Clock) -> Trained:
@@ -36,7 +36,7 @@ def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk, clock: Clock) -
     write_text(run.checkpoints / "plan.txt", plan.digest())  # after the journal says so
 
     def on_epoch(epoch: Epoch) -> float:
-        origin.look()
+        origin.note_determinism()
         value = score_epoch(epoch, plan, dataset, run, talk)
         following.epoch(epoch.number, epoch.total, epoch.seconds)
         clock.beat()
@@ -48,11 +48,11 @@ def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk, clock: Clock) -
         clock.beat()
         talk.progress(f"epoch {epoch}", step, steps, f"loss {loss:.3f}")
 
-    with originating(run, plan, dataset) as origin, live(run) as following:
+    with recording_provenance(run, plan, dataset) as origin, live(run) as following:
         announce(run, plan, len(dataset.split("train")))
         on_event = partial(log_event, run=run, talk=talk)
         trained = engine(plan.engine).train(plan, dataset, run, on_epoch, on_step, on_event, clock)
-        origin.ended(trained, look_again(run, dataset, talk, "train").dataset)
+        origin.ended(trained, recheck_data(run, dataset, talk, "train").dataset)
     journal.write(
         "trained",
         best_epoch=trained.best_epoch,

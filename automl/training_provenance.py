@@ -34,15 +34,15 @@ class Origin:
     run: RunDir
     plan: Plan
     known: dict[str, Any]
-    looked: bool = field(default=False)
+    noted: bool = field(default=False)
 
-    def look(self) -> None:
+    def note_determinism(self) -> None:
         """Notes, once, how torch is set while it trains: an engine may set it back at the end."""
-        if self.looked:
+        if self.noted:
             return
         from automl.engines.torch_state import determinism
 
-        self.looked = True
+        self.noted = True
         found = determinism(self.plan.engine, self.plan.device)
         if self.known.get("determinism") != found:
             self.known["determinism"] = found
@@ -63,7 +63,7 @@ class Origin:
 
 
 @contextmanager
-def originating(run: RunDir, plan: Plan, dataset: Dataset) -> Iterator[Origin]:
+def recording_provenance(run: RunDir, plan: Plan, dataset: Dataset) -> Iterator[Origin]:
     """Writes where the training comes from, and why it stopped where it did not end."""
     origin = _begin(run, plan, dataset)
     try:

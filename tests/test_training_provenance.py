@@ -21,7 +21,7 @@ def known(run: RunDir) -> dict:
 def start(run: RunDir):
     """What the train stage does before the engine works."""
     Journal(run.journal).write("start")
-    return training_provenance.originating(run, *planned(run))
+    return training_provenance.recording_provenance(run, *planned(run))
 
 
 def stopped_in_epoch_2(run: RunDir) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from automl.commands.terminal import table
 from automl.commands.workspace import shown
-from automl.record.garbage import DAY_S, Garbage, Item, Rules, look, remove
+from automl.record.garbage import DAY_S, Garbage, Item, Rules, find_garbage, remove
 from automl.record.run_filter import moment
 from automl.run_dir import runs_folder
 
@@ -59,7 +59,7 @@ def collected(*, keep: int, older_than: str, tracked: bool, really: bool) -> Col
     """Looks, and removes where it is really meant."""
     now = datetime.now().astimezone()
     days = (now - moment(older_than, now)).total_seconds() / DAY_S
-    found = look(runs_folder(), Rules(keep, days, tracked))
+    found = find_garbage(runs_folder(), Rules(keep, days, tracked))
     if not really:
         return Collected(found, really)
     return Collected(found, really, *remove(found))

@@ -56,15 +56,11 @@ class Geometry:
         back = _moved(boxes, self.target, self.source)
         return np.asarray(np.clip(back, 0, [width, height, width, height]), np.float32)
 
-    def mask_forward(self, mask: np.ndarray, fill: int = IGNORE) -> np.ndarray:
-        """A class-index mask of the original in the model's frame, `fill` on the bars."""
-        frame = np.full(self.size, fill, mask.dtype)
+    def mask_forward(self, mask: np.ndarray) -> np.ndarray:
+        """A class-index mask of the original in the model's frame; its bars are ignored."""
+        frame = np.full(self.size, IGNORE, mask.dtype)
         frame[self.target.window] = _nearest(mask[self.source.window], self.target)
         return frame
-
-    def mask_back(self, mask: np.ndarray) -> np.ndarray:
-        """A class-index mask of the model's frame at the original size."""
-        return self._spread(_nearest(mask[self.target.window], self.source))
 
     def map_back(self, values: np.ndarray) -> np.ndarray:
         """A map `[h, w]` or maps `[K, h, w]` of probabilities at the original size, linear."""

@@ -61,12 +61,12 @@ class Rules:
     tracked: bool = False
 
 
-def look(folder: Path, rules: Rules, now: float | None = None) -> Garbage:
+def find_garbage(folder: Path, rules: Rules) -> Garbage:
     """What would go; nothing is touched."""
     found = Garbage(folder)
     if not folder.is_dir():
         return found
-    moment = time.time() if now is None else now
+    now = time.time()
     entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     runs = []
     for entry in entries:
@@ -78,9 +78,9 @@ def look(folder: Path, rules: Rules, now: float | None = None) -> Garbage:
                 found.items.append(_item(path, "half removed by an earlier `gc`"))
             elif is_run(path):
                 runs.append(path)
-            elif _empty(path) and _age(path, moment) > LEFTOVER_S:
+            elif _empty(path) and _age(path, now) > LEFTOVER_S:
                 found.items.append(Item(path, 0, "an empty folder"))
-    _look_at_runs(found, [readable(path) for path in runs], rules, moment)
+    _add_runs(found, [readable(path) for path in runs], rules, now)
     return found
 
 
@@ -98,7 +98,7 @@ def remove(found: Garbage) -> tuple[list[Item], list[tuple[str, str]]]:
     return done, failed
 
 
-def _look_at_runs(found: Garbage, runs: list[RunSummary], rules: Rules, now: float) -> None:
+def _add_runs(found: Garbage, runs: list[RunSummary], rules: Rules, now: float) -> None:
     newest = sorted(runs, key=lambda run: (run.started, run.id), reverse=True)[: rules.keep]
     best = {run.id for run in _best(runs)}
     for run in runs:

@@ -14,6 +14,8 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 PAUSE_S = 0.2
 """Between an answer and the next question."""
+TIMEOUT_S = 20.0
+"""Of one question."""
 
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 """Of the databases that MLflow can be told to write to itself."""
@@ -81,16 +83,16 @@ def can_be_asked(uri: str) -> bool:
     return bool(parts.hostname) and kind in ("http", "https", *PORTS)
 
 
-def ask(uri: str, experiment: str, timeout_s: float = 20.0) -> str:
+def ask(uri: str, experiment: str) -> str:
     """One question; empty if it was answered, else why not."""
     parts = urlsplit(uri)
     kind = parts.scheme.partition("+")[0]
     try:
         if kind in PORTS:
             place = (parts.hostname or "", parts.port or PORTS[kind])
-            socket.create_connection(place, timeout_s).close()
+            socket.create_connection(place, TIMEOUT_S).close()
         else:
-            urllib.request.urlopen(_question(uri, experiment), timeout=timeout_s).close()  # noqa: S310
+            urllib.request.urlopen(_question(uri, experiment), timeout=TIMEOUT_S).close()  # noqa: S310
     except urllib.error.HTTPError as answer:
         answer.close()
         return f"it answers {answer.code}" if answer.code >= 500 else ""

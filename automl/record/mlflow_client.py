@@ -58,10 +58,10 @@ class Store:
         return without_secrets(self.uri)
 
 
-def tracking_uri(wanted: str, folder: Path | None = None) -> str:
+def tracking_uri(wanted: str) -> str:
     """The store that `track.mlflow` means; `auto` is the environment's or an SQLite file here."""
     named = wanted if wanted != "auto" else os.environ.get("MLFLOW_TRACKING_URI")
-    here = (folder or Path.cwd()) / "mlflow.db"
+    here = Path.cwd() / "mlflow.db"
     return whole(named) if named else f"sqlite:///{here}"
 
 

@@ -29,12 +29,11 @@ def collect(
     device: str,
     threads: int,
     seed: int,
-    folder: Path | None = None,
     beside: Sequence[Path] = (),
     **facts: Any,
 ) -> dict[str, Any]:
     """Everything that made the run, ready for JSON; `facts` are added as they are."""
-    here = folder or Path.cwd()
+    here = Path.cwd()
     return {
         "format": FORMAT,
         "time": now(),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 
 
-def look_again(
+def recheck_data(
     run: RunDir, dataset: Dataset, talk: Talk, stage: str, split: SplitName | None = None
 ) -> "Again":
     """Reads the data once more; what changed makes the run tainted.

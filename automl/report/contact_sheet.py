@@ -14,9 +14,7 @@ _GAP = 12
 _ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def contact_sheet(
-    images: list[np.ndarray], captions: list[str], path: Path, *, side: int = THUMBNAIL
-) -> Path:
+def contact_sheet(images: list[np.ndarray], captions: list[str], path: Path) -> Path:
     """Writes RGB images of any sizes as a grid, PNG, JPEG or WebP by the ending of `path`."""
     if path.suffix.lower() not in _ENDINGS:
         raise UsageError(
@@ -24,9 +22,9 @@ def contact_sheet(
             hint=f"end it in {', '.join(_ENDINGS)}",
         )
     columns = max(1, min(len(images), 4, round(len(images) ** 0.5 + 0.3)))
-    cells = [_cell(i, c, side) for i, c in zip(images, captions, strict=True)]
+    cells = [_cell(i, c, THUMBNAIL) for i, c in zip(images, captions, strict=True)]
     rows = [cells[at : at + columns] for at in range(0, len(cells), columns)]
-    width = columns * (side + _GAP) + _GAP
+    width = columns * (THUMBNAIL + _GAP) + _GAP
     bands = [_band(row, width) for row in rows] or [_blank(_GAP, width)]
     sheet = np.concatenate([_blank(_GAP, width), *bands])
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -118,7 +118,7 @@ def test_frames__masks_and_their_bars_are_kept_with_the_image(tmp_path: Path, ca
     dataset = known_set("segmentation", tmp_path / "toy", train=2, val=2)
     frames = Frames(dataset, dataset.samples, LETTERBOX, masks=True)
     mask = truth(dataset, dataset.samples[1]).mask
-    expected = LETTERBOX.geometry(64, 64).mask_forward(mask, IGNORE)
+    expected = LETTERBOX.geometry(64, 64).mask_forward(mask)
     assert (frames[1].mask == expected).all()
     assert (frames[1].mask == expected).all()
     assert IGNORE in expected

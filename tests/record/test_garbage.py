@@ -10,7 +10,7 @@ import pytest
 
 from automl.commands.garbage_output import collected, size_text
 from automl.lock import locked
-from automl.record.garbage import DAY_S, Rules, look, remove
+from automl.record.garbage import DAY_S, Rules, find_garbage, remove
 
 NONE_KEPT = Rules(keep=0)
 
@@ -57,7 +57,7 @@ def test_look__checkpoints_of_finished_and_whole_old_unfinished_runs(folder):
     make(folder, "done")
     make(folder, "old", "training", days=40)
     make(folder, "young", "training", days=3)
-    found = look(folder, NONE_KEPT)
+    found = find_garbage(folder, NONE_KEPT)
     assert paths(found) == ["done/checkpoints", "old"]
     assert found.items[0].bytes == 1000
     assert "40 days old" in found.items[1].why
@@ -67,7 +67,7 @@ def test_look__checkpoints_of_finished_and_whole_old_unfinished_runs(folder):
     assert not (folder / "done" / "checkpoints").exists()
     assert (folder / "young" / "checkpoints").is_dir()
     assert sorted(p.name for p in folder.iterdir()) == ["done", "young"]
-    assert look(folder, NONE_KEPT).items == []
+    assert find_garbage(folder, NONE_KEPT).items == []
 
 
 def test_look__protected_runs_stay_whole(folder):
@@ -76,7 +76,7 @@ def test_look__protected_runs_stay_whole(folder):
     promoted = make(folder, "pets-20260101-000003", score=0.7, days=50)
     (promoted / "promotions.jsonl").write_text('{"alias": "champion"}\n')
     make(folder, "newest")
-    found = look(folder, Rules(keep=1))
+    found = find_garbage(folder, Rules(keep=1))
     assert paths(found) == ["pets-20260101-000002/checkpoints"]
     kept = dict(found.kept)
     assert kept["pets-20260101-000001"] == "the best of `pets`"
@@ -90,11 +90,11 @@ def test_look__a_run_at_work_is_left_alone(folder):
     left.mkdir()
     age(run, 90)
     with locked(run, "automl train"):
-        found = look(folder, NONE_KEPT)
+        found = find_garbage(folder, NONE_KEPT)
         assert paths(found) == []
         assert f"process {os.getpid()}" in dict(found.kept)["busy"]
     age(run, 90)
-    found = look(folder, NONE_KEPT)
+    found = find_garbage(folder, NONE_KEPT)
     assert paths(found) == ["busy"]
     with locked(run, "automl train"):  # it has begun to work between the look and the removal
         done, failed = remove(found)
@@ -114,13 +114,13 @@ def test_look__what_killed_processes_left(folder):
     (run / ".gitignore").write_text("")
     (folder / ".gone-x" / "deep").mkdir(parents=True)
     (folder / "empty").mkdir()
-    assert paths(look(folder, Rules())) == [".gone-x"], "what is new may be in use"
+    assert paths(find_garbage(folder, Rules())) == [".gone-x"], "what is new may be in use"
     age(folder, 1)
     wanted = [
         ".gone-x", "empty", "kept/.12.probe", "kept/.metrics.json.123.new", "kept/.model.old",
         "kept/checkpoints/.epoch-0002.partial",
     ]  # fmt: skip
-    found = look(folder, Rules())
+    found = find_garbage(folder, Rules())
     assert paths(found) == wanted
     remove(found)
     assert (run / ".gitignore").is_file()
@@ -137,7 +137,7 @@ def test_remove__never_through_a_link_or_out_of_the_folder(folder, tmp_path):
     (run / "checkpoints" / "epoch-0001" / "link").symlink_to(precious)
     other = make(folder, "other")
     (other / "engine").symlink_to(precious)
-    found = look(folder, NONE_KEPT)
+    found = find_garbage(folder, NONE_KEPT)
     assert paths(found) == ["other/checkpoints", "run/checkpoints"]
     assert dict(found.kept)["linked"] == "a link, which is not followed"
     (other / "checkpoints").rename(other / "moved")
@@ -153,25 +153,25 @@ def test_look__what_dvc_tracks_stays(folder):
     age(tracked, 90)
     done = make(folder, "done")
     (done / "model.dvc").write_text("outs: []\n")
-    found = look(folder, NONE_KEPT)
+    found = find_garbage(folder, NONE_KEPT)
     assert paths(found) == ["done/checkpoints"]
     assert "DVC tracks model.dvc" in dict(found.kept)["tracked"]
-    assert "tracked" in paths(look(folder, Rules(keep=0, tracked=True)))
+    assert "tracked" in paths(find_garbage(folder, Rules(keep=0, tracked=True)))
 
 
 def test_look__bytes_shared_with_a_cache_free_nothing(folder, tmp_path):
     run = make(folder, "run")
     os.link(run / "checkpoints/epoch-0001/model.safetensors", tmp_path / "in-the-cache")
-    assert look(folder, NONE_KEPT).bytes == 0
+    assert find_garbage(folder, NONE_KEPT).bytes == 0
 
 
 def test_look__a_damaged_run_and_no_folder(folder, tmp_path):
     run = make(folder, "bad", days=90)
     (run / "metrics.json").write_text("{")
-    found = look(folder, NONE_KEPT)
+    found = find_garbage(folder, NONE_KEPT)
     assert found.items == []
     assert "damaged" in dict(found.kept)["bad"]
-    assert look(tmp_path / "nowhere", NONE_KEPT).items == []
+    assert find_garbage(tmp_path / "nowhere", NONE_KEPT).items == []
 
 
 def test_collected__a_dry_run_first(folder):
