@@ -51,7 +51,7 @@ class Origin:
     def ended(self, trained: Trained, after: Dataset | None = None) -> None:
         """The weights that came out; `after` is the data as it was found again at the end."""
         self.known["ended"] = provenance.now()
-        self.known["weights"]["final"] = weights_digest(trained.bundle)
+        self.known["weights"]["final"] = provenance.weights_digest(trained.bundle)
         if after is not None:
             self.known["dataset"]["after"] = described(after)
         self.write()
@@ -89,12 +89,6 @@ def described(dataset: Dataset) -> dict[str, Any]:
             for name, digest in split_digests(dataset).items()
         },
     }
-
-
-def weights_digest(bundle: Path) -> str:
-    """SHA-256 of a bundle's weights, as its description has it."""
-    weights = read_object(bundle / "model.json", "train").get("weights", {})
-    return str(weights.get("sha256", ""))
 
 
 def _begin(run: RunDir, plan: Plan, dataset: Dataset) -> Origin:

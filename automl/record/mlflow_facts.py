@@ -11,7 +11,8 @@ from typing import Any
 from automl.files import read_object, told_as_damage
 from automl.plan import Plan
 from automl.record import journal
-from automl.record.provenance import git_commit, without_secrets
+from automl.record.provenance import git_commit, weights_digest, without_secrets
+from automl.record.runs import recipe_name
 from automl.run_dir import RunDir
 
 TRAINING_TAG = "automl.training"
@@ -72,7 +73,7 @@ def read_facts(run: RunDir) -> Facts:
     if not times:
         times = [round(run.plan.stat().st_mtime * 1000)]
     data = _data(run, plan)
-    recipe = _recipe_name(run, data)
+    recipe = recipe_name(run.id) or data.name
     finished = run.metrics.is_file() and any(event["event"] == "trained" for event in events)
     starts = {journal.milliseconds(event) for event in everything if event["event"] == "start"}
     return Facts(
@@ -153,7 +154,7 @@ def _tags(run: RunDir, plan: Plan, recipe: str, started: int, *, finished: bool)
         "automl.model": plan.model,
         "automl.dataset_digest": plan.dataset_digest,
         "automl.split": str(scores.get("split", "")),
-        "automl.weights_sha256": weights_digest(run) if finished else "",
+        "automl.weights_sha256": weights_digest(run.model) if finished else "",
         "automl.licence": str(model.get("licence", "")),
         "mlflow.source.name": "automl",
         "mlflow.source.type": "LOCAL",
@@ -186,11 +187,6 @@ def _dvc_tags(run: RunDir) -> dict[str, str]:
         return DvcRecord(data=outs.get("data"), model=outs.get("model")).tags()
 
 
-def weights_digest(run: RunDir) -> str:
-    """SHA-256 of the finished model's weights, from its description."""
-    return str(read_object(run.model / "model.json", "train").get("weights", {}).get("sha256", ""))
-
-
 def _data(run: RunDir, plan: Plan) -> Data:
     """From the head of `dataset.json` and the profile; the samples stay where they are."""
     dataset, profile = read_object(run.dataset, "prepare"), read_object(run.profile, "prepare")
@@ -202,9 +198,3 @@ def _data(run: RunDir, plan: Plan) -> Data:
         digest=plan.dataset_digest,
         profile={key: profile[key] for key in known if key in profile},
     )
-
-
-def _recipe_name(run: RunDir, data: Data) -> str:
-    """The recipe's name, which an id begins with; a folder of another name has its data's."""
-    named = re.fullmatch(r"(.+)-\d{8}-\d{6}(-\d+)?", run.id)
-    return named.group(1) if named else data.name

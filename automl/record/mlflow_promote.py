@@ -15,9 +15,8 @@ from automl.recipe.schema import Recipe
 from automl.record.liveness import Liveness
 from automl.record.mlflow_client import opened, unreached
 from automl.record.mlflow_delivery import store_of
-from automl.record.mlflow_facts import weights_digest
 from automl.record.mlflow_store import MlflowRecord
-from automl.record.provenance import now, without_secrets
+from automl.record.provenance import now, weights_digest, without_secrets
 from automl.run_dir import RunDir, needed
 from automl.scoring.goal import check
 
@@ -145,7 +144,7 @@ def _checked(client: "MlflowClient", run: RunDir, record: MlflowRecord, alias: s
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         raise _not_there(run, f"{record.model} has no version {record.version} any more") from error
-    if version.tags.get("automl.weights_sha256") != weights_digest(run):
+    if version.tags.get("automl.weights_sha256") != weights_digest(run.model):
         raise _not_there(run, "the run was trained again since it was recorded")
     try:
         holder = client.get_model_version_by_alias(record.model, alias)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import automl
+from automl.files import read_object
 from automl.record.git_state import Patch, git, git_state, top_of
 from automl.record.machine import (
     all_packages_digest,
@@ -19,7 +20,16 @@ from automl.record.machine import (
 )
 from automl.record.secrets import without_secrets
 
-__all__ = ["collect", "git_commit", "git_state", "now", "patched", "program", "without_secrets"]
+__all__ = [
+    "collect",
+    "git_commit",
+    "git_state",
+    "now",
+    "patched",
+    "program",
+    "weights_digest",
+    "without_secrets",
+]
 
 FORMAT = 2
 
@@ -85,6 +95,12 @@ def patched(patch: Patch, file: Path) -> dict[str, Any] | None:
         "sha256": sha256(patch.content).hexdigest() if patch.content else "",
         "left_out": list(patch.left_out),
     }
+
+
+def weights_digest(bundle: Path) -> str:
+    """SHA-256 of a bundle's weights, as its description has it."""
+    weights = read_object(bundle / "model.json", "train").get("weights", {})
+    return str(weights.get("sha256", ""))
 
 
 def now() -> str:

@@ -18,6 +18,8 @@ from automl.record import mlflow_client, mlflow_delivery, mlflow_store
 from automl.record.dvc_files import DvcOut
 from automl.record.dvc_workspace import DvcRecord
 from automl.record.journal import Journal, milliseconds
+from automl.record.mlflow_facts import read_facts
+from automl.run_dir import RunDir
 from automl.talk import Silent
 from tests.record.conftest import make_plan, write_bundle
 from tests.record.loading import predict_elsewhere
@@ -77,6 +79,13 @@ def test_record__values_times_and_epochs_are_those_of_the_run(store, run, recipe
     assert tags["mlflow.source.git.commit"] == "c0ffee"
     assert tags["automl.git"] == "c0ffee+"
     assert tags["dvc.data.md5"] == "aa.dir"
+
+
+def test_read_facts__a_reproduction_is_a_run_of_its_recipe(run):
+    again = run.root.rename(run.root.with_name("tiny-again-20260102-040506"))
+    assert read_facts(RunDir(again)).recipe == "tiny"
+    by_hand = again.rename(again.with_name("mine"))
+    assert read_facts(RunDir(by_hand)).recipe == "pets", "the data's name"
 
 
 def test_record__dataset_and_files(store, run, recipe):
