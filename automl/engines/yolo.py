@@ -4,14 +4,14 @@ The library is imported inside functions, offline and mute; it writes into the r
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -36,6 +36,9 @@ from automl.prediction import Prediction
 from automl.run_dir import RunDir
 from automl.signals import Stopped, listening
 
+if TYPE_CHECKING:
+    from automl.engines.yolo_trainer import Job
+
 DRAWN_FROM = 1000
 """A sheet is drawn from this many training images: laying out all of a large set takes minutes."""
 
@@ -57,32 +60,34 @@ def train(  # noqa: PLR0913  as `Engine` has it
     given = arguments(plan, dataset.split("train"), run.engine, len(layers["backbone"]))
     preprocess = Preprocess(frame(plan, given), "letterbox", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     donor = _donor(plan, backbone)
-    make_net = partial(build_net, layers, dataset.names, donor)
     saved = checkpoints.newest(run.checkpoints)
     if saved is not None:
         tell_resumed(saved, on_event)
     if saved is None or not _finished(saved):
-        watched = (on_epoch, on_step, on_event, clock)
-        _train(plan, dataset, run, (given, preprocess, make_net), watched)
+        from automl.engines.yolo_trainer import Job
+
+        root, samples = Path(dataset.root), dataset.split("train")
+        job = Job(
+            plan=plan,
+            dataset=dataset,
+            images=write_layout(run.engine / "data", root, samples, dataset.frame),
+            checkpoints=run.checkpoints,
+            arguments=given,
+            preprocess=preprocess,
+            make_net=partial(build_net, layers, dataset.names, donor),
+            on_epoch=on_epoch,
+            on_step=on_step,
+            on_event=on_event,
+            clock=clock,
+            replay=recorded_schedule.read(run),
+        )
+        _train(job, run.engine / "ultralytics.log")
         saved = checkpoints.newest(run.checkpoints)
     if saved is None:
         raise NumbersError("training ended without a finished epoch", where=str(run.root))
-    kept = bundles.Bundle(
-        task=plan.task,
-        engine="yolo",
-        backbone=asdict(backbone),
-        classes=dataset.classes,
-        preprocess=preprocess,
-        licence=backbone.licence,
-        run=run.id,
-        dataset_digest=dataset.digest,
-        extra={
-            "donor_classes": _classes(donor),
-            "ultralytics": version,
-            **({} if dataset.frame is None else {"frame": dataset.frame}),
-        },
-    )
-    bundles.save(run.model, kept, saved.tensors["best"])
+    extra = {"donor_classes": _classes(donor), "ultralytics": version}
+    bundle = _bundle(plan, dataset, run, preprocess, extra)
+    bundles.save(run.model, bundle, saved.tensors["best"])
     facts = {"ultralytics": version, "train settings without effect": ", ".join(NOT_USED)}
     early = saved.epoch < saved.facts["total"]
     return Trained(run.model, saved.facts["best_epoch"], saved.epoch, early, facts)
@@ -127,45 +132,45 @@ def augmented(plan: Plan, dataset: Dataset, count: int) -> tuple[list[np.ndarray
     return images, captions
 
 
-def _train(
-    plan: Plan,
-    dataset: Dataset,
-    run: RunDir,
-    made: tuple[dict[str, Any], Preprocess, Callable[[], nn.Module]],
-    watched: tuple[OnEpoch, OnStep, OnEvent, Clock | None],
-) -> None:
-    from automl.engines.yolo_trainer import Job, Trainer
+def _train(job: "Job", log: Path) -> None:
+    """Runs Ultralytics' trainer; a signal or too little memory becomes an error of ours."""
+    from automl.engines.yolo_trainer import Trainer
 
-    root, samples = Path(dataset.root), dataset.split("train")
-    images = write_layout(run.engine / "data", root, samples, dataset.frame)
-    with listening() as stop, logged(run.engine / "ultralytics.log"):
-        on_epoch, on_step, on_event, clock = watched
-        hears = (on_epoch, on_step, on_event)
-        job = Job(
-            plan,
-            dataset,
-            images,
-            run.checkpoints,
-            *made,
-            *hears,
-            clock,
-            recorded_schedule.read(run),
-        )
+    with listening() as stop, logged(log):
         with _refused_settings():
             trainer = Trainer(job)
         try:
             trainer.train()
-            shutil.rmtree(images.parent)
+            shutil.rmtree(job.images.parent)
         except (Stopped, RuntimeError) as error:
             if stop.asked:  # or the same signal has ended a worker of its loader
                 raise interrupted(stop, trainer.done) from error
             if not isinstance(error, torch.OutOfMemoryError):
                 raise
+            micro_batch = job.plan.train.micro_batch
+            half = max(1, micro_batch // 2)
             raise NumbersError(
-                f"out of memory on `{plan.device}` with {plan.train.micro_batch} images at once",
-                hint="halve them, for example "
-                f"`--set train.micro_batch={max(1, plan.train.micro_batch // 2)}`",
+                f"out of memory on `{job.plan.device}` with {micro_batch} images at once",
+                hint=f"halve them, for example `--set train.micro_batch={half}`",
             ) from error
+
+
+def _bundle(
+    plan: Plan, dataset: Dataset, run: RunDir, preprocess: Preprocess, extra: dict[str, Any]
+) -> bundles.Bundle:
+    """The description of the trained model."""
+    backbone = find(plan.model, plan.task)
+    return bundles.Bundle(
+        task=plan.task,
+        engine="yolo",
+        backbone=asdict(backbone),
+        classes=dataset.classes,
+        preprocess=preprocess,
+        licence=backbone.licence,
+        run=run.id,
+        dataset_digest=dataset.digest,
+        extra={**extra, **({} if dataset.frame is None else {"frame": dataset.frame})},
+    )
 
 
 @contextmanager
