@@ -86,7 +86,7 @@ def test_reproduce__identical(tmp_path, monkeypatch, task):
     assert answer.verdict.metrics
     assert json.loads(answer.again.reproduction.read_text())["verdict"] == "identical"
     assert reproduce_output.lines(answer)[-1].startswith("identical: weights ")
-    reproduce_output.complain(answer)
+    reproduce_output.raise_failures(answer)
 
 
 def test_reproduce__takes_the_epochs_that_a_budget_left(tmp_path, monkeypatch):
@@ -282,7 +282,7 @@ def test_complain__different_is_exit_code_5(copies, monkeypatch):
     now = known["packages"]["torch"]
     assert reproduce_output.lines(answer)[-1] == f"different because packages.torch: 1.0 -> {now}"
     with pytest.raises(GateError, match=r"different because packages\.torch: 1\.0 ->") as caught:
-        reproduce_output.complain(answer)
+        reproduce_output.raise_failures(answer)
     assert caught.value.exit_code == 5
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from automl.commands.terminal import table
 from automl.commands.workspace import shown
 from automl.record.garbage import DAY_S, Garbage, Item, Rules, find_garbage, remove
-from automl.record.run_filter import moment
+from automl.record.run_filter import parse_time
 from automl.run_dir import runs_folder
 
 
@@ -55,10 +55,10 @@ class Collected:
         return f"{things}, {size_text(self.found.bytes)}; nothing was touched: add `--really`"
 
 
-def collected(*, keep: int, older_than: str, tracked: bool, really: bool) -> Collected:
+def collect_garbage(*, keep: int, older_than: str, tracked: bool, really: bool) -> Collected:
     """Looks, and removes where it is really meant."""
     now = datetime.now().astimezone()
-    days = (now - moment(older_than, now)).total_seconds() / DAY_S
+    days = (now - parse_time(older_than, now)).total_seconds() / DAY_S
     found = find_garbage(runs_folder(), Rules(keep, days, tracked))
     if not really:
         return Collected(found, really)

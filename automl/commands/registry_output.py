@@ -46,7 +46,7 @@ def sync_lines(done: "Iterable[Synced]") -> list[str]:
     return table(("run", "state", "", ""), rows) if rows else ["all runs are there"]
 
 
-def complain(done: "Iterable[Synced]") -> None:
+def raise_failures(done: "Iterable[Synced]") -> None:
     """Raises what kept runs back; an unreachable store before anything else, and once."""
     errors = [one.error for one in done if one.error]
     machine = [error for error in errors if isinstance(error, MachineError)]

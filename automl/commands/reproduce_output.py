@@ -62,7 +62,7 @@ def sentence(answer: "Reproduction") -> str:
     return f"{found.word}{_because(found.because)}"
 
 
-def complain(answer: "Reproduction") -> None:
+def raise_failures(answer: "Reproduction") -> None:
     """GateError where the run gave something else."""
     if answer.verdict.word == "different":
         raise GateError(

@@ -37,11 +37,11 @@ def runs(
     from automl.commands import run_list
     from automl.commands.terminal import out, out_json
 
-    wanted = run_list.wanted(
+    query = run_list.query(
         task=task, model=model, state=state, recipe=recipe, since=since, best=best, sort=sort,
         limit=limit,
     )  # fmt: skip
-    out_json(run_list.facts(wanted)) if json else out(*run_list.lines(wanted))
+    out_json(run_list.facts(query)) if json else out(*run_list.lines(query))
 
 
 @verbs.command()
@@ -86,7 +86,7 @@ def reproduce(
 
     answer = reproduce_output.again(run, run_dir, here=here)
     out_json(answer.facts()) if json else out(*reproduce_output.lines(answer))
-    reproduce_output.complain(answer)
+    reproduce_output.raise_failures(answer)
 
 
 @verbs.command()
@@ -109,7 +109,7 @@ def gc(
     from automl.commands import garbage_output
     from automl.commands.terminal import out, out_json
 
-    answer = garbage_output.collected(
+    answer = garbage_output.collect_garbage(
         keep=keep, older_than=older_than, tracked=tracked, really=really
     )
     out_json(answer.facts()) if json else out(*answer.lines())
@@ -128,7 +128,7 @@ def sync(
 
     done = registry_output.sync(run)
     out_json(registry_output.sync_facts(done)) if json else out(*registry_output.sync_lines(done))
-    registry_output.complain(done)
+    registry_output.raise_failures(done)
 
 
 @verbs.command()

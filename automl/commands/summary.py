@@ -12,7 +12,7 @@ from automl.commands.workspace import name, shown
 from automl.files import read_object
 from automl.record.promise import promise
 from automl.record.runs import RunSummary, summary
-from automl.record.taint import said
+from automl.record.taint import taint_notice
 from automl.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run_facts(run: RunDir) -> dict[str, Any]:
         "intervals": read_object(run.evaluation, "evaluate").get("intervals", {}),
         "origin": origin_facts(read_object(run.provenance, "train")),
         "promoted": list(about.promoted),
-        "tainted": said(run),
+        "tainted": taint_notice(run),
         "report": str(run.report) if run.report.is_file() else None,
         "bundle": str(run.model) if (run.model / "model.json").is_file() else None,
         "record": read_object(run.record, "record"),

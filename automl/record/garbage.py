@@ -15,7 +15,7 @@ from pathlib import Path
 from automl.errors import LockedError
 from automl.lock import holder, locked
 from automl.record.dvc_files import tracked_by, workspace
-from automl.record.runs import RunSummary, is_run, readable
+from automl.record.runs import RunSummary, is_run, summary_or_damaged
 from automl.run_dir import RunDir
 
 DAY_S = 86400.0
@@ -80,7 +80,7 @@ def find_garbage(folder: Path, rules: Rules) -> Garbage:
                 runs.append(path)
             elif _empty(path) and _age(path, now) > LEFTOVER_S:
                 found.items.append(Item(path, 0, "an empty folder"))
-    _add_runs(found, [readable(path) for path in runs], rules, now)
+    _add_runs(found, [summary_or_damaged(path) for path in runs], rules, now)
     return found
 
 

@@ -123,7 +123,7 @@ def deliver(
     return done
 
 
-def owe(run: RunDir, store: Store) -> None:
+def note_undelivered(run: RunDir, store: Store) -> None:
     """Notes where a run that begins is to be recorded, in case that it never gets there itself."""
     if not run.record.is_file():
         write_json(run.record, {"mlflow": None, "dvc": None, "delivery": _owed(store)})

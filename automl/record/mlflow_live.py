@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from automl.errors import Interrupted
 from automl.record.mlflow_client import Store
-from automl.record.mlflow_delivery import end, owe, start, store_of
+from automl.record.mlflow_delivery import end, note_undelivered, start, store_of
 from automl.run_dir import RunDir
 
 WORTH_S = 20.0
@@ -58,7 +58,7 @@ def live(run: RunDir) -> Iterator[Live]:
     store = None
     if recipe.track.mlflow != "off":
         store = store_of(run, recipe)
-        owe(run, store)
+        note_undelivered(run, store)
     following = Live(run, store if store and store.is_server else None)
     try:
         yield following

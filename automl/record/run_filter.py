@@ -14,7 +14,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RunQuery:
     """What to show; an empty field asks for nothing. Texts are parts, upper and lower case alike.
 
     `best` keeps that many of the highest scores of each metric.
@@ -30,14 +30,14 @@ class Wanted:
     limit: int = 0
 
 
-def chosen(found: Iterable[RunSummary], wanted: Wanted) -> list[RunSummary]:
-    """The runs that are wanted, the newest or best first."""
-    kept = [run for run in found if _fits(run, wanted)]
-    kept = _best(kept, wanted.best) if wanted.best else _sorted(kept, wanted.sort)
-    return kept[: wanted.limit] if wanted.limit else kept
+def select(found: Iterable[RunSummary], query: RunQuery) -> list[RunSummary]:
+    """The runs that match, the newest or best first."""
+    kept = [run for run in found if _fits(run, query)]
+    kept = _best(kept, query.best) if query.best else _sorted(kept, query.sort)
+    return kept[: query.limit] if query.limit else kept
 
 
-def moment(text: str, now: datetime | None = None) -> datetime:
+def parse_time(text: str, now: datetime | None = None) -> datetime:
     """`90m`, `12h`, `7d`, `2w` ago, or a day or time as `2026-01-31` or `2026-01-31T12:00`."""
     here = now or datetime.now().astimezone()
     span = re.fullmatch(r"(\d{1,6})\s*([mhdw])", text.strip().lower())
@@ -54,13 +54,13 @@ def moment(text: str, now: datetime | None = None) -> datetime:
         ) from None
 
 
-def _fits(run: RunSummary, wanted: Wanted) -> bool:
+def _fits(run: RunSummary, query: RunQuery) -> bool:
     return (
-        wanted.task in ("", run.task)
-        and wanted.state in ("", run.state)
-        and wanted.model.lower() in run.model.lower()
-        and wanted.recipe.lower() in run.id.lower()
-        and (wanted.since is None or run.started >= wanted.since)
+        query.task in ("", run.task)
+        and query.state in ("", run.state)
+        and query.model.lower() in run.model.lower()
+        and query.recipe.lower() in run.id.lower()
+        and (query.since is None or run.started >= query.since)
     )
 
 

@@ -79,11 +79,11 @@ def find(reference: str, folder: Path) -> RunDir:
 
 def summaries(folder: Path) -> list[RunSummary]:
     """All runs of the folder, the newest first."""
-    found = map(readable, _runs(folder))
+    found = map(summary_or_damaged, _runs(folder))
     return sorted(found, key=lambda run: (run.started, run.id), reverse=True)
 
 
-def readable(path: Path) -> RunSummary:
+def summary_or_damaged(path: Path) -> RunSummary:
     """The same for a list of many, in which a damaged run must not hide the others."""
     try:
         return summary(path)
@@ -98,7 +98,7 @@ def summary(path: Path) -> RunSummary:
     plan = _plan_head(run.plan)
     scores = read_object(run.metrics, "evaluate")
     metric = str(scores.get("primary", ""))
-    events = journal.last_training(outline(run.journal))
+    events = journal.last_training(read_quickly(run.journal))
     ends = [event for event in events if event["event"] == "end"]
     origin = read_object(run.provenance, "train")
     return RunSummary(
@@ -122,7 +122,7 @@ def summary(path: Path) -> RunSummary:
     )
 
 
-def outline(path: Path) -> list[dict[str, Any]]:
+def read_quickly(path: Path) -> list[dict[str, Any]]:
     """The journal's events, those of epochs by their numbers alone, which makes it fast to read."""
     if not path.is_file():
         return []
@@ -175,7 +175,7 @@ def is_run(path: Path) -> bool:
 
 def _started(path: Path, known: list[dict[str, Any]] | None = None) -> datetime:
     """When the run last began to train, or else when its folder was last changed."""
-    events = journal.last_training(outline(RunDir(path).journal)) if known is None else known
+    events = journal.last_training(read_quickly(RunDir(path).journal)) if known is None else known
     if events:
         return datetime.fromisoformat(events[0]["time"]).astimezone()
     return datetime.fromtimestamp(path.stat().st_mtime).astimezone()

@@ -36,7 +36,7 @@ def recheck_data(
     return again
 
 
-def said(run: RunDir) -> str:
+def taint_notice(run: RunDir) -> str:
     """What is to be said of a run's last training; empty where its data stayed as it was."""
     return tainted(journal.last_training(journal.read(run.journal)))
 

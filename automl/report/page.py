@@ -53,7 +53,7 @@ def write(run: RunDir) -> Path:
         lstrip_blocks=True,
     )
     material = gather(run)
-    doubts = suspect_labels.doubted(material)
+    doubts = suspect_labels.find_doubts(material)
     page = environment.get_template("page.html.j2").render(context(material, doubts))
     write_text(run.report, page)
     if material.dataset:

@@ -46,7 +46,7 @@ class Suspect:
     seen_share: str
 
 
-def doubted(material: Material) -> list[Doubt]:
+def find_doubts(material: Material) -> list[Doubt]:
     """What the model contradicts in the split that it was judged on; the surest first."""
     dataset = material.dataset
     if dataset is None or dataset.multi_label or not _predicted(material).is_file():

@@ -63,7 +63,7 @@ def test_train__an_edit_is_noticed_and_said_everywhere(run):
     assert any(text.startswith(line) for text in told.lines)
     origin = json.loads(run.provenance.read_text())["dataset"]
     assert origin["after"]["digest"] != origin["digest"]
-    assert taint.said(run).startswith(line)
+    assert taint.taint_notice(run).startswith(line)
     assert runs.summary(run.root).tainted
     assert "tainted" in runs_lines([runs.summary(run.root)])[1]
     assert any(line in text for text in run_lines(run_facts(run)))
@@ -90,10 +90,10 @@ def test_evaluate__a_change_of_the_judged_split(run, monkeypatch):
     told = Editor(None)
     pipeline.evaluate(run, told)
     assert any("changed during evaluation: 020.png" in text for text in told.lines)
-    assert not taint.said(run)  # the journal is another stage's output
+    assert not taint.taint_notice(run)  # the journal is another stage's output
     monkeypatch.delenv("DVC_STAGE")
     pipeline.evaluate(run, Silent())
-    assert "during evaluation: 020.png" in taint.said(run)
+    assert "during evaluation: 020.png" in taint.taint_notice(run)
 
 
 def test_recheck__folders_that_changed_places(run):

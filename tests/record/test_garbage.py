@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from automl.commands.garbage_output import collected, size_text
+from automl.commands.garbage_output import collect_garbage, size_text
 from automl.lock import locked
 from automl.record.garbage import DAY_S, Rules, find_garbage, remove
 
@@ -177,16 +177,16 @@ def test_look__a_damaged_run_and_no_folder(folder, tmp_path):
 def test_collected__a_dry_run_first(folder):
     run = make(folder, "run")
     asked = {"keep": 0, "older_than": "30d", "tracked": False}
-    dry = collected(**asked, really=False)
+    dry = collect_garbage(**asked, really=False)
     assert (run / "checkpoints").is_dir()
     assert dry.lines()[-1] == "1 thing, 1.0 kB; nothing was touched: add `--really`"
     assert any("runs/run/checkpoints" in line for line in dry.lines())
-    wet = collected(**asked, really=True)
+    wet = collect_garbage(**asked, really=True)
     assert not (run / "checkpoints").exists()
     assert wet.lines()[-1] == "1 thing removed, 1.0 kB freed"
     facts = json.loads(json.dumps(wet.facts()))
     assert (facts["bytes"], facts["items"][0]["removed"]) == (1000, True)
-    assert collected(**asked, really=False).lines() == ["nothing to remove"]
+    assert collect_garbage(**asked, really=False).lines() == ["nothing to remove"]
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (1234567, "1.2 MB")])

@@ -8,7 +8,7 @@ import pytest
 
 from automl.errors import UsageError
 from automl.record import runs
-from automl.record.run_filter import Wanted, chosen, moment
+from automl.record.run_filter import RunQuery, parse_time, select
 from automl.record.runs import RunSummary
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
@@ -32,7 +32,7 @@ RUNS = [
 
 
 def names(**wanted):
-    return [run.id for run in chosen(RUNS, Wanted(**wanted))]
+    return [run.id for run in select(RUNS, RunQuery(**wanted))]
 
 
 def test_chosen__newest_first_and_by_each_fact():
@@ -62,16 +62,16 @@ def test_chosen__the_best_of_each_metric():
     [("90m", timedelta(minutes=90)), ("12h", timedelta(hours=12)), ("2w", timedelta(weeks=2))],
 )
 def test_moment__spans(text, back):
-    assert moment(text, NOW) == NOW - back
+    assert parse_time(text, NOW) == NOW - back
 
 
 def test_moment__days_and_nonsense():
-    assert moment("2026-01-31").replace(tzinfo=None) == datetime(2026, 1, 31)
-    assert moment("2026-01-31T12:00+00:00") == datetime(2026, 1, 31, 12, tzinfo=UTC)
-    assert moment("999999w", NOW) < moment("2000-01-01")
+    assert parse_time("2026-01-31").replace(tzinfo=None) == datetime(2026, 1, 31)
+    assert parse_time("2026-01-31T12:00+00:00") == datetime(2026, 1, 31, 12, tzinfo=UTC)
+    assert parse_time("999999w", NOW) < parse_time("2000-01-01")
     for text in ("", "soon", "7", "-3d", "2026-13-01"):
         with pytest.raises(UsageError, match="no time"):
-            moment(text)
+            parse_time(text)
 
 
 def test_summaries__a_thousand_runs_are_quick(tmp_path):
@@ -112,10 +112,10 @@ def test_summaries__a_damaged_run_hides_no_other(tmp_path):
 def test_outline__agrees_with_the_whole_journal(run):
     from automl.record import journal
 
-    whole, quick = journal.read(run.journal), runs.outline(run.journal)
+    whole, quick = journal.read(run.journal), runs.read_quickly(run.journal)
     assert [(e["time"], e["event"], e.get("epoch")) for e in whole] == [
         (e["time"], e["event"], e.get("epoch")) for e in quick
     ]
     with run.journal.open("a") as file:
         file.write('{"time": "2026-01-01T00:00:00.000+00:00", "event": "epoch", "epoch": 3, "to')
-    assert len(runs.outline(run.journal)) == len(journal.read(run.journal)) == len(quick)
+    assert len(runs.read_quickly(run.journal)) == len(journal.read(run.journal)) == len(quick)

@@ -12,13 +12,13 @@ from automl.prediction import IGNORE, Prediction, Truth
 from automl.record.predictions import written
 from automl.report.page import write
 from automl.report.run_files import gather
-from automl.report.suspect_labels import doubted, suspects
+from automl.report.suspect_labels import find_doubts, suspects
 from tests.report.made_run import make_run
 
 
 def told(run):
     material = gather(run)
-    return suspects(material, doubted(material))
+    return suspects(material, find_doubts(material))
 
 
 def right(known: Truth) -> Prediction:
