@@ -140,9 +140,14 @@ def _train_epochs(session: Session, progress: Progress, run: RunDir, on_epoch: O
 
 
 def _goes_on(progress: Progress, plan: Plan) -> bool:
-    """Whether epochs are left, and hope for a better score."""
+    """Whether epochs are left, and hope for a better score.
+
+    Patience waits for the fine-tuning: how long an instant answer, epoch 0, may stay the best is
+    what `beat_instant_within` says. Full fine-tuning often falls below it at first.
+    """
     waited = progress.epoch - progress.best_epoch
-    impatient = bool(plan.train.patience) and waited >= plan.train.patience
+    patience = plan.train.patience if progress.best_epoch else 0
+    impatient = bool(patience) and waited >= patience
     hopeless = impatient or instant.unbeaten(progress, plan)
     return progress.epoch < progress.total_epochs and not hopeless
 

@@ -113,6 +113,12 @@ def test_beat_instant_within__ends_with_it_where_nothing_beats_it(toy, tmp_path)
     assert seen.events[-1].kind == "enough"
 
 
+def test_patience__does_not_end_a_training_that_has_yet_to_beat_it(toy, tmp_path):
+    seen = Seen()
+    result, _ = trained(toy, tmp_path, seen, epochs=3, patience=1, beat_instant_within=0)
+    assert (result.best_epoch, result.epochs) == (0, 3)
+
+
 def test_replay__gives_the_losses_that_the_backbone_itself_would(toy):
     """In evaluation mode, of the same images, up to what float16 leaves out."""
     samples = TrainingSamples(plan_for(toy), toy)
