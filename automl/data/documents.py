@@ -19,6 +19,7 @@ _NAMES = frozenset(
     for word in (
         *("images", "annotations", "categories", "bbox", "segmentation", "category_id"),
         *("items", "type", "polygon", "mask", "ellipse", "label", "shapes", "imagePath"),
+        "segments_info",
     )
 )
 _TAGS = frozenset(f"<{word} ".encode() for word in ("box", "polygon", "mask", "ellipse", "tag"))

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Protocol
 
 from automl.data.archive import opened
-from automl.data.files import files, holds_images, images, is_there
+from automl.data.files import files, folders, holds_images, images, is_there, split_word
 from automl.data.readers import (
     coco,
     cvat,
     datumaro,
-    folders,
+    foreign,
     index,
     jsonl,
     labelme,
@@ -21,6 +21,8 @@ from automl.data.readers import (
     voc,
     yolo,
 )
+from automl.data.readers import folders as class_folders
+from automl.data.readers.mask_folders import no_classes
 from automl.data.readers.one_hot import some_in
 from automl.data.readers.rows import SUFFIXES, header_of
 from automl.data.reading import Reading, ReadOptions
@@ -80,7 +82,9 @@ READERS: dict[str, Row] = {
         ("classification", "detection"),
         "metadata.jsonl with file_name, and label or objects, in each line",
     ),
-    "folders": Row(folders, ("classification",), "train/CLASS/*.jpg and val/CLASS, or CLASS/*.jpg"),
+    "folders": Row(
+        class_folders, ("classification",), "train/CLASS/*.jpg and val/CLASS, or CLASS/*.jpg"
+    ),
 }
 """Those whose first task it is are asked first, then the others, in this order."""
 
@@ -127,24 +131,46 @@ def _fitting(path: Path, task: Task | None) -> Iterator[Recognised]:
 
 def _clue(path: Path) -> str:
     """What keeps the likeliest layout from being recognised; empty where nothing tells."""
+    if other := foreign.known(path):
+        return other
     tables = [t for s in SUFFIXES for t in files(path, s)] if path.is_dir() else []
     if not path.is_dir() and path.suffix.lower() in SUFFIXES and path.is_file():
         tables = [path]
     if tables:
-        names = [n for n in header_of(tables[0]) if n][:8]
-        found = f"`{tables[0].name}` has the columns {', '.join(names) or 'without names'}"
-        if len(hot := some_in(tables[0])) > 1:
-            few = ", ".join(name.strip() for name in hot[:4]) + (", ..." if len(hot) > 4 else "")
-            return f"{found}: if some are classes (0 or 1), `data.classes: [{few}]` names them"
-        example = "`data: {path: ..., columns: {path: file, label: diagnosis}}`"
-        return f"{found}: say in a recipe which is which, such as {example}"
+        return _clue_of_table(tables[0])
+    return _clue_of_folder(path)
+
+
+def _clue_of_table(table: Path) -> str:
+    found = f"`{table.name}` has the columns {', '.join(header_of(table)[:8]) or 'without names'}"
+    if len(hot := some_in(table)) > 1:
+        few = ", ".join(name.strip() for name in hot[:4]) + (", ..." if len(hot) > 4 else "")
+        return f"{found}: if some are classes (0 or 1), `data.classes: [{few}]` names them"
+    example = "`data: {path: ..., columns: {path: file, label: diagnosis}}`"
+    return f"{found}: say in a recipe which is which, such as {example}"
+
+
+def _clue_of_folder(path: Path) -> str:
     if not path.is_dir():
         return "name a folder, an archive, or a file of one of these formats"
+    if clue := _inside(path):
+        return clue
+    if pairs := no_classes([f for f in folders(path) if split_word(f.name)] or [path]):
+        return pairs
     if images(path):
         return "these images have no labels: put each into a folder named after its class"
     if holds_images(path):
         return ""
     return "there is no image in it: name the folder that has them"
+
+
+def _inside(path: Path) -> str:
+    """The folder inside that is a set, where only one is."""
+    found = [(f, one) for f in folders(path) if (one := next(_fitting(f, None), None))]
+    if len(found) != 1:
+        return ""
+    folder, one = found[0]
+    return f"`{folder.name}` inside is a set for {one.task}: set `data.path` to it"
 
 
 def _unrecognised(path: Path, task: Task | None) -> DataError:

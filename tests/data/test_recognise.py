@@ -13,11 +13,13 @@ from tests.data.drawn import (
 )
 from tests.data.toys import (
     prepared,
+    save,
     toys,
     write_coco,
     write_csv,
     write_folders,
     write_masks,
+    write_text,
     write_voc,
     write_yolo,
 )
@@ -91,3 +93,42 @@ def test_prepare__format_that_does_not_serve_the_task(tmp_path):
     write_voc(tmp_path, toys())
     with pytest.raises(DataError, match="serves detection"):
         prepared(tmp_path, "classification", format="voc")
+
+
+FOREIGN = {
+    "train.tfrecord": ("TFRecord", ""),
+    "via.json": (
+        "VIA",
+        '{"a.jpg1": {"regions": [{"shape_attributes": {}, "region_attributes": {}}]}}',
+    ),
+    "ann/a.jpg.json": ("Supervisely", '{"objects": [{"classTitle": "a", "geometryType": "line"}]}'),
+    "train/_annotations.createml.json": (
+        "CreateML",
+        '[{"image": "a.jpg", "annotations": [{"coordinates": {"x": 1}}]}]',
+    ),
+    "project.json": ("Label Studio", '[{"result": [{"from_name": "label", "to_name": "image"}]}]'),
+    "train/data-00000-of-00001.arrow": ("to_parquet", ""),
+    "annotations/panoptic_val.json": (
+        "panopticapi",
+        '{"images": [], "annotations": [{"segments_info": []}], "categories": []}',
+    ),
+    "masks/a.npy": ("NumPy", ""),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_recognise__sets_of_other_tools_are_named_with_the_way_out(tmp_path, name):
+    told, text = FOREIGN[name]
+    save(toys(1)[0].pixels, tmp_path / "images" / "a.png")
+    write_text(tmp_path / name, text)
+    with pytest.raises(DataError) as caught:
+        recognise(tmp_path)
+    assert told in caught.value.faults[0].hint
+
+
+def test_recognise__a_set_in_the_folder_inside_is_named(tmp_path):
+    write_folders(tmp_path / "Objects", toys())
+    with pytest.raises(DataError) as caught:
+        recognise(tmp_path)
+    hint = caught.value.faults[0].hint
+    assert hint == "`Objects` inside is a set for classification: set `data.path` to it"

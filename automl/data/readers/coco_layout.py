@@ -21,7 +21,8 @@ def jsons(path: Path) -> list[Path]:
 
 
 def _is_coco(path: Path) -> bool:
-    return holds(path, *_KEYS)
+    """Panoptic files have the same keys, but their segments are in PNG files."""
+    return holds(path, *_KEYS) and not holds(path, b'"segments_info"')
 
 
 def by_split(path: Path) -> dict[SplitName | None, Path]:

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from automl.data.files import folders, holds_images, images, split_word, walk_images
+from automl.data.files import folders, holds_images, images, split_in, split_word, walk_images
+from automl.data.readers.mask_folders import masks_among, no_classes
 from automl.data.reading import (
     Entry,
     Reading,
@@ -22,10 +23,12 @@ def looks_like(path: Path, task: Task) -> str:
     if not path.is_dir():
         return ""
     splits = _split_folders(path)
+    if no_classes(splits or [path]):
+        return ""
     if "train" in splits.values():
         return f"`{'`, `'.join(f.name for f in splits)}` hold a folder of images per class"
     classes = [f.name for f in folders(path) if holds_images(f)]
-    if len(classes) < 2 or all(split_word(name) for name in classes):  # splits without classes
+    if len(classes) < 2 or all(split_in(name) for name in classes):  # splits without classes
         return ""
     return f"a folder of images per class: {_few(classes)}"
 
@@ -40,14 +43,18 @@ def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     entries: list[Entry] = []
     findings = _stray(path, splits)
     nested: Counter[Path] = Counter()
+    masks: list[Path] = []
     for folder, split in found:
         if folder.name not in ids:
             findings.append(unknown_class(folder.name, classes, shown(folder, path)))
             continue
         inside = walk_images(folder)
+        drawn = masks_among(inside)
+        masks += sorted(drawn)
+        inside = [image for image in inside if image not in drawn]
         entries += [Entry(image, split, label=ids[folder.name]) for image in inside]
         nested.update(_below(folder, inside))
-    findings += _nested(nested, path, splits)
+    findings += [*_nested(nested, path, splits), *_masks(masks, path)]
     return Reading(
         "folders", path, classes, tuple(entries), tuple(findings), frozenset(splits.values())
     )
@@ -87,6 +94,15 @@ def _nested(nested: Counter[Path], root: Path, splits: Iterable[Path]) -> list[F
             cure = _CURES[code].format(pattern=f"^{above}([^/]+)/")
             found.append(warning(code, shown(first, root), reason, cure))
     return found
+
+
+def _masks(masks: list[Path], root: Path) -> list[Finding]:
+    """Masks of images that lie beside them show a class to nobody."""
+    if not masks:
+        return []
+    reason = f"{len(masks)} masks of images beside them (`a_mask.png` of `a.png`) are left out"
+    cure = "to learn from them, set `task: segmentation`; if they are images, rename them"
+    return [warning("mask_among_images", shown(masks[0], root), reason, cure)]
 
 
 _MEANING = {

@@ -1,18 +1,20 @@
 """Image and mask pairs: folders `images` and `masks`, above, below or beside a level of splits."""
 
 import re
-from collections.abc import Collection
 from pathlib import Path
 
-from automl.data.files import (
-    first_folder,
-    folders,
-    holds_images,
-    images,
-    read_text,
-    split_word,
-    walk_images,
-    without_ending,
+from automl.data.documents import load_json
+from automl.data.files import folders, read_text, split_word, walk_images
+from automl.data.readers.mask_folders import (
+    ENDINGS,
+    OTHER_VIEWS,
+    base,
+    bases,
+    extends,
+    is_second,
+    masks_among,
+    pairs,
+    stem,
 )
 from automl.data.reading import (
     Entry,
@@ -25,115 +27,34 @@ from automl.data.reading import (
 )
 from automl.dataset import Finding, SplitName, Task
 
-_IMAGES = ("images", "image", "imgs", "img", "leftImg8bit")
-_CLEAR = ("masks", "annotations", "annot", "labels", "gt", "gtFine", "ground_truth", "groundtruth")
-"""Folders that hold masks, whatever the folder of the images beside them is called."""
-_MASKS = (*_CLEAR, "mask")
-_CITY = "_leftImg8bit"
-"""What Cityscapes puts behind the name that an image and its mask share."""
-_CITY_IDS = ("_gtFine_labelTrainIds", "_gtFine_labelIds")
-_PLAIN = ("", "_mask", "_masks", "_label", "_labels", "_seg", "_segmentation", "_gt", "_L")
-_ENDINGS = (*_PLAIN, *_CITY_IDS)
-"""What may follow the image's name in that of its mask, the best first."""
-_OTHER_VIEWS = (*_CITY_IDS, "_gtFine_color", "_gtFine_instanceIds", "_color", "_instanceIds")
-"""What may follow it in a second picture of the same mask, which is left out."""
-
 _Colours = tuple[tuple[int, int, int, int], ...]
-_Pair = tuple[SplitName | None, Path, Path]
-
-
 _TABLES = ("labelmap.txt", "classes.csv", "class_dict.csv", "label_colors.txt", "colors.txt")
 
 
 def looks_like(path: Path, task: Task) -> str:
     """Why this is a set of image and mask pairs; empty where it is not."""
-    pairs = _pairs(path) if path.is_dir() else []
-    if not pairs:
+    found = pairs(path) if path.is_dir() else []
+    if not found:
         return ""
-    _, pictures, masks = pairs[0]
+    _, pictures, masks = found[0]
+    if pictures == masks:
+        return "images with a mask beside each, called as they are and `_mask`"
     return f"`{shown(pictures, path)}` beside `{shown(masks, path)}` with an image per image"
 
 
 def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Pairs images with masks by name; classes are left open where no one names them."""
-    pairs = _pairs(path)
-    if not pairs:
+    found = pairs(path)
+    if not found:
         raise unusable("no folders of images and masks", path, "expected images/ and masks/")
     entries: list[Entry] = []
     findings: list[Finding] = []
-    for split, pictures, masks in pairs:
+    for split, pictures, masks in found:
         _pair_up(split, pictures, masks, path, entries, findings)
     names, colours = listed_names(path, options)
     classes = classes_by_id(names, options.classes) if names or options.classes else ()
-    splits = frozenset(split for split, _, _ in pairs if split)
+    splits = frozenset(split for split, _, _ in found if split)
     return Reading("masks", path, classes, tuple(entries), tuple(findings), splits, colours)
-
-
-def _pairs(path: Path) -> list[_Pair]:
-    """Split, folder of images, folder of masks."""
-    inside = [(folder, split_word(folder.name)) for folder in folders(path)]
-    below = [(split, *found) for f, split in inside if split and (found := _beside(f))]
-    if below:
-        return [*below]
-    if pair := _beside(path):
-        above = [
-            (split, folder, pair[1] / folder.name)
-            for folder in folders(pair[0])
-            if (split := split_word(folder.name)) and (pair[1] / folder.name).is_dir()
-        ]
-        return [*above] or [(None, *pair)]
-    return [
-        (split, folder, masks)
-        for folder, split in inside
-        if split and (masks := _masks_of_split(folder))
-    ]
-
-
-def _beside(folder: Path) -> tuple[Path, Path] | None:
-    """The folders of images and of masks inside: by name, or the only other one with such files."""
-    masks = _mask_folder(folder)
-    if masks is None:
-        return None
-    if pictures := first_folder(folder, *_IMAGES):
-        return pictures, masks
-    others = [f for f in folders(folder) if f != masks and holds_images(f)]
-    if masks.name not in _CLEAR or len(others) != 1:
-        return None
-    known = {_base(p, others[0]) for p in walk_images(others[0])}
-    ends = (*_ENDINGS, *_OTHER_VIEWS)
-    paired = all(_extends(_stem(mask, masks), known, ends) for mask in walk_images(masks))
-    return (others[0], masks) if paired else None
-
-
-def _mask_folder(folder: Path) -> Path | None:
-    """The first candidate that holds images itself or in its folders."""
-    for name in _MASKS:
-        found = first_folder(folder, name)
-        if found and any(images(f) for f in (found, *folders(found))):
-            return found
-        if found and any(images(g) for f in folders(found) for g in folders(f)):
-            return found
-    return None
-
-
-def _masks_of_split(folder: Path) -> Path | None:
-    """`train_masks` or `trainannot` for `train`."""
-    names = [f"{folder.name}{dash}{word}" for word in _MASKS for dash in ("", "_", "-")]
-    found = first_folder(folder.parent, *names)
-    return found if found and images(folder) and images(found) else None
-
-
-def _stem(path: Path, folder: Path) -> str:
-    return without_ending(path.relative_to(folder)).as_posix()
-
-
-def _base(image: Path, folder: Path) -> str:
-    """What an image and its mask have in common."""
-    return _stem(image, folder).removesuffix(_CITY)
-
-
-def _extends(mask: str, known: Collection[str], ends: tuple[str, ...]) -> bool:
-    return any(mask.endswith(end) and mask[: len(mask) - len(end)] in known for end in ends)
 
 
 def _pair_up(
@@ -144,11 +65,15 @@ def _pair_up(
     entries: list[Entry],
     findings: list[Finding],
 ) -> None:
-    free = {_stem(m, masks): m for m in walk_images(masks)}
+    every = walk_images(masks)
+    beside = masks_among(every) if pictures == masks else set()
+    free = {stem(m, masks): m for m in (sorted(beside) if pictures == masks else every)}
     paired = set()
     for image in walk_images(pictures):
-        name = _base(image, pictures)
-        key = next((name + end for end in _ENDINGS if name + end in free), None)
+        if image in beside:
+            continue
+        names = [name + end for name in bases(image, pictures) for end in ENDINGS]
+        key = next((name for name in names if name in free), None)
         if key is None:
             findings.append(
                 fatal(
@@ -159,24 +84,29 @@ def _pair_up(
                 )
             )
             continue
-        paired.add(name)
+        paired.add(base(image, pictures))
         entries.append(Entry(image, split, mask=free.pop(key)))
     findings += [
-        fatal(
-            "missing_image",
-            shown(mask, root),
-            f"no image of this name in `{shown(pictures, root)}`",
-            "add the image or remove the mask",
-        )
+        _left_over(mask, pictures, root, second=is_second(name, paired))
         for name, mask in free.items()
-        if not _extends(name, paired, _OTHER_VIEWS)
+        if not extends(name, paired, OTHER_VIEWS)
     ]
+
+
+def _left_over(mask: Path, pictures: Path, root: Path, *, second: bool) -> Finding:
+    """A mask that no image takes."""
+    if second:
+        reason, cure = "a second mask of one image", "merge them into one mask"
+        return fatal("several_masks", shown(mask, root), reason, cure)
+    reason = f"no image of this name in `{shown(pictures, root)}`"
+    return fatal("missing_image", shown(mask, root), reason, "add the image or remove the mask")
 
 
 def listed_names(path: Path, options: ReadOptions) -> tuple[dict[int, str], _Colours]:
     """Names by id, and the colours of masks that are colours, in the order that a file lists them.
 
-    The recipe's `data.colours` wins; then a table of colours beside the data; then `classes.txt`.
+    The recipe's `data.colours` wins; then a table of colours beside the data; then `classes.txt`,
+    or what other tools export.
     """
     table = list(options.colours.items()) or _colour_table(path)
     if table:
@@ -194,9 +124,27 @@ def listed_names(path: Path, options: ReadOptions) -> tuple[dict[int, str], _Col
         return {i: name for name, i in ids.items()}, colours
     listed = path / "classes.txt"
     if not listed.is_file():
-        return {}, ()
+        return _exported_names(path), ()
     lines = read_text(listed).splitlines()
     return {i: line.strip() for i, line in enumerate(lines) if line.strip()}, ()
+
+
+def _exported_names(path: Path) -> dict[int, str]:
+    """Of `_classes.csv` (Roboflow: id, name) or `dataset.json` (nnU-Net, Decathlon: `labels`)."""
+    tops = [path, *(f for f in folders(path) if split_word(f.name))] if path.is_dir() else []
+    for table in (top / "_classes.csv" for top in tops):
+        if table.is_file():
+            lines = (line.partition(",") for line in read_text(table).splitlines())
+            return {int(i): n.strip() for i, _, n in lines if i.strip().isdecimal() and n.strip()}
+    described = path / "dataset.json"
+    document = load_json(described) if described.is_file() else None
+    labels = document.get("labels") if isinstance(document, dict) else None
+    rows = list(labels.items()) if isinstance(labels, dict) else []
+    if all(isinstance(i, int) and not isinstance(i, bool) for _, i in rows):
+        rows = [(str(i), name) for name, i in rows]  # nnU-Net has names first
+    if not all(i.isdecimal() and isinstance(name, str) for i, name in rows):
+        return {}
+    return {int(i): name for i, name in rows}
 
 
 def _colour_table(path: Path) -> list[tuple[str, list[int]]]:

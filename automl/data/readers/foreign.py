@@ -1,0 +1,62 @@
+"""Sets of other tools that are not read: what each is known by, and how it becomes one that is."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from automl.data.documents import begins_with
+from automl.data.files import files, folders
+
+_LOOKED_AT = 50
+_EXPORT = "export it as COCO, or as another format of this list"
+_BY_ENDING = {
+    ".tfrecord": "TFRecord is not read: " + _EXPORT,
+    ".record": "TFRecord is not read: " + _EXPORT,
+    ".arrow": "images inside Arrow files are not read: "
+    '`datasets.load_from_disk(FOLDER).to_parquet("data/train.parquet")` writes what is',
+    ".npy": "NumPy arrays are not read: save images and masks as PNG",
+    ".npz": "NumPy arrays are not read: save images and masks as PNG",
+    ".h5": "HDF5 is not read: save images and masks as PNG",
+    ".hdf5": "HDF5 is not read: save images and masks as PNG",
+    ".mat": "MATLAB files are not read: save annotations as COCO, masks as PNG",
+    ".lmdb": "LMDB is not read: write the images to files",
+}
+_BY_WORDS = {
+    (b'"shape_attributes"', b'"region_attributes"'): "VIA's JSON is not read: export as COCO there",
+    (b'"geometryType"', b'"classTitle"'): "Supervisely's JSON is not read: export as COCO there",
+    (b'"coordinates"', b'"annotations"'): "CreateML's JSON is not read: " + _EXPORT,
+    (b'"from_name"', b'"to_name"'): "Label Studio's own JSON is not read: export as COCO there",
+    (b'"dataRow"', b'"externalId"'): "Labelbox' own JSON is not read: convert it to COCO",
+    (b'"data_row"', b'"projects"'): "Labelbox' own JSON is not read: convert it to COCO",
+    (b'"segments_info"', b'"annotations"'): "COCO's panoptic masks are not read: panopticapi "
+    "converts them to instances (`panoptic2detection_coco_format`) or to masks of ids",
+    (b"<imagesize>", b"<polygon>"): "XML of the old LabelMe is not read: " + _EXPORT,
+    (
+        b"<annotations",
+        b"<track ",
+    ): "tracks of a video are not read: export as `CVAT for images 1.1`",
+}
+_KINDS = (".json", ".xml", ".ndjson", *_BY_ENDING)
+
+
+def known(path: Path) -> str:
+    """What tool wrote a set, and the cure; empty where nothing tells."""
+    for file in islice(_files(path), _LOOKED_AT):
+        ending = file.suffix.lower()
+        if ending in _BY_ENDING:
+            return f"`{file.name}`: {_BY_ENDING[ending]}"
+        for words, cure in _BY_WORDS.items():
+            if begins_with(file, *words):
+                return f"`{file.name}`: {cure}"
+    return ""
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Those of these kinds, at the top and two levels below."""
+    if not path.is_dir():
+        if path.suffix.lower() in _KINDS:
+            yield path
+        return
+    for folder in (path, *folders(path), *(f for top in folders(path) for f in folders(top))):
+        for kind in _KINDS:
+            yield from files(folder, kind)

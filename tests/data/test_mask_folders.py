@@ -1,0 +1,133 @@
+"""Images and masks in folders of many names: read as pairs, and never as two classes."""
+
+import numpy as np
+import pytest
+
+from automl.data.ground_truth import truth
+from automl.data.recognise import recognise
+from automl.errors import DataError
+from tests.data.toys import NAMES, codes, prepared, save, toys, write_text
+
+LAYOUTS = {
+    "other capitals": ("Images/{name}.png", "Masks/{name}.png"),
+    "one": ("image/{name}.png", "label/{name}.png"),
+    "input": ("input/{name}.png", "target/{name}.png"),
+    "ground truth": ("Original/{name}.png", "Ground Truth/{name}.png"),
+    "same word": ("train_images/{name}.png", "train_masks/{name}.png"),
+    "decathlon": ("imagesTr/{name}.png", "labelsTr/{name}.png"),
+    "nnU-Net": ("imagesTr/{name}_0000.png", "labelsTr/{name}.png"),
+    "mmsegmentation": ("img_dir/{split}/{name}.png", "ann_dir/{split}/{name}.png"),
+    "isic": ("Task1-2_Input/{name}.png", "Task1_GroundTruth/{name}_segmentation.png"),
+    "pets": ("images/{name}.png", "annotations/trimaps/{name}.png"),
+    "in splits": ("{split}/Images/{name}.png", "{split}/Labels/{name}.png"),
+    "beside": ("{name}.png", "{name}_mask.png"),
+    "beside in splits": ("{split}/{name}.png", "{split}/{name}_mask.png"),
+    "beside by patient": ("p{half}/{name}.png", "p{half}/{name}_seg.png"),
+}
+
+
+def write(root, image, mask, convert=lambda ids: ids):
+    made = toys()
+    for toy in made:
+        told = {"split": toy.split, "name": toy.name, "half": int(toy.name) // 6}
+        save(toy.pixels, root / image.format(**told))
+        save(convert(toy.mask), root / mask.format(**told))
+    return made
+
+
+def check(root, made, splits):
+    found = prepared(root, "segmentation")
+    assert found.findings == ()
+    assert len(found.dataset.samples) == len(made)
+    by_name = {toy.name: toy for toy in made}
+    for sample in found.dataset.samples:
+        toy = by_name[sample.path.rsplit("/", 1)[-1][:2]]
+        assert np.array_equal(truth(found.dataset, sample).mask, toy.mask)
+        assert not splits or sample.split == toy.split
+    return found.dataset
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_pairs__read_as_drawn(tmp_path, layout):
+    image, mask = LAYOUTS[layout]
+    made = write(tmp_path, image, mask)
+    found = recognise(tmp_path)
+    assert (found.format, found.task) == ("masks", "segmentation")
+    check(tmp_path, made, "{split}" in image)
+
+
+REFUSED = {
+    "kitti": (("image_2/{n}.png", "semantic/{n}.png", "semantic_rgb/{n}.png"), "look like images"),
+    "one level more": (("Urban/images_png/{n}.png", "Urban/masks_png/{n}.png"), "look like images"),
+    "a mask each": (
+        ("{n}/images/{n}.png", "{n}/masks/a.png", "{n}/masks/b.png"),
+        "look like",
+    ),
+    "no masks": (("images/{n}.png",), "nothing says what they show"),
+}
+
+
+@pytest.mark.parametrize("layout", REFUSED)
+def test_pairs__others_are_refused_and_no_classes(tmp_path, layout):
+    names, told = REFUSED[layout]
+    for toy in toys():
+        for name in names:
+            save(toy.pixels, tmp_path / "train" / name.format(n=toy.name))
+    with pytest.raises(DataError) as caught:
+        recognise(tmp_path if layout != "a mask each" else tmp_path / "train")
+    assert told in caught.value.faults[0].hint
+
+
+def test_splits_by_another_name_are_no_classes(tmp_path):
+    for i, toy in enumerate(toys()):
+        save(toy.pixels, tmp_path / ("FACES_train", "FACES_val")[i % 2] / "a" / f"{toy.name}.png")
+    with pytest.raises(DataError, match="no known layout"):
+        recognise(tmp_path)
+
+
+def test_folders__masks_among_the_images_of_a_class_are_left_out(tmp_path):
+    for toy in toys(18):
+        save(toy.pixels, tmp_path / NAMES[toy.label] / f"{toy.name}.png")
+        save(toy.mask, tmp_path / NAMES[toy.label] / f"{toy.name}_mask.png")
+    save(toys(1)[0].mask, tmp_path / NAMES[0] / "00_mask_1.png")
+    found = prepared(tmp_path, "classification")
+    assert len(found.dataset.samples) == 18
+    assert [f.reason for f in found.findings if f.code == "mask_among_images"] == [
+        "19 masks of images beside them (`a_mask.png` of `a.png`) are left out"
+    ]
+    assert codes(prepared(tmp_path, "segmentation")) == ["several_masks"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("train/_classes.csv", "Pixel Value, Class\n0, ground\n1, disc\n2, ring\n3, square\n"),
+        ("dataset.json", '{"labels": {"ground": 0, "disc": 1, "ring": 2, "square": 3}}'),
+        ("dataset.json", '{"labels": {"0": "ground", "1": "disc", "2": "ring", "3": "square"}}'),
+    ],
+)
+def test_names__as_roboflow_and_medical_sets_have_them(tmp_path, file, text):
+    made = write(tmp_path, "{split}/{name}.png", "{split}/{name}_mask.png")
+    write_text(tmp_path / file, text)
+    assert check(tmp_path, made, splits=True).names == ["ground", *NAMES]
+
+
+def opaque(ids):
+    return np.dstack([ids, ids, ids, np.full_like(ids, 255)])
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [lambda ids: np.dstack([ids] * 3), opaque, lambda ids: ids.astype(np.float32)],
+)
+def test_ids__saved_in_more_channels_or_bits_than_they_need(tmp_path, convert):
+    made = write(tmp_path, "images/{name}.tif", "masks/{name}.tif", convert)
+    check(tmp_path, made, splits=False)
+
+
+def test_ids__fractions_and_see_through_masks_are_refused(tmp_path):
+    write(tmp_path, "images/{name}.tif", "masks/{name}.tif", lambda ids: ids / np.float32(3))
+    assert "broken_mask" in codes(prepared(tmp_path, "segmentation"))
+    clear = tmp_path / "clear"
+    write(clear, "images/{name}.png", "masks/{name}.png", lambda ids: opaque(ids) // 2)
+    assert "broken_mask" in codes(prepared(clear, "segmentation"))
