@@ -6,19 +6,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from automl.data.documents import load_yaml
-from automl.data.files import (
-    files,
-    folders,
-    images,
-    is_file,
-    is_image,
-    is_there,
-    read_text,
-    split_word,
-    walk_images,
-)
+from automl.data.files import files, folders, images, is_file, is_there
 from automl.data.readers.named import with_background
+from automl.data.readers.yolo_files import (
+    Listed,
+    by_tree,
+    described,
+    description_of,
+    is_described,
+    key_points,
+    load,
+    names_beside,
+    split_folders,
+    split_of,
+)
 from automl.data.reading import (
     Box,
     Entry,
@@ -38,9 +39,9 @@ from automl.dataset import Class, Finding, SplitName, Task
 MOST_NAMELESS = 9999
 """Largest class id of a set that names no classes: Objects365 has 365, LVIS 1203."""
 _LOOKED_AT = 50
+_STRAIGHT = 1e-4
+"""Share of the image by which two corners of an upright box may differ, written with 4 digits."""
 _LIST_NAMES = "correct it, or list the names in data.yaml"
-_NAMED = ("classes.txt", "labels/classes.txt", "obj.names", "train/_darknet.labels")
-_KEYS: dict[str, SplitName] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 
 
 @dataclass
@@ -49,32 +50,38 @@ class _Gathered:
 
     root: Path
     task: Task
+    points: int = 0
+    """Numbers of key points behind each box."""
     entries: list[Entry] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    quads: list[bool] = field(default_factory=list)
+    """Of each object of four corners, whether its sides are askew."""
 
 
 def looks_like(path: Path, task: Task) -> str:
     """Why this is YOLO; empty where it is not, or where it has no outlines to segment by."""
-    description = _description(path)
+    description = description_of(path)
     if task == "segmentation" and not _has_outlines(path):
         return ""
-    if description and _describes(_load(description)):
+    if description and is_described(description):
         return f"`{description.name}` with names and splits"
     if not path.is_dir():
         return ""
     if _is_flat(path):
         return "images with a text file of boxes beside each"
-    labels = path / "labels"
-    inside = [labels, *folders(labels)] if labels.is_dir() else []
-    has_text = any(files(folder, ".txt") for folder in inside)
-    return "`images` beside `labels` with text files" if has_text and _images(path) else ""
+    for top in (path, *(f for f, _ in split_folders(path))):
+        labels = top / "labels"
+        inside = [labels, *folders(labels)] if labels.is_dir() else []
+        if (top / "images").is_dir() and any(files(folder, ".txt") for folder in inside):
+            return f"`{shown(top / 'images', path)}` beside `labels` with text files"
+    return ""
 
 
 def _is_flat(path: Path) -> bool:
     """Whether the first text file beside an image of its name says where things are."""
-    if _images(path):
+    if (path / "images").is_dir():
         return False
-    tops = [path, *(f for f in folders(path) if _split_of(f))]
+    tops = [path, *(f for f in folders(path) if split_of(f))]
     beside = (p.with_suffix(".txt") for top in tops for p in images(top))
     first = next((p for p in beside if is_file(p)), None)
     if first is None:
@@ -98,13 +105,18 @@ def _has_outlines(path: Path) -> bool:
 
 def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Reads by `data.yaml` where there is one, otherwise by the tree."""
-    description = _description(path)
+    description = description_of(path)
     gathered = _Gathered(path if path.is_dir() else path.parent, task)
-    document = _load(description) if description else {}
-    sources = _sources(document, description) if description else _tree(path)
+    document = load(description) if description else {}
+    if description:
+        sources = described(document, description)
+    else:
+        sources = by_tree(path, flat=_is_flat(path))
+    gathered.points = key_points(document) or _seen_points(sources)
     for split, pictures in sources:
         for image in pictures:
             gathered.entries.append(_entry(image, split, gathered))
+    gathered.findings += _not_upright(gathered)
     if not gathered.entries:
         raise unusable("no images found", path, "check `path`, `train` and `val` of data.yaml")
     if description and "download" in document:
@@ -134,87 +146,9 @@ def _unknown(gathered: _Gathered, classes: tuple[Class, ...]) -> list[Finding]:
     return [replace(one, cure=cure) for one in found]
 
 
-def _description(path: Path) -> Path | None:
-    """The YAML file that describes the set."""
-    if path.is_file():
-        return path if path.suffix.lower() in (".yaml", ".yml") else None
-    found = [*files(path, ".yaml"), *files(path, ".yml")] if path.is_dir() else []
-    found = [p for p in found if b"names" in p.read_bytes()]  # others may be broken as they like
-    fit = [p for p in found if _describes(_load(p))]
-    if len(fit) > 1:
-        names = ", ".join(p.name for p in fit)
-        raise unusable(f"several descriptions: {names}", path, "name one as `data.path`")
-    return fit[0] if fit else None
-
-
-def _describes(document: dict[str, Any]) -> bool:
-    """Whether it is a set's description, and not a recipe or anything else in YAML."""
-    return "names" in document and any(key in document for key in _KEYS)
-
-
-def _load(description: Path) -> dict[str, Any]:
-    document = load_yaml(description, read_text(description))
-    return document if isinstance(document, dict) else {}
-
-
-def _sources(
-    document: dict[str, Any], description: Path
-) -> list[tuple[SplitName | None, list[Path]]]:
-    """Images by split; each value is a folder, a text file that lists images, or several."""
-    found: list[tuple[SplitName | None, list[Path]]] = []
-    for key, split in _KEYS.items():
-        value = document.get(key)
-        if not value:
-            continue
-        parts = value if isinstance(value, list) else [value]
-        places = [_place(str(part), document, description) for part in parts]
-        found.append((split, [image for place in places for image in _listed(place)]))
-    return found
-
-
-def _place(part: str, document: dict[str, Any], description: Path) -> Path:
-    """Relative to `path`, itself relative to the file; exports that say `../train` mean here."""
-    here = description.parent
-    base = here / str(document.get("path") or ".")
-    trimmed = part
-    while trimmed.startswith("../"):
-        trimmed = trimmed[3:]
-    candidates = [base / part, here / part, base / trimmed, here / trimmed]
-    for candidate in candidates:
-        if is_there(candidate):
-            return candidate.resolve() if ".." in candidate.parts else candidate
-    raise unusable(f"`{part}` does not exist", description, f"looked in {base} and {here}")
-
-
-def _listed(place: Path) -> list[Path]:
-    if place.is_dir():
-        return walk_images(place)
-    lines = (line.strip() for line in read_text(place).splitlines())
-    return [place.parent / line for line in lines if line and is_image(Path(line))]
-
-
-def _split_of(folder: Path) -> SplitName | None:
-    """`obj_train_data` is what darknet calls it."""
-    return split_word(folder.name.removeprefix("obj_").removesuffix("_data"))
-
-
-def _images(path: Path) -> Path | None:
-    return path / "images" if (path / "images").is_dir() else None
-
-
-def _tree(path: Path) -> list[tuple[SplitName | None, list[Path]]]:
-    """`images/train`, `images/val` or plain `images`."""
-    top = _images(path) or (path if _is_flat(path) else None)
-    if not top:
-        raise unusable("no data.yaml and no folder `images`", path, "expected images/ and labels/")
-    by_split = [(s, walk_images(f)) for f in folders(top) if (s := _split_of(f))]
-    return [*by_split] if by_split else [(None, walk_images(top))]
-
-
 def _entry(image: Path, split: SplitName | None, gathered: _Gathered) -> Entry:
     """No text file means: nothing to be found in this image."""
-    label, beside = label_file(image), image.with_suffix(".txt")
-    label = beside if not is_there(label) and is_file(beside) else label
+    label = label_of(image)
     outlined = gathered.task == "segmentation"
     boxes: list[Box] = []
     shapes: list[Shape] = []
@@ -223,7 +157,9 @@ def _entry(image: Path, split: SplitName | None, gathered: _Gathered) -> Entry:
         text = label.read_text(encoding="utf-8", errors="replace")
         for number, line in enumerate(text.splitlines(), 1):
             if line.strip():
-                found = _object(line, f"{where}:{number}", outlined=outlined)
+                box = _box_of(line, gathered.points)
+                found = _object(box, f"{where}:{number}", outlined=outlined)
+                gathered.quads += _quad(line) if box == line else []
                 if isinstance(found, Box):
                     boxes.append(found)
                 elif isinstance(found, Shape):
@@ -234,6 +170,12 @@ def _entry(image: Path, split: SplitName | None, gathered: _Gathered) -> Entry:
         gathered.findings.append(_malformed(shown(label, gathered.root), "no regular file"))
     drawn = tuple(shapes) if outlined else None
     return Entry(image, split, boxes=tuple(boxes), shapes=drawn, relative=True)
+
+
+def label_of(image: Path) -> Path:
+    """Where the boxes of an image are: in `labels`, else beside it."""
+    label, beside = label_file(image), image.with_suffix(".txt")
+    return beside if not is_there(label) and is_file(beside) else label
 
 
 def label_file(image: Path) -> Path:
@@ -269,6 +211,62 @@ def _object(line: str, where: str, *, outlined: bool) -> Box | Shape | Finding:
     return Box(int(number), corners, where=where)
 
 
+def _box_of(line: str, points: int) -> str:
+    """A line without the key points behind its box."""
+    words = line.split()
+    return " ".join(words[:5]) if points and len(words) == 5 + points else line
+
+
+def _seen_points(sources: Listed) -> int:
+    """Numbers of key points in the first labels, where each third one says 0, 1 or 2: how seen.
+
+    An outline of such numbers would have a third of its coordinates on the border of the image.
+    """
+    labels = (label_of(image) for _, pictures in sources for image in pictures)
+    seen: set[int] = set()
+    for label in islice((p for p in labels if is_file(p)), _LOOKED_AT):
+        text = label.read_text(encoding="utf-8", errors="replace")
+        lines = [line.split()[5:] for line in text.splitlines() if line.strip()]
+        if not all(_is_seen(word) for rest in lines for word in rest[2::3]):
+            return 0
+        seen |= {len(rest) for rest in lines}
+    points = seen.pop() if len(seen) == 1 else 0
+    return points if points >= 6 and points % 3 == 0 else 0
+
+
+def _is_seen(word: str) -> bool:
+    return word[:1] in "012" and not word[1:].strip(".0")
+
+
+def _quad(line: str) -> list[bool]:
+    """Whether four corners are askew; nothing for any other line."""
+    words = line.split()
+    if len(words) != 9:
+        return []
+    try:
+        values = [float(word) for word in words[1:]]
+    except ValueError:
+        return []
+    xs, ys = values[0::2], values[1::2]
+    straight = all(
+        min(abs(xs[i] - xs[i - 1]), abs(ys[i] - ys[i - 1])) < _STRAIGHT for i in range(4)
+    )
+    return [not straight]
+
+
+def _not_upright(gathered: _Gathered) -> list[Finding]:
+    """What a set holds more than boxes, and what becomes of it."""
+    if gathered.points:
+        reason = f"the {gathered.points} numbers of key points behind each box are left out"
+        return [warning("key_points_left_out", ".", reason, "nothing to do where boxes are meant")]
+    objects = sum(len(entry.objects) for entry in gathered.entries)
+    askew = sum(gathered.quads)
+    if gathered.task != "detection" or not askew or len(gathered.quads) < objects:
+        return []
+    reason = f"{askew} boxes are turned, and read as the upright boxes around them"
+    return [warning("turned_box", ".", reason, "to learn their shape, set `task: segmentation`")]
+
+
 def _not_followed(file: str) -> Finding:
     reason = "the key `download` names code or a page of others and is not followed"
     return warning("download_not_followed", file, reason, "fetch the data yourself; remove the key")
@@ -281,14 +279,10 @@ def _malformed(where: str, reason: str) -> Finding:
 
 def _classes(document: dict[str, Any], gathered: _Gathered, given: Given) -> tuple[Class, ...]:
     """By `data.yaml`, by `classes.txt`, or as many as there are ids."""
-    names = _names(document.get("names"), gathered.root)
+    named = document.get("names") or names_beside(gathered.root)
+    names = _names(named, gathered.root)
     if names is not None:
         return classes_by_id(names, given)
-    places = (gathered.root / name for name in _NAMED)
-    listed = next((p for p in places if p.is_file()), None)
-    if listed:
-        lines = read_text(listed).splitlines()
-        return classes_by_id(dict(enumerate(n.strip() for n in lines if n.strip())), given)
     every = [one for entry in gathered.entries for one in entry.objects]
     ids = {one.class_id for one in every}
     if max(ids, default=0) > MOST_NAMELESS:
