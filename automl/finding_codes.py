@@ -6,6 +6,7 @@ CODES = {
     "box_clipped": "a box that reaches over the border, and is clipped",
     "box_format": "boxes that look as if they were written in another format",
     "box_outside": "a box outside of its image",
+    "boxes_from_zero": "boxes of Pascal VOC that count from 0, and are read so",
     "broken_exif": "EXIF data that cannot be read, and is ignored",
     "broken_image": "an image that cannot be decoded",
     "broken_mask": "a mask that cannot be decoded, or holds no ids",

@@ -74,7 +74,7 @@ def test_names_alone_in_a_description_without_splits(tmp_path):
     check(tmp_path / "flat", toys())
 
 
-@pytest.mark.parametrize("prefix", ["data/", "/home/me/darknet/data/", ""])
+@pytest.mark.parametrize("prefix", ["data/", "/content/darknet/data/", ""])
 def test_darknet__lists_of_images_by_obj_data(tmp_path, prefix):
     for toy in toys():
         save(toy.pixels, tmp_path / "obj" / f"{toy.name}.png")

@@ -1,6 +1,8 @@
 """Pascal VOC: one XML file per image, boxes count pixels from 1 and include the last one.
 
-For segmentation the masks in `SegmentationClass`: palette ids as they are, 255 is no class.
+Other tools write the same files with edges that count from 0: one at 0, or most between two pixels,
+tells that of the whole set. For segmentation the masks in `SegmentationClass`: palette ids as they
+are, 255 is no class.
 """
 
 import re
@@ -33,6 +35,7 @@ from automl.data.reading import (
     shown,
     unknown_class,
     unusable,
+    warning,
 )
 from automl.dataset import Finding, SplitName, Task
 
@@ -41,6 +44,7 @@ from automl.dataset import Finding, SplitName, Task
 class _Object:
     name: str
     corners: Corners
+    """As written."""
     difficult: bool
     where: str
 
@@ -61,6 +65,8 @@ _NAMES = (
     *("sheep", "sofa", "train", "tvmonitor"),
 )
 """Of the challenge itself, by the ids of its masks."""
+_PICTURES = ("JPEGImages", "images", "Images")
+_XMLS = ("Annotations", "annotations", "xmls")
 
 
 def looks_like(path: Path, task: Task) -> str:
@@ -75,6 +81,8 @@ def looks_like(path: Path, task: Task) -> str:
     if inside and files(inside, ".xml"):
         lists = " and `ImageSets/Main`" if (root / "ImageSets" / "Main").is_dir() else ""
         return f"`{inside.name}` with XML files{lists}"
+    if by_split := _in_splits(root):
+        return f"`{shown(by_split[0][0], root)}` with XML files"
     mixed = [folder for folder, _ in _mixed(root) if files(folder, ".xml")]
     return "images with an XML file each" if mixed else ""
 
@@ -96,6 +104,10 @@ def read(path: Path, task: Task, options: ReadOptions) -> Reading:
             annotated.append(found)
     if not annotated and not findings:
         raise unusable("no XML files", path, "expected Annotations/*.xml beside JPEGImages/")
+    if zero := _from_zero([o for a in annotated for o in a.objects]):
+        reason = f"the edges of boxes count from 0, as one shows ({_numbers(zero.corners)})"
+        cure = "correct that box if it is a slip: all would be shifted by a pixel"
+        findings.append(warning("boxes_from_zero", zero.where, reason, cure))
     names = (o.name for a in annotated for o in a.objects)
     classes = classes_by_name(names, options.classes)
     ids = {c.name: c.id for c in classes}
@@ -105,14 +117,14 @@ def read(path: Path, task: Task, options: ReadOptions) -> Reading:
         for o in a.objects
         if o.name not in ids
     ]
-    entries = tuple(_entry(a, ids) for a in annotated)
+    entries = tuple(_entry(a, ids, 0 if zero else 1) for a in annotated)
     return Reading("voc", path, classes, entries, tuple(findings), frozenset(splits))
 
 
 def _read_masks(path: Path, root: Path, options: ReadOptions) -> Reading:
     """Pairs by name, as `ImageSets/Segmentation` lists them, otherwise all masks."""
     masks = {mask.stem: mask for mask in images(root / "SegmentationClass")}
-    pictures = first_folder(root, "JPEGImages", "images", "Images") or root
+    pictures = first_folder(root, *_PICTURES) or root
     own = {image.stem: image for image in images(pictures)}
     lists = _lists(root / "ImageSets" / "Segmentation")
     listed = [(name, split) for source, split in lists for name in _names(source)]
@@ -133,9 +145,28 @@ def _read_masks(path: Path, root: Path, options: ReadOptions) -> Reading:
     return Reading("voc", path, classes, tuple(entries), tuple(findings), splits, colours)
 
 
-def _entry(annotated: _Annotated, ids: dict[str, int]) -> Entry:
+def _from_zero(objects: list[_Object]) -> _Object | None:
+    """The box that shows it; one that begins at -1 or below, or has no area, is a fault."""
+    sound = [o for o in objects if min(o.corners[:2]) > -1]
+    sound = [o for o in sound if o.corners[2] > o.corners[0] and o.corners[3] > o.corners[1]]
+    between = [o for o in sound if not all(v.is_integer() for v in o.corners)]
+    at_zero = next((o for o in sound if min(o.corners[:2]) < 1), None)
+    return at_zero or (between[0] if len(between) * 2 > len(sound) else None)
+
+
+def _numbers(corners: Corners) -> str:
+    return ", ".join(f"{v:g}" for v in corners)
+
+
+def _entry(annotated: _Annotated, ids: dict[str, int], first: int) -> Entry:
+    """`first` is the number of the first pixel."""
     boxes = tuple(
-        Box(ids[o.name], o.corners, o.difficult, o.where)
+        Box(
+            ids[o.name],
+            (o.corners[0] - first, o.corners[1] - first, *o.corners[2:]),
+            o.difficult,
+            o.where,
+        )
         for o in annotated.objects
         if o.name in ids
     )
@@ -156,9 +187,19 @@ def _annotations(root: Path) -> Path | None:
     usual = root / "Annotations"
     if usual.is_dir():
         return usual
-    other = first_folder(root, "annotations", "xmls")
+    other = first_folder(root, *_XMLS[1:])
     first = next(iter(files(other, ".xml")), None) if other else None
     return other if first and not begins_with(first, b"<annotations") else None
+
+
+def _in_splits(root: Path) -> list[tuple[Path, Path, SplitName]]:
+    """XML files and images of `annotations/train` and `images/train`, or of `train/annotations`."""
+    top, above = first_folder(root, *_XMLS), first_folder(root, *_PICTURES)
+    inside = [(f, split) for f in folders(top) if (split := split_word(f.name))] if top else []
+    found = [(f, above / f.name, split) for f, split in inside if above and files(f, ".xml")]
+    tops = [(f, split) for f in folders(root) if (split := split_word(f.name))]
+    below = [(_annotations(f), first_folder(f, *_PICTURES), split) for f, split in tops]
+    return found or [(xmls, pictures, to) for xmls, pictures, to in below if xmls and pictures]
 
 
 def _names(source: Path) -> list[str]:
@@ -170,11 +211,15 @@ def _names(source: Path) -> list[str]:
 def _listed(root: Path) -> Iterator[tuple[Path, Path, SplitName | None]]:
     """XML file, folder of its image, split."""
     annotations = _annotations(root)
+    if by_split := _in_splits(root):
+        for inside, beside, named in by_split:
+            yield from ((xml, beside, named) for xml in files(inside, ".xml"))
+        return
     if annotations is None:
         for folder, split in _mixed(root):
             yield from ((xml, folder, split) for xml in files(folder, ".xml"))
         return
-    pictures = first_folder(root, "JPEGImages", "images", "Images") or root
+    pictures = first_folder(root, *_PICTURES) or root
     lists = _lists(root / "ImageSets" / "Main")
     for source, split in lists:
         for name in _names(source):
@@ -233,7 +278,7 @@ def _object(element: Element, where: str) -> _Object:
         raise ValueError("object without a name or a complete bndbox")
     x0, y0, x1, y1 = (float(s or "") for s in sides)
     difficult = (element.findtext("difficult") or "0").strip() == "1"
-    return _Object(name, (x0 - 1, y0 - 1, x1, y1), difficult, where)
+    return _Object(name, (x0, y0, x1, y1), difficult, where)
 
 
 def _malformed(where: str, reason: str) -> Finding:

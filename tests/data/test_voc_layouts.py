@@ -1,0 +1,78 @@
+"""Pascal VOC as other tools write it: counted from 0, and in folders of splits."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from automl.data.recognise import recognise
+from tests.data.toys import codes, prepared, save, toys, voc_text, write_text, write_voc
+
+
+def shifted(root: Path, change) -> None:
+    """Both first edges of every box, by a function of the number."""
+    for xml in (root / "Annotations").glob("*.xml"):
+        text = re.sub(
+            r"<(xmin|ymin)>(\d+)", lambda m: f"<{m[1]}>{change(int(m[2]))}", xml.read_text()
+        )
+        xml.write_text(text)
+
+
+def boxes(found):
+    return {s.path.rsplit("/", 1)[-1][:2]: sorted(s.boxes) for s in found.dataset.samples}
+
+
+def expected(made, by=0.0):
+    return {
+        t.name: sorted((x0 + by, y0 + by, x1, y1) for _, (x0, y0, x1, y1) in t.boxes) for t in made
+    }
+
+
+def test_boxes_from_zero__one_edge_tells_all(tmp_path):
+    made = toys()
+    write_voc(tmp_path, made)
+    assert any(0 in box[:2] for t in made for _, box in t.boxes)
+    shifted(tmp_path, lambda edge: edge - 1)
+    found = prepared(tmp_path, "detection")
+    assert [c for c in codes(found, "warning") if c != "tiny_box"] == ["boxes_from_zero"]
+    assert boxes(found) == expected(made)
+
+
+def test_boxes_from_zero__edges_between_pixels(tmp_path):
+    """As CVAT and Datumaro write what was drawn freely."""
+    made = toys()
+    write_voc(tmp_path, made)
+    shifted(tmp_path, lambda edge: edge + 0.25)
+    found = prepared(tmp_path, "detection")
+    assert codes(found, "warning")[0] == "boxes_from_zero"
+    assert boxes(found) == expected(made, 1.25)
+
+
+def test_boxes_from_one__a_few_fractions_and_a_fault_change_nothing(tmp_path):
+    """The challenge of 2012 has some fractions; -4 is no first pixel in any way of counting."""
+    made = toys()
+    write_voc(tmp_path, made)
+    first = tmp_path / "Annotations" / "00.xml"
+    first.write_text(re.sub(r"<xmax>(\d+)", r"<xmax>\1.5", first.read_text(), count=1))
+    other = tmp_path / "Annotations" / "01.xml"
+    other.write_text(re.sub(r"<xmin>\d+", "<xmin>-4", other.read_text(), count=1))
+    found = prepared(tmp_path, "detection")
+    assert "boxes_from_zero" not in codes(found, "warning")
+    assert {k: v for k, v in boxes(found).items() if k > "01"} == {
+        k: v for k, v in expected(made).items() if k > "01"
+    }
+
+
+@pytest.mark.parametrize("layout", ["{split}/{kind}", "{kind}/{split}"])
+@pytest.mark.parametrize("xmls", ["annotations", "Annotations"])
+def test_folders_of_splits(tmp_path, layout, xmls):
+    for toy in toys():
+        images = tmp_path / layout.format(split=toy.split, kind="images")
+        save(toy.pixels, images / f"{toy.name}.png")
+        inside = tmp_path / layout.format(split=toy.split, kind=xmls)
+        write_text(inside / f"{toy.name}.xml", voc_text(toy))
+    assert recognise(tmp_path).format == "voc"
+    found = prepared(tmp_path, "detection")
+    assert found.findings == ()
+    assert boxes(found) == expected(toys())
+    assert found.dataset.counts() == {"train": 8, "val": 2, "test": 2}
