@@ -1,5 +1,6 @@
 """A dataset to findings about the whole; faults of single files are found where they are read."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -34,6 +35,7 @@ def check(dataset: Dataset, shown: dict[SplitName, Counter[int]]) -> list[Findin
     return [
         *_empty_splits(dataset),
         *_few_classes(dataset),
+        *_alike(dataset),
         *_nothing_to_learn(dataset, shown),
         *_missing_classes(dataset, shown),
         *_imbalance(dataset, shown),
@@ -92,6 +94,21 @@ def _same_names(dataset: Dataset) -> list[Finding]:
         )
         for name, n in Counter(dataset.names).items()
         if n > 1
+    ]
+
+
+def _alike(dataset: Dataset) -> list[Finding]:
+    """Two spellings of one class are learnt as two."""
+    spelt: dict[str, list[str]] = defaultdict(list)
+    for name in dict.fromkeys(dataset.names):
+        spelt[re.sub(r"[\s_-]+", " ", name.strip().casefold())].append(name)
+    cure = "write it in one way, or rename one if they are two"
+    return [
+        warning(
+            "similar_classes", names[1], f"classes `{'` and `'.join(names)}` look like one", cure
+        )
+        for names in spelt.values()
+        if len(names) > 1
     ]
 
 

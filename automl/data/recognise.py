@@ -1,12 +1,21 @@
 """A path to its format and task: each reader is asked in turn whether it knows the layout."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from automl.data.archive import opened
-from automl.data.files import files, folders, holds_images, images, is_there, split_word
+from automl.data.files import (
+    files,
+    folders,
+    holds_images,
+    images,
+    is_image,
+    is_there,
+    split_word,
+)
 from automl.data.readers import (
     coco,
     cvat,
@@ -134,6 +143,7 @@ def _clue(path: Path) -> str:
     if other := foreign.known(path):
         return other
     tables = [t for s in SUFFIXES for t in files(path, s)] if path.is_dir() else []
+    tables.sort(key=lambda t: "submission" in t.name)
     if not path.is_dir() and path.suffix.lower() in SUFFIXES and path.is_file():
         tables = [path]
     if tables:
@@ -142,12 +152,20 @@ def _clue(path: Path) -> str:
 
 
 def _clue_of_table(table: Path) -> str:
-    found = f"`{table.name}` has the columns {', '.join(header_of(table)[:8]) or 'without names'}"
+    header = [name.strip() for name in header_of(table)]
+    plain = [name.lower() for name in header]
+    found = f"`{table.name}` has the columns {', '.join(header[:8]) or 'without names'}"
+    if "encodedpixels" in plain:
+        return f"{found}: run lengths are read from COCO, not from tables; or save masks as PNG"
+    if any(re.fullmatch(r"-?\d+(\.\d+)?", name) or is_image(Path(name)) for name in header):
+        return f"`{table.name}` has no header: put one above, such as path,label,xmin,ymin,..."
     if len(hot := some_in(table)) > 1:
         few = ", ".join(name.strip() for name in hot[:4]) + (", ..." if len(hot) > 4 else "")
         return f"{found}: if some are classes (0 or 1), `data.classes: [{few}]` names them"
-    example = "`data: {path: ..., columns: {path: file, label: diagnosis}}`"
-    return f"{found}: say in a recipe which is which, such as {example}"
+    first, second = header if len(header) == 2 else ("file", "diagnosis")
+    example = f"`data: {{path: ..., columns: {{path: {first}, label: {second}}}}}`"
+    boxes = " (without a column of classes, add one)" if {"bbox", "xmin"} & set(plain) else ""
+    return f"{found}: say in a recipe which is which, such as {example}{boxes}"
 
 
 def _clue_of_folder(path: Path) -> str:

@@ -1,9 +1,26 @@
 """Names in a table to files: as written, in the usual folder, or by a name that one image has."""
 
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import islice
 from pathlib import Path
 
 from automl.data.files import first_there, is_image, is_there, walk_images, ways
+from automl.data.readers.rows import rows_of
+
+_LOOKED_AT = 5
+
+
+def names_images(table: Path, column: str) -> bool:
+    """Whether the first lines of a column each name an image."""
+    return _names_images(table, column, table.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _names_images(table: Path, column: str, _changed: int) -> bool:
+    finder = Finder(table.parent, "images")
+    cells = [row.get(column, "") for _, row in islice(rows_of(table), _LOOKED_AT)]
+    found = [finder.find(cell) for cell in cells if cell]
+    return bool(found) and all(is_image(one) and is_there(one) for one in found)
 
 
 class Finder:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from automl.data.files import files, folders, split_in, split_word, walk_images
+from automl.data.files import files, folders, is_image, split_in, split_word, walk_images
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
 from automl.data.readers.rows import header_of, rows_of
 from automl.data.reading import Reading, ReadOptions, shown, unusable
@@ -39,7 +39,8 @@ def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     for image in walk_images(root):
         by_stem.setdefault(image.stem, []).append(image)
     for (name, split), own in marks.items():
-        image = _image(by_stem.get(name, []), split) or root / f"{name}.jpg"
+        stem = Path(name).stem if is_image(Path(name)) else name  # some tools write the ending too
+        image = _image(by_stem.get(name) or by_stem.get(stem, []), split) or root / f"{stem}.jpg"
         found.pictures.append(Picture(image, split, tuple(own), relative=True))
     found.splits = frozenset(split for _, split in marks if split)
     return assemble(found, task, options)

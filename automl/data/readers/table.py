@@ -6,12 +6,13 @@ from itertools import chain
 from pathlib import Path
 
 from automl.data.files import files, folders, split_in, split_word
-from automl.data.readers.finder import Finder
+from automl.data.readers.finder import Finder, names_images
+from automl.data.readers.label_lists import separator, split_labels, unsplit
 from automl.data.readers.masks import listed_names
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
 from automl.data.readers.one_hot import classes_in, shown_in
 from automl.data.readers.rows import SUFFIXES, Row, attributes_of, header_of, rows_of
-from automl.data.readers.table_boxes import EDGES, SIZED, marks_of
+from automl.data.readers.table_boxes import WRITTEN, marks_of
 from automl.data.reading import (
     Entry,
     Reading,
@@ -26,26 +27,22 @@ from automl.dataset import Finding, SplitName, Task
 
 _COLUMNS = {
     "path": (
-        "path",
-        "file",
-        "filename",
-        "file_name",
-        "image",
-        "image_path",
-        "filepath",
-        "image_id",
+        *("path", "file", "filename", "file_name", "image", "image_path", "filepath", "image_id"),
+        *("image_name", "imageid", "image_file", "img", "img_path", "fname"),
     ),
     "label": ("label", "class", "category", "class_name", "label_name", "target"),
     "labels": ("labels", "classes", "categories", "tags"),
     "split": ("split", "set", "subset", "partition"),
     "mask": ("mask", "mask_path", "mask_file", "segmentation"),
     "group": ("group", "group_id", "patient", "patient_id", "video", "video_id", "slide"),
-    "xmin": ("xmin", "x_min", "x0", "x1", "left", "x"),
-    "ymin": ("ymin", "y_min", "y0", "y1", "top", "y"),
-    "xmax": ("xmax", "x_max", "x1", "x2", "right"),
-    "ymax": ("ymax", "y_max", "y1", "y2", "bottom"),
-    "width": ("box_width", "w", "width"),
-    "height": ("box_height", "h", "height"),
+    "xmin": ("xmin", "x_min", "x0", "x1", "left", "x", "bbox_x", "bbox_xmin"),
+    "ymin": ("ymin", "y_min", "y0", "y1", "top", "y", "bbox_y", "bbox_ymin"),
+    "xmax": ("xmax", "x_max", "x1", "x2", "right", "bbox_xmax"),
+    "ymax": ("ymax", "y_max", "y1", "y2", "bottom", "bbox_ymax"),
+    "xmiddle": ("x_center", "x_centre", "xcenter", "center_x", "cx", "xc"),
+    "ymiddle": ("y_center", "y_centre", "ycenter", "center_y", "cy", "yc"),
+    "width": ("box_width", "bbox_width", "bbox_w", "w", "width"),
+    "height": ("box_height", "bbox_height", "bbox_h", "h", "height"),
     "bbox": ("bbox", "bboxes", "box", "boxes", "bounding_box"),
 }
 """Ours to theirs, the likeliest first; `data.columns` of the recipe names any other."""
@@ -130,6 +127,7 @@ def _tables(path: Path, options: ReadOptions) -> list[Path]:
 
 def _is_table(table: Path, options: ReadOptions) -> bool:
     known = table.suffix.lower() in SUFFIXES and table.is_file()
+    known = known and "submission" not in table.stem.lower()  # answers to be filled in
     return known and "path" in _columns(table, options)
 
 
@@ -141,7 +139,7 @@ def _serves(table: Path, task: Task, options: ReadOptions) -> bool:
     columns = set(_columns(table, options))
     if task == "detection":
         several = "bbox" in columns and bool(columns & {"label", "labels"})
-        return several or ("label" in columns and (columns >= set(EDGES) or columns >= set(SIZED)))
+        return several or ("label" in columns and any(columns >= set(w) for w in WRITTEN))
     if task == "segmentation":
         return "mask" in columns
     return bool(columns & {"label", "labels"}) or bool(one_hot(table, options))
@@ -150,14 +148,21 @@ def _serves(table: Path, task: Task, options: ReadOptions) -> bool:
 def _columns(table: Path, options: ReadOptions) -> dict[str, str]:
     """Our names of the columns to theirs; one column serves once."""
     plain = {name.strip().lower(): name for name in reversed(header_of(table))}
-    found: dict[str, str] = {}
+    asked = {ours: given.strip().lower() for ours, given in options.columns.items()}
+    found = {ours: plain[given] for ours, given in asked.items() if given in plain}
     for ours, names in _COLUMNS.items():
-        given = options.columns.get(ours)
-        wanted = (given.strip().lower(),) if given else names
+        wanted = () if ours in asked else names
         free = (plain[n] for n in wanted if n in plain and plain[n] not in found.values())
         theirs = next(free, None)
         if theirs is not None:
             found[ours] = theirs
+    if (
+        "path" not in asked
+        and "path" not in found
+        and "id" in plain
+        and names_images(table, plain["id"])
+    ):
+        found["path"] = plain["id"]
     return found
 
 
@@ -184,12 +189,13 @@ def _lines(table: Path, options: ReadOptions, found: Found, *, alone: bool) -> I
 def _classes(lines: Iterable[_Line], found: Found, *, many: bool) -> None:
     found.many = many
     known: dict[Path, list[str]] = {}
-    for line in lines:
-        text = line.row.get("labels", "") if many else line.row.get("label", "")
-        names = (
-            [n.strip() for n in text.replace(";", "|").split("|") if n.strip()] if many else [text]
-        )
-        _keep(line, names, known, found)
+    every = list(lines)
+    cells = [(line.row.get("labels" if many else "label", ""), line.where) for line in every]
+    mark = separator([cell for cell, _ in cells])
+    for line, (cell, _) in zip(every, cells, strict=True):
+        _keep(line, split_labels(cell, mark) if many else [cell], known, found)
+    odd = unsplit(cells, mark if many else "")
+    found.findings += [odd] if odd else []
 
 
 def _columns_of_classes(lines: Iterable[_Line], found: Found, classes: list[str]) -> None:

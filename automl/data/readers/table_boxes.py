@@ -8,19 +8,23 @@ from automl.data.readers.rows import Row
 
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 SIZED = ("xmin", "ymin", "width", "height")
+CENTRED = ("xmiddle", "ymiddle", "width", "height")
+WRITTEN = (EDGES, SIZED, CENTRED)
+"""The ways to write a box in columns of its own, the likeliest first."""
 
 
 def marks_of(row: Row, where: str) -> list[Mark]:
     """The boxes of a row by our names of its columns; ValueError says what is wrong with them."""
     if "bbox" in row:
         return _listed(row, where)
-    cells = [row.get(k, "") for k in (EDGES if _has_edges(row) else SIZED)]
+    way = next((w for w in WRITTEN if all(k in row for k in w)), SIZED)
+    cells = [row.get(k, "") for k in way]
     if not any(cells):
         return []
     try:
         if not (name := row.get("label", "")):
             raise ValueError
-        return [Mark(name, _corners(row), where=where)]
+        return [Mark(name, _corners(row, way), where=where)]
     except ValueError:
         shown = ", ".join(cell for cell in cells if cell)
         raise ValueError(f"a box needs a label and four numbers, not: {shown}") from None
@@ -37,22 +41,17 @@ def _listed(row: Row, where: str) -> list[Mark]:
         if len(numbers) % 4 or len(names) != len(boxes) or not all(names):
             raise ValueError
         sized = [dict(zip(SIZED, map(str, box), strict=True)) for box in boxes]
-        return [Mark(n, _corners(b), where=where) for n, b in zip(names, sized, strict=True)]
+        return [Mark(n, _corners(b, SIZED), where=where) for n, b in zip(names, sized, strict=True)]
     except ValueError:
         shown = f"{text}: {cell}"[:120]
         raise ValueError(f"each box needs a label and four numbers, not: {shown}") from None
 
 
-def _has_edges(row: Row) -> bool:
-    return "xmax" in row and "ymax" in row
-
-
-def _corners(row: Row) -> tuple[float, float, float, float]:
-    x0, y0 = float(row["xmin"]), float(row["ymin"])
-    if _has_edges(row):
-        x1, y1 = float(row["xmax"]), float(row["ymax"])
-    else:
-        x1, y1 = x0 + float(row["width"]), y0 + float(row["height"])
+def _corners(row: Row, way: tuple[str, ...]) -> tuple[float, float, float, float]:
+    x0, y0, right, down = (float(row[key]) for key in way)
+    if way == CENTRED:
+        x0, y0 = x0 - right / 2, y0 - down / 2
+    x1, y1 = (right, down) if way == EDGES else (x0 + right, y0 + down)
     if not all(map(math.isfinite, (x0, y0, x1, y1))):
         raise ValueError
     return x0, y0, x1, y1

@@ -1,0 +1,149 @@
+"""Tables as people have them: other columns, several labels in a cell, tables beside the one."""
+
+import pytest
+
+from automl.data.recognise import recognise
+from automl.errors import DataError
+from tests.data.drawn import write_rows
+from tests.data.toys import HEIGHT, NAMES, WIDTH, codes, prepared, save, toys
+
+
+def pictures(root, folder="train"):
+    for toy in toys():
+        save(toy.pixels, root / folder / f"{toy.name}x.png")
+    return toys()
+
+
+def labels_of(dataset):
+    return {s.path[-7:-5]: [dataset.names[i] for i in s.labels] for s in dataset.samples}
+
+
+@pytest.mark.parametrize(
+    "write",
+    ["|".join, ";".join, ", ".join, str],
+)
+def test_labels__separated_in_any_of_the_usual_ways(tmp_path, write):
+    made = pictures(tmp_path)
+    wanted = {t.name: sorted({NAMES[k] for k, _ in t.boxes}) for t in made}
+    rows = [[f"{t.name}x.png", write(wanted[t.name])] for t in made]
+    write_rows(tmp_path / "train.csv", [["image_name", "tags"], *rows])
+    found = prepared(tmp_path, "classification")
+    assert codes(found) == codes(found, "warning") == []
+    assert found.dataset.names == list(NAMES)
+    assert labels_of(found.dataset) == wanted
+
+
+def test_labels__numbers_apart_by_spaces_in_the_column_that_the_recipe_names(tmp_path):
+    """`Target` would be one label otherwise."""
+    made = pictures(tmp_path)
+    wanted = {t.name: sorted({str(k) for k, _ in t.boxes}) for t in made}
+    rows = [[f"{t.name}x", " ".join(wanted[t.name])] for t in made]
+    write_rows(tmp_path / "train.csv", [["Id", "Target"], *rows])
+    columns = {"path": "Id", "labels": "Target"}
+    found = prepared(tmp_path, "classification", columns=columns)
+    assert found.dataset.multi_label
+    assert labels_of(found.dataset) == wanted
+
+
+@pytest.mark.parametrize("column", ["labels", "label"])
+def test_labels__words_that_look_like_several_are_told(tmp_path, column):
+    made = pictures(tmp_path)
+    names = ["clear", "rain", "clear road", "rain road", "clear rain", "road"]
+    rows = [[f"{t.name}x.png", names[i % 6]] for i, t in enumerate(made)]
+    write_rows(tmp_path / "train.csv", [["path", column], *rows])
+    found = prepared(tmp_path, "classification")
+    assert codes(found, "warning") == ["labels_not_split"]
+    assert "clear road" in found.dataset.names
+
+
+def test_labels__names_of_several_words_are_left_alone(tmp_path):
+    made = pictures(tmp_path)
+    names = ["golden retriever", "tabby cat", "grey wolf"]
+    rows = [[f"{t.name}x.png", names[i % 3]] for i, t in enumerate(made)]
+    write_rows(tmp_path / "train.csv", [["path", "labels"], *rows])
+    found = prepared(tmp_path, "classification")
+    assert codes(found, "warning") == []
+    assert found.dataset.names == names[:1] + names[2:] + names[1:2]
+
+
+def test_id__is_the_image_where_it_names_one(tmp_path):
+    made = pictures(tmp_path)
+    rows = [[f"{t.name}x", NAMES[t.label]] for t in made]
+    write_rows(tmp_path / "train_labels.csv", [["id", "label"], *rows])
+    write_rows(tmp_path / "sample_submission.csv", [["id", "label"], ["99x", "disc"]])
+    found = prepared(tmp_path, "classification")
+    assert found.findings == ()
+    assert [found.dataset.names[s.label] for s in found.dataset.samples] == [
+        NAMES[t.label] for t in made
+    ]
+    rows = [[i, name] for i, name in enumerate(NAMES)]
+    write_rows(tmp_path / "other" / "classes.csv", [["id", "label"], *rows])
+    with pytest.raises(DataError, match="no known layout"):
+        recognise(tmp_path / "other")
+
+
+HEADERS = {
+    "middles as shares": ["image", "label", "x_center", "y_center", "width", "height"],
+    "prefixed": ["image_name", "label_name", "bbox_x", "bbox_y", "bbox_width", "bbox_height"],
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_boxes__by_other_columns(tmp_path, kind):
+    made = pictures(tmp_path)
+    rows = []
+    for toy in made:
+        for k, (x0, y0, x1, y1) in toy.boxes:
+            box = [x0, y0, x1 - x0, y1 - y0]
+            if kind == "middles as shares":
+                box = [(x0 + x1) / 2 / WIDTH, (y0 + y1) / 2 / HEIGHT]
+                box += [(x1 - x0) / WIDTH, (y1 - y0) / HEIGHT]
+            rows.append([f"{toy.name}x.png", NAMES[k], *box])
+    write_rows(tmp_path / "boxes.csv", [HEADERS[kind], *rows])
+    assert recognise(tmp_path).task == "detection"
+    found = prepared(tmp_path, "detection")
+    assert codes(found) == []
+    assert [sorted(s.boxes) for s in found.dataset.samples] == [
+        [pytest.approx(tuple(map(float, b)), abs=0.01) for b in sorted(b for _, b in t.boxes)]
+        for t in made
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([["ImageId", " EncodedPixels"], ["00x.png", "1 3"]], "run lengths"),
+        ([["images/00x.png", "1", "2", "8", "9", "disc"]], "has no header"),
+        ([["key", "breed"], ["00x", "disc"]], "columns: {path: key, label: breed}"),
+        ([["image_id", "width", "bbox"], ["00x", "9", "[1, 2, 3, 4]"]], "column of classes"),
+    ],
+)
+def test_recognise__says_what_a_table_lacks(tmp_path, rows, told):
+    pictures(tmp_path)
+    write_rows(tmp_path / "train.csv", rows)
+    with pytest.raises(DataError) as caught:
+        recognise(tmp_path)
+    assert told in caught.value.faults[0].hint
+
+
+def test_classes__two_spellings_of_one_are_told(tmp_path):
+    made = pictures(tmp_path)
+    spelt = {"disc": "Disc", "ring": "ring", "square": "disc"}
+    rows = [[f"{t.name}x.png", spelt[NAMES[t.label]]] for t in made]
+    write_rows(tmp_path / "train.csv", [["path", "label"], *rows])
+    found = prepared(tmp_path, "classification")
+    assert codes(found, "warning") == ["similar_classes"]
+
+
+def test_openimages__ids_with_the_ending_of_the_file(tmp_path):
+    made = pictures(tmp_path, "images")
+    header = ["ImageID", "LabelName", "Confidence", "XMin", "XMax", "YMin", "YMax"]
+    rows = [
+        [f"{t.name}x.png", NAMES[k], 1, x0 / WIDTH, x1 / WIDTH, y0 / HEIGHT, y1 / HEIGHT]
+        for t in made
+        for k, (x0, y0, x1, y1) in t.boxes
+    ]
+    write_rows(tmp_path / "boxes.csv", [header, *rows])
+    found = prepared(tmp_path, "detection")
+    assert codes(found) == []
+    assert len(found.dataset.samples) == len(made)
