@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from automl.data.images import Corners, ImageFacts, upright_corners
-from automl.data.reading import Box, Entry, fatal, warning
+from automl.data.reading import Box, Entry, drawn_as_stored, fatal, warning
 from automl.data.scan import Scanned
 from automl.dataset import Finding
 
@@ -86,8 +86,7 @@ def _in_pixels(corners: Corners, entry: Entry, image: ImageFacts) -> Corners:
     x0, y0, x1, y1 = corners
     if entry.relative:
         return x0 * image.width, y0 * image.height, x1 * image.width, y1 * image.height
-    upright = (image.width, image.height)
-    if entry.declared == image.stored and image.stored != upright:
+    if drawn_as_stored(entry, image):
         return upright_corners(corners, image.orientation, image.stored)
     return corners
 

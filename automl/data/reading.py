@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from automl.data.frame import Frame
-from automl.data.images import Corners
+from automl.data.images import Corners, ImageFacts
 from automl.dataset import Class, Finding, SplitName
 from automl.errors import DataError
 
@@ -72,6 +72,8 @@ class Entry:
     """For classification with several labels."""
     group: str = ""
     attributes: tuple[tuple[str, str], ...] = ()
+    as_stored: bool = False
+    """Whether it was drawn on the stored pixels, before EXIF turned them, as others of the set."""
 
     @property
     def objects(self) -> tuple["Box | Shape", ...]:
@@ -96,6 +98,12 @@ class Reading:
     """Mask ids that the set itself says not to judge."""
     frame: Frame | None = None
     """Which picture of files that hold several."""
+
+
+def drawn_as_stored(entry: Entry, image: ImageFacts) -> bool:
+    """Whether boxes and shapes are to be turned upright with the image."""
+    own = entry.declared == image.stored != (image.width, image.height)
+    return own or (entry.as_stored and entry.declared == image.stored)
 
 
 def fatal(code: str, file: str, reason: str, cure: str) -> Finding:

@@ -12,7 +12,7 @@ import numpy as np
 
 from automl.data import rle
 from automl.data.images import ImageFacts, MaskFacts, count_ids, upright, upright_corners
-from automl.data.reading import Entry, Runs, Shape, fatal, warning
+from automl.data.reading import Entry, Runs, Shape, drawn_as_stored, fatal, warning
 from automl.dataset import Finding, Region, Sample
 
 UNJUDGED = -1
@@ -142,9 +142,9 @@ def _short(value: float) -> str:
 
 def _region(shape: Shape, entry: Entry, image: ImageFacts) -> tuple[Region, float]:
     """The upright region, and by how many pixels it reaches over the border."""
-    turned = entry.declared == image.stored != (image.width, image.height)
+    turned = drawn_as_stored(entry, image)
     if shape.runs is not None:
-        return Region(shape.class_id, runs=_upright_runs(shape.runs, image)), 0.0
+        return Region(shape.class_id, runs=_upright_runs(shape.runs, image, turned=turned)), 0.0
     rings = [_in_pixels(ring, entry.relative, turned, image) for ring in shape.rings]
     if not rings:
         raise ValueError("an outline without points")
@@ -170,9 +170,9 @@ def _in_pixels(
     return points
 
 
-def _upright_runs(given: Runs, image: ImageFacts) -> str:
+def _upright_runs(given: Runs, image: ImageFacts, *, turned: bool) -> str:
     height, width = given.size
-    if (width, height) == (image.width, image.height):
+    if (width, height) == (image.width, image.height) and not turned:
         return rle.encode(rle.decode(given))
     if (width, height) == image.stored:
         return rle.encode(upright(rle.decode(given), image.orientation))

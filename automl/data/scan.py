@@ -1,7 +1,7 @@
 """Entries to facts: every image and mask is read once and decoded in full, in child processes."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from automl.data.decoders import Answer, Job, decode_all
@@ -43,7 +43,7 @@ def scan(reading: Reading, talk: Talk) -> tuple[list[Scanned], list[Finding]]:
     _refuse_machine_faults(answers)
     scanned: list[Scanned] = []
     findings: list[Finding] = []
-    for entry in reading.entries:
+    for entry in _in_one_frame(reading, answers):
         result = _one(entry, reading, answers)
         if isinstance(result, Finding):
             findings.append(result)
@@ -91,6 +91,22 @@ def _refuse_machine_faults(answers: dict[Job, Answer]) -> None:
         if len(faults) > len(shown_):
             shown_.append(Fault(f"and {len(faults) - len(shown_)} more files like these"))
         raise MachineError(f"{len(faults)} images cannot be read here", faults=shown_)
+
+
+def _in_one_frame(reading: Reading, answers: dict[Job, Answer]) -> Iterator[Entry]:
+    """A picture turned by half looks the same in its size: then the others of the set tell.
+
+    A tool that ignores EXIF writes the sizes of stored pixels, where quarter turns show it.
+    """
+    shown = []
+    for entry in reading.entries:
+        one = answers[_image_job(entry.path, reading)].facts if entry.declared else None
+        if isinstance(one, ImageFacts) and one.stored != (one.width, one.height):
+            upright = (one.width, one.height)
+            shown.append((entry.declared == one.stored, entry.declared == upright))
+    ignored = any(stored for stored, _ in shown) and not any(upright for _, upright in shown)
+    for entry in reading.entries:
+        yield replace(entry, as_stored=True) if ignored and entry.declared else entry
 
 
 def _one(entry: Entry, reading: Reading, answers: dict[Job, Answer]) -> Scanned | Finding:

@@ -190,7 +190,7 @@ def test_mask_with_unknown_ids(tmp_path):
 
 def test_mask_in_colours(tmp_path):
     write_masks(tmp_path, toys())
-    save(np.zeros((HEIGHT, WIDTH, 3), np.uint8), tmp_path / "train/masks/00.png")
+    save(np.full((HEIGHT, WIDTH, 3), (200, 10, 10), np.uint8), tmp_path / "train/masks/00.png")
     assert "colours" in only(prepared(tmp_path, "segmentation"), "broken_mask").reason
 
 

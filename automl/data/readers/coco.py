@@ -136,7 +136,7 @@ def _read_one(
         except _BROKEN:
             gathered.findings.append(_malformed(where, f"image without id or file_name: {image}"))
             continue
-        bare = Entry(layout.find(bases, name), split, declared=declared)
+        bare = Entry(layout.find(bases, name, gathered.root), split, declared=declared)
         entry = _annotated(bare, found.get(key, []), gathered, many=many)
         gathered.entries += [entry] if entry else []
     gathered.findings += [

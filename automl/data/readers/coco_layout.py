@@ -3,10 +3,20 @@
 from pathlib import Path
 
 from automl.data.documents import holds
-from automl.data.files import files, first_folder, first_there, folders, split_in, split_word, ways
+from automl.data.files import (
+    files,
+    first_folder,
+    first_there,
+    folders,
+    is_there,
+    split_in,
+    split_word,
+    ways,
+)
 from automl.data.reading import unusable
 from automl.dataset import SplitName
 
+_PICTURES = ("images", "JPEGImages", "data")
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
 
 
@@ -59,13 +69,23 @@ def root_of(source: Path) -> Path:
 def bases(source: Path, root: Path, split: SplitName | None) -> list[Path]:
     """Folders that may hold the images, best first."""
     named = [source.stem, source.stem.removeprefix("instances_")]
-    pictures = first_folder(root, "images", "JPEGImages", "data") or root
+    pictures = first_folder(root, *_PICTURES) or root
     tops = [pictures, root] if pictures != root else [root]
-    same = [f for top in tops for f in folders(top) if split and split_word(f.name) == split]
+    same = [f for top in tops for f in folders(top) if split and split_in(f.name) == split]
+    same.sort(key=lambda f: not split_word(f.name))  # `train` before `masks_train`
+    same += [inside for f in same if (inside := first_folder(f, *_PICTURES))]
     bases = [top / name for top in tops for name in named] + same + tops + [source.parent]
     return [base for base in dict.fromkeys(bases) if base.is_dir()]
 
 
-def find(bases: list[Path], name: str) -> Path:
-    """The first of the places where an image may be that has it; otherwise the first of them."""
-    return first_there([base / way for way in ways(name) for base in bases])
+def find(bases: list[Path], name: str, root: Path) -> Path:
+    """The first of the places where an image may be that has it; otherwise the first of them.
+
+    A folder of any other name will do where it alone has the image.
+    """
+    found = first_there([base / way for way in ways(name) for base in bases])
+    if is_there(found):
+        return found
+    others = [top / ways(name)[0] for top in folders(root) if top not in bases]
+    there = [place for place in others if is_there(place)]
+    return there[0] if len(there) == 1 else found

@@ -13,7 +13,7 @@ from automl.data.files import files, find_image, split_in
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
 from automl.data.reading import Reading, ReadOptions, Runs, unusable, warning
 from automl.data.regions import box_ring, ellipse_ring
-from automl.dataset import Task
+from automl.dataset import SplitName, Task
 
 _WITHOUT_AREA = ("polyline", "points", "cuboid", "skeleton")
 _SERVES: dict[Task, tuple[bytes, ...]] = {
@@ -30,25 +30,33 @@ def looks_like(path: Path, task: Task) -> str:
 
 
 def read(path: Path, task: Task, options: ReadOptions) -> Reading:
-    """Reads the one XML file."""
+    """Reads the one XML file, or one for each split."""
     sources = _xmls(path)
-    if len(sources) != 1:
+    splits = [split_in(source.stem) for source in sources]
+    if not sources:
+        raise unusable("no CVAT file", path, "expected annotations.xml")
+    if len(sources) > 1 and (None in splits or len(set(splits)) < len(sources)):
         message = f"several XML files: {', '.join(p.name for p in sources)}"
-        hint = "name one as `data.path`" if sources else "expected annotations.xml"
-        raise unusable(message if sources else "no CVAT file", path, hint)
-    source = sources[0]
+        raise unusable(message, path, "name one as `data.path`, or name them train, val and test")
+    found = Found("cvat", sources[0].parent)
+    for source, split in zip(sources, splits, strict=True):
+        _read_one(source, split if len(sources) > 1 else None, found)
+    found.splits = frozenset(p.split for p in found.pictures if p.split)
+    return assemble(found, task, options)
+
+
+def _read_one(source: Path, split: SplitName | None, found: Found) -> None:
     tree = load_xml(source)
     if tree.find("track") is not None:
         raise unusable("holds tracks of a video", source, "export as `CVAT for images 1.1`")
-    found = Found("cvat", source.parent)
     names = (e.text or "" for e in tree.findall("meta//labels/label/name"))
-    found.listed = [name.strip() for name in names if name.strip()]
+    known = set(found.listed)
+    found.listed += [name.strip() for name in names if name.strip() and name.strip() not in known]
+    before = len(found.pictures), len(found.findings)
     for image in tree.findall("image"):
-        _read_image(image, source, found)
-    if not found.pictures and not found.findings:
+        _read_image(image, source, split, found)
+    if before == (len(found.pictures), len(found.findings)):
         raise unusable("no images listed", source, "export as `CVAT for images 1.1`")
-    found.splits = frozenset(p.split for p in found.pictures if p.split)
-    return assemble(found, task, options)
 
 
 def _xmls(path: Path) -> list[Path]:
@@ -56,7 +64,7 @@ def _xmls(path: Path) -> list[Path]:
     return [p for p in candidates if p.suffix == ".xml" and begins_with(p, b"<annotations")]
 
 
-def _read_image(element: Element, source: Path, found: Found) -> None:
+def _read_image(element: Element, source: Path, split: SplitName | None, found: Found) -> None:
     name = element.get("name") or ""
     where = f"{source.name}#{name}"
     if not name:
@@ -82,8 +90,9 @@ def _read_image(element: Element, source: Path, found: Found) -> None:
     subset = element.get("subset") or ""
     top = found.root
     pictures = top / "images"
-    bases = [pictures / subset, pictures / subset.lower(), pictures, top / subset, top]
-    split = split_in(subset)
+    own = subset or source.stem
+    bases = [pictures / own, pictures / own.lower(), pictures, top / own, top]
+    split = split_in(subset) or split
     declared = size if all(size) else None
     image = find_image(bases, name)
     found.pictures.append(Picture(image, split, tuple(marks), declared))
