@@ -85,6 +85,11 @@ def hint(checked: "Checked", data: str, *, fixed: bool) -> str:
     """What to do about fatal findings."""
     if checked.dataset is None:
         return "do what the cure says"
+    if fixed and checked.index is None:
+        from automl.data.repair import UNMENDED
+
+        kinds = sorted({f.code for f in checked.findings if f.code in UNMENDED})
+        return f"no index was written: none can mend {', '.join(kinds)}; correct the set itself"
     return "mend the rest" if fixed else f"mend them, or `automl check {data} --fix OUT`"
 
 

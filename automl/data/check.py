@@ -6,7 +6,7 @@ from pathlib import Path
 from automl.data.files import is_there
 from automl.data.prepare import Prepared, prepare
 from automl.data.reading import fatal
-from automl.data.repair import Change, refuse_target, repaired, write_index
+from automl.data.repair import UNMENDED, Change, refuse_target, repaired, write_index
 from automl.data.source import recipe_of
 from automl.dataset import Dataset, Finding, Task
 from automl.errors import DataError
@@ -42,7 +42,8 @@ def check(
         if not is_there(source):
             raise
         return Checked(None, tuple(_unreadable(error, source)))
-    if fix is None:
+    stays = any(f.severity == "fatal" and f.code in UNMENDED for f in found.findings)
+    if fix is None or stays:
         return Checked(found.dataset, found.findings)
     return _fixed(found, recipe, fix, talk)
 

@@ -39,6 +39,10 @@ _LEFT_OUT = frozenset(
         *("unknown_split", "conflicting_labels"),
     }
 )
+UNMENDED = frozenset(
+    {"box_format", "conflicting_classes", "duplicate_image_id", "several_masks", "too_many_classes"}
+)
+"""What is wrong with annotations that stay: an index of them would pass as clean, and be wrong."""
 _ORDER: tuple[SplitName, ...] = ("test", "val", "train")
 """Of copies the judged one stays: what is judged must not be learnt."""
 

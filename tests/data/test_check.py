@@ -105,6 +105,23 @@ def test_fix__mends_what_can_be_mended(tmp_path):
     assert splits["copy.png"] == "val"
 
 
+def test_fix__no_index_of_boxes_in_another_format(tmp_path):
+    """Clipped to their images they would pass as clean."""
+    root = write_coco(tmp_path / "set", toys(24))
+    for path in (root / "annotations").glob("*.json"):
+        document = json.loads(path.read_text())
+        for annotation in document["annotations"]:
+            x, y, width, height = annotation["bbox"]
+            annotation["bbox"] = [x, y, x + width, y + height]
+        path.write_text(json.dumps(document))
+    found = check(root, Silent(), task="detection", fix=tmp_path / "out")
+    assert "box_format" in {f.code for f in found.findings}
+    assert found.index is None
+    assert not (tmp_path / "out").exists()
+    told = check_output.hint(found, "set", fixed=True)
+    assert told == "no index was written: none can mend box_format; correct the set itself"
+
+
 def test_fix__brings_groups_together(tmp_path):
     for toy in toys(24):
         split = "val" if toy.name == "00" else "train"

@@ -76,3 +76,13 @@ def test_folders_of_splits(tmp_path, layout, xmls):
     assert found.findings == ()
     assert boxes(found) == expected(toys())
     assert found.dataset.counts() == {"train": 8, "val": 2, "test": 2}
+
+
+@pytest.mark.parametrize("shape", ["robndbox", "polygon"])
+def test_objects_of_other_shapes_are_refused_with_the_way_out(tmp_path, shape):
+    write_voc(tmp_path, toys())
+    xml = tmp_path / "Annotations" / "00.xml"
+    xml.write_text(xml.read_text().replace("bndbox", shape))
+    found = prepared(tmp_path, "detection")
+    first = next(f for f in found.findings if f.severity == "fatal")
+    assert f"a {shape} is not read" in first.reason

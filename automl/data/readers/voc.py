@@ -65,6 +65,11 @@ _NAMES = (
     *("sheep", "sofa", "train", "tvmonitor"),
 )
 """Of the challenge itself, by the ids of its masks."""
+_OTHER_SHAPES = {
+    "robndbox": "write the upright box around it",
+    "polygon": "export outlines as COCO",
+}
+"""Of roLabelImg and the old LabelMe."""
 _PICTURES = ("JPEGImages", "images", "Images")
 _XMLS = ("Annotations", "annotations", "xmls")
 
@@ -275,7 +280,9 @@ def _object(element: Element, where: str) -> _Object:
     name = (element.findtext("name") or "").strip()
     sides = [element.findtext(f"bndbox/{k}") for k in ("xmin", "ymin", "xmax", "ymax")]
     if not name or None in sides:
-        raise ValueError("object without a name or a complete bndbox")
+        kind = next((k for k in _OTHER_SHAPES if element.find(k) is not None), "")
+        why = f": a {kind} is not read, {_OTHER_SHAPES[kind]}" if kind else ""
+        raise ValueError(f"object without a name or a complete bndbox{why}")
     x0, y0, x1, y1 = (float(s or "") for s in sides)
     difficult = (element.findtext("difficult") or "0").strip() == "1"
     return _Object(name, (x0, y0, x1, y1), difficult, where)
