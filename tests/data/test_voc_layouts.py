@@ -5,8 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from automl.data.convert import convert
 from automl.data.recognise import recognise
-from tests.data.toys import codes, prepared, save, toys, voc_text, write_text, write_voc
+from automl.talk import Silent
+from tests.data.toys import (
+    codes,
+    prepared,
+    save,
+    toys,
+    voc_text,
+    write_text,
+    write_voc,
+    write_yolo,
+)
 
 
 def shifted(root: Path, change) -> None:
@@ -38,14 +49,30 @@ def test_boxes_from_zero__one_edge_tells_all(tmp_path):
     assert boxes(found) == expected(made)
 
 
-def test_boxes_from_zero__edges_between_pixels(tmp_path):
-    """As CVAT and Datumaro write what was drawn freely."""
+def test_boxes_from_zero__as_cvat_and_datumaro_write_them(tmp_path):
     made = toys()
     write_voc(tmp_path, made)
     shifted(tmp_path, lambda edge: edge + 0.25)
+    for xml in (tmp_path / "Annotations").glob("*.xml"):
+        text = re.sub(r"<(xmax|ymax)>(\d+)", r"<\1>\2.0", xml.read_text())
+        xml.write_text(text.replace("<difficult>", "<occluded>0</occluded><difficult>"))
     found = prepared(tmp_path, "detection")
     assert codes(found, "warning")[0] == "boxes_from_zero"
     assert boxes(found) == expected(made, 1.25)
+
+
+@pytest.mark.parametrize("source", [write_yolo, write_voc])
+def test_boxes_from_one__as_we_write_them_ourselves(tmp_path, source):
+    """Fractions of a pixel come back as they were."""
+    source(tmp_path / "from", toys())
+    for label in (tmp_path / "from").glob("labels/*/*.txt"):
+        rows = [line.split() for line in label.read_text().splitlines()]
+        text = "".join(f"{k} {float(x) + 0.003} {y} {w} {h}\n" for k, x, y, w, h in rows)
+        label.write_text(text)
+    dataset, _, _ = convert(tmp_path / "from", tmp_path / "to", "voc", Silent())
+    again = prepared(tmp_path / "to", "detection")
+    assert "boxes_from_zero" not in codes(again, "warning")
+    assert boxes(again) == {s.path[-6:-4]: sorted(s.boxes) for s in dataset.samples}
 
 
 def test_boxes_from_one__a_few_fractions_and_a_fault_change_nothing(tmp_path):

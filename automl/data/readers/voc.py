@@ -1,8 +1,8 @@
 """Pascal VOC: one XML file per image, boxes count pixels from 1 and include the last one.
 
-Other tools write the same files with edges that count from 0: one at 0, or most between two pixels,
-tells that of the whole set. For segmentation the masks in `SegmentationClass`: palette ids as they
-are, 255 is no class.
+Other tools write the same files with edges that count from 0: one edge at 0, or most written as
+Datumaro and CVAT do, tells that of the whole set. For segmentation the masks in
+`SegmentationClass`: palette ids as they are, 255 is no class.
 """
 
 import re
@@ -47,6 +47,8 @@ class _Object:
     """As written."""
     difficult: bool
     where: str
+    datumaro: bool = False
+    """Whether it looks as Datumaro and CVAT write it: `5.0` for every edge, and `occluded`."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,9 @@ def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     if not annotated and not findings:
         raise unusable("no XML files", path, "expected Annotations/*.xml beside JPEGImages/")
     if zero := _from_zero([o for a in annotated for o in a.objects]):
-        reason = f"the edges of boxes count from 0, as one shows ({_numbers(zero.corners)})"
-        cure = "correct that box if it is a slip: all would be shifted by a pixel"
+        how = "written as Datumaro and CVAT do" if zero.datumaro else "as one shows"
+        reason = f"the edges of boxes count from 0, {how} ({_numbers(zero.corners)})"
+        cure = "nothing, if so; if this box is a slip, correct it: all others count as it does"
         findings.append(warning("boxes_from_zero", zero.where, reason, cure))
     names = (o.name for a in annotated for o in a.objects)
     classes = classes_by_name(names, options.classes)
@@ -154,9 +157,9 @@ def _from_zero(objects: list[_Object]) -> _Object | None:
     """The box that shows it; one that begins at -1 or below, or has no area, is a fault."""
     sound = [o for o in objects if min(o.corners[:2]) > -1]
     sound = [o for o in sound if o.corners[2] > o.corners[0] and o.corners[3] > o.corners[1]]
-    between = [o for o in sound if not all(v.is_integer() for v in o.corners)]
+    theirs = [o for o in sound if o.datumaro]
     at_zero = next((o for o in sound if min(o.corners[:2]) < 1), None)
-    return at_zero or (between[0] if len(between) * 2 > len(sound) else None)
+    return at_zero or (theirs[0] if len(theirs) * 2 > len(sound) else None)
 
 
 def _numbers(corners: Corners) -> str:
@@ -285,7 +288,8 @@ def _object(element: Element, where: str) -> _Object:
         raise ValueError(f"object without a name or a complete bndbox{why}")
     x0, y0, x1, y1 = (float(s or "") for s in sides)
     difficult = (element.findtext("difficult") or "0").strip() == "1"
-    return _Object(name, (x0, y0, x1, y1), difficult, where)
+    theirs = all("." in (side or "") for side in sides) and element.find("occluded") is not None
+    return _Object(name, (x0, y0, x1, y1), difficult, where, theirs)
 
 
 def _malformed(where: str, reason: str) -> Finding:
