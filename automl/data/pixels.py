@@ -153,7 +153,8 @@ def ids(image: Image.Image, path: Path, colours: Colours = ()) -> np.ndarray:
     if image.mode == "1":
         return np.array(image).astype(np.uint8)
     if image.mode in ("L", "P"):
-        return np.array(image)
+        by_colour = _ids_of_palette(image, colours) if colours and image.mode == "P" else None
+        return np.array(image) if by_colour is None else by_colour
     if image.format == NIFTI or image.mode == "F":
         return _ids_of_volume(np.asarray(image), path)
     if image.mode in SIXTEEN_BIT:
@@ -195,6 +196,24 @@ def _ids_of_volume(values: np.ndarray, path: Path) -> np.ndarray:
         hint = "save masks whose values are the ids"
         raise DataError(message, where=str(path), hint=hint)
     return found
+
+
+def _ids_of_palette(image: Image.Image, colours: Colours) -> np.ndarray | None:
+    """By a table of colours, where it has each that the mask shows: a palette may be in any order.
+
+    None where the palette says nothing of the table: then its places are the ids.
+    """
+    places = np.array(image)
+    palette = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    ids = {(red, green, blue): number for red, green, blue, number in colours}
+    shown = np.flatnonzero(np.bincount(places.ravel(), minlength=256))
+    table = np.zeros(256, np.int32)
+    for place in shown.tolist():
+        colour = tuple(palette[place].tolist()) if place < len(palette) else ()
+        if colour not in ids:
+            return None
+        table[place] = ids[colour]
+    return np.asarray(table[places])
 
 
 def _ids_of_colours(pixels: np.ndarray, path: Path, colours: Colours) -> np.ndarray:

@@ -1,5 +1,6 @@
 """What a person names, a data set or a recipe, in; a recipe out."""
 
+import re
 from pathlib import Path
 
 from automl.data.recognise import recognise
@@ -23,5 +24,5 @@ def recipe_of(source: Path, task: Task | None = None) -> Recipe:
 
 def _is_recipe(path: Path) -> bool:
     """A YOLO description is YAML as well, but names no task at its top."""
-    lines = path.read_bytes()[: 1 << 16].splitlines()
-    return any(line.startswith(b"task:") for line in lines)
+    head = path.read_bytes()[: 1 << 16]
+    return re.search(rb'(?m)^(\{\s*task|[\s{]*"task"|task)\s*:', head) is not None

@@ -215,3 +215,13 @@ def test_lines__grouped_bounded_and_escaped(tmp_path):
     facts = check_output.facts(found)
     assert facts["counts"]["broken_image"] == 9
     json.dumps(facts, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{{task: {0}, data: {{path: set}}}}", '{{\n  "task": "{0}",\n  "data": {{"path": "set"}}\n}}'],
+)
+def test_check__a_recipe_in_braces(tmp_path, text):
+    write_coco(tmp_path / "set", toys())
+    write_text(tmp_path / "r.yaml", text.format("detection"))
+    assert check(tmp_path / "r.yaml", Silent()).fatal == 0

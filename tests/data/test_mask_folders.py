@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from automl.data.ground_truth import truth
 from automl.data.recognise import recognise
@@ -131,3 +132,31 @@ def test_ids__fractions_and_see_through_masks_are_refused(tmp_path):
     clear = tmp_path / "clear"
     write(clear, "images/{name}.png", "masks/{name}.png", lambda ids: opaque(ids) // 2)
     assert "broken_mask" in codes(prepared(clear, "segmentation"))
+
+
+def test_palette__a_table_of_colours_wins_over_the_order_of_the_palette(tmp_path):
+    made = write(tmp_path, "images/{name}.png", "masks/{name}.png")
+    colours = {"ground": [0, 0, 0], "disc": [200, 0, 0], "ring": [0, 200, 0], "square": [0, 0, 9]}
+    order = [2, 0, 3, 1]
+    for toy in made:
+        image = Image.new("P", toy.mask.shape[::-1])
+        image.putdata(np.argsort(order)[toy.mask].ravel().tolist())
+        image.putpalette([v for i in order for v in list(colours.values())[i]])
+        image.save(tmp_path / "masks" / f"{toy.name}.png")
+    table = "".join(f"{name}:{','.join(map(str, rgb))}::\n" for name, rgb in colours.items())
+    write_text(tmp_path / "labelmap.txt", table)
+    assert check(tmp_path, made, splits=False).names == list(colours)
+    write_text(tmp_path / "labelmap.txt", table.replace("200", "201"))
+    found = prepared(tmp_path, "segmentation")
+    sample = next(s for s in found.dataset.samples if s.path.endswith("02.png"))
+    assert np.array_equal(truth(found.dataset, sample).mask, np.argsort(order)[made[2].mask])
+
+
+def test_folders__a_split_of_images_alone_is_no_class(tmp_path):
+    """As Tiny ImageNet is: `val/images` beside `train/CLASS`."""
+    for toy in toys():
+        name = NAMES[toy.label] if toy.split == "train" else "images"
+        save(toy.pixels, tmp_path / toy.split / name / f"{toy.name}.png")
+    with pytest.raises(DataError) as caught:
+        recognise(tmp_path)
+    assert caught.value.faults[0].hint.startswith("`train` inside is a set for classification")

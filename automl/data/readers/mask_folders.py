@@ -73,10 +73,12 @@ _CURE = "they are read from `images/` and `masks/` with the same file names"
 def no_classes(tops: Iterable[Path]) -> str:
     """What makes folders images and masks rather than classes; empty where nothing does."""
     every = [(top, folders(top)) for top in tops]
-    names = {f.name for _, inside in every for f in inside if holds_images(f)}
-    rest = _role(min(names), _IMAGE_WORDS) if len(names) == 1 else None
-    if rest is not None and not rest.strip("0123456789"):  # KITTI numbers its cameras
-        return f"`{min(names)}` holds images, and nothing says what they show"
+    for top, inside in every:
+        names = [f.name for f in inside if holds_images(f)]
+        rest = _role(names[0], _IMAGE_WORDS) if len(names) == 1 else None
+        if rest is not None and not rest.strip("0123456789"):  # KITTI numbers its cameras
+            shown = f"{top.name}/{names[0]}" if len(every) > 1 else names[0]
+            return f"`{shown}` holds images, and nothing says what they show"
     for top, inside in every:
         for place in (top, *inside):
             if found := _suspected(place):
