@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from automl.data.files import (
@@ -42,6 +43,8 @@ _MASK_WORDS = (
 """Parts of longer names, such as `imagesTr`, `train_images`, `img_dir` and `Ground Truth`."""
 _OF_VOC = ("SegmentationClass", "SegmentationObject")
 """Left to the reader of Pascal VOC, which knows its lists of images."""
+_LOOKED_AT = 20
+"""Folders that are looked into before a set of a thousand classes is believed to be one."""
 _SHORT: dict[str, SplitName] = {"tr": "train", "ts": "test"}
 """How nnU-Net and the Medical Segmentation Decathlon call a split."""
 
@@ -74,13 +77,13 @@ def no_classes(tops: Iterable[Path]) -> str:
     """What makes folders images and masks rather than classes; empty where nothing does."""
     every = [(top, folders(top)) for top in tops]
     for top, inside in every:
-        names = [f.name for f in inside if holds_images(f)]
+        names = [f.name for f in islice((f for f in inside if holds_images(f)), 2)]
         rest = _role(names[0], _IMAGE_WORDS) if len(names) == 1 else None
         if rest is not None and not rest.strip("0123456789"):  # KITTI numbers its cameras
             shown = f"{top.name}/{names[0]}" if len(every) > 1 else names[0]
             return f"`{shown}` holds images, and nothing says what they show"
     for top, inside in every:
-        for place in (top, *inside):
+        for place in (top, *inside[:_LOOKED_AT]):
             if found := _suspected(place):
                 return "`{}` and `{}` look like images and their masks: {}".format(*found, _CURE)
     return ""
@@ -88,9 +91,7 @@ def no_classes(tops: Iterable[Path]) -> str:
 
 def _suspected(place: Path) -> tuple[str, str] | None:
     """Two folders, one named after images and one after masks."""
-    inside = [f for f in folders(place) if holds_images(f)]
-    pictures = [f for f in inside if _role(f.name, _IMAGE_WORDS) is not None]
-    masks = [f for f in inside if _role(f.name, _MASK_WORDS) is not None]
+    pictures, masks = ([f for f, _ in _called(place, w)] for w in (_IMAGE_WORDS, _MASK_WORDS))
     found = ((p, m) for p in pictures for m in masks if p != m)
     first = next((f for f in found if _plain(*f) or _paired(*f) or _is_one(f[0], place)), None)
     return (first[0].name, first[1].name) if first else None
@@ -166,13 +167,17 @@ def _named(path: Path) -> list[Pair]:
 
 def _by_role(folder: Path) -> list[tuple[Path, Path]]:
     """Pairs of folders whose names differ in the word for images or masks only, else the one."""
-    inside = [f for f in folders(folder) if holds_images(f)]
-    pictures = [(f, rest) for f in inside if (rest := _role(f.name, _IMAGE_WORDS)) is not None]
-    masks = [(f, rest) for f in inside if (rest := _role(f.name, _MASK_WORDS)) is not None]
+    pictures, masks = _called(folder, _IMAGE_WORDS), _called(folder, _MASK_WORDS)
     alike = [(p, m) for p, one in pictures for m, other in masks if one == other and p != m]
     if not alike and len(pictures) == len(masks) == 1 and pictures[0] != masks[0]:
         alike = [(pictures[0][0], masks[0][0])]
     return [(p, m) for p, m in alike if _paired(p, m)]
+
+
+def _called(folder: Path, words: Sequence[str]) -> list[tuple[Path, str]]:
+    """Folders inside that hold images and are called so, with the rest of their names."""
+    named = [(f, rest) for f in folders(folder) if (rest := _role(f.name, words)) is not None]
+    return [(f, rest) for f, rest in named if holds_images(f)]
 
 
 def _role(name: str, words: Sequence[str]) -> str | None:
