@@ -4,7 +4,7 @@ import numpy as np
 
 from automl.errors import AutomlError, NumbersError
 from automl.prediction import Prediction, Truth
-from automl.scoring.intervals import Interval, bounds, resample_cells
+from automl.scoring.intervals import Interval, bounds, resample_cells, wilson
 from automl.scoring.numbers import defined, mean_defined, ratio, table
 from automl.scoring.scores import Scores
 
@@ -138,7 +138,8 @@ def intervals(counts: Array) -> dict[str, Interval]:
         for keys, kept in ((truth, 1), (guessed, 1), (truth, truth == guessed))
     )
     f1 = ratio(2 * hits, support + predicted)
-    return bounds(accuracy=hits.sum(1) / counts.sum(), macro_f1=mean_defined(f1))
+    accuracy = wilson(int(counts.trace()), int(counts.sum()))
+    return {"accuracy": accuracy, **bounds(macro_f1=mean_defined(f1))}
 
 
 def _sum_by(keys: Array, values: Array, size: int) -> Array:

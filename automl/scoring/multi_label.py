@@ -4,7 +4,7 @@ import numpy as np
 
 from automl.errors import AutomlError, NumbersError
 from automl.prediction import Prediction, Truth
-from automl.scoring.intervals import Interval, bounds, resample
+from automl.scoring.intervals import Interval, bounds, resample, wilson
 from automl.scoring.numbers import defined, mean_defined, ratio, table
 from automl.scoring.scores import Scores
 
@@ -86,12 +86,11 @@ def average_precision(shown: Array, score: Array) -> float:
 def intervals(shown: Array, given: Array) -> dict[str, Interval]:
     """95 % intervals of the F1 scores and of exact matches."""
     hit, both = (shown & given).astype(float), shown.astype(float) + given
-    exact = (shown == given).all(1)
-    macro, micro, whole = [], [], []
+    macro, micro = [], []
     for counts in resample(len(shown)):
         hits, sums = counts @ hit, counts @ both
         macro.append(mean_defined(ratio(2 * hits, sums)))
         micro.append(ratio(2 * hits.sum(1), sums.sum(1)))
-        whole.append(counts @ exact / len(shown))
-    macro_f1, micro_f1, exact_match = (np.concatenate(v) for v in (macro, micro, whole))
-    return bounds(macro_f1=macro_f1, micro_f1=micro_f1, exact_match=exact_match)
+    drawn = bounds(macro_f1=np.concatenate(macro), micro_f1=np.concatenate(micro))
+    exact = int((shown == given).all(1).sum())
+    return {**drawn, "exact_match": wilson(exact, len(shown))}

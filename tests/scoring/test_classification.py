@@ -1,4 +1,5 @@
 import json
+from math import comb
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def test_score__is_one_for_the_truth_itself():
     assert scores.metrics["log_loss"] == 0
     assert scores.metrics["calibration_loss"] == 0
     assert scores.per_image == [(f"{i}.png", 1.0) for i in range(4)]
-    assert scores.intervals == {"accuracy": (1.0, 1.0), "macro_f1": (1.0, 1.0)}
+    assert scores.intervals == {"accuracy": pytest.approx((0.5101, 1.0), abs=1e-4)}
 
 
 def test_score__calibration_by_hand():
@@ -140,21 +141,25 @@ def test_intervals__equal_a_plain_bootstrap(seed):
         assert scores.intervals[name] == pytest.approx(expected, abs=0.15 * width)
 
 
+@pytest.mark.parametrize(("images", "low"), [(359, 0.989), (20, 0.839)])
+def test_intervals__a_perfect_score_of_few_images_is_no_certainty(images, low):
+    labels = np.arange(images) % 2
+    found = judged(labels, np.eye(2)[labels]).intervals
+    assert found == {"accuracy": pytest.approx((low, 1.0), abs=1e-3)}  # Wilson 1927
+
+
 def test_intervals__are_the_same_every_time():
     labels, probabilities = draw(0)
     assert judged(labels, probabilities) == judged(labels, probabilities)
 
 
 def test_intervals__cover_the_true_accuracy_about_as_often_as_they_say():
-    rng = np.random.default_rng(4)
-    covered = 0
-    for _ in range(100):
-        right = rng.random(100) < 0.8
-        low, high = judged(np.where(right, 0, 1), np.tile([0.9, 0.1], (100, 1))).intervals[
-            "accuracy"
-        ]
-        covered += low <= 0.8 <= high
-    assert 88 <= covered <= 100
+    covered = 0.0
+    for right in range(101):  # of 100 images, each right with 0.8
+        labels = np.array([0] * right + [1] * (100 - right))
+        low, high = judged(labels, np.tile([0.9, 0.1], (100, 1))).intervals["accuracy"]
+        covered += comb(100, right) * 0.8**right * 0.2 ** (100 - right) * (low <= 0.8 <= high)
+    assert 0.92 <= covered <= 0.97
 
 
 def test_score__not_finite_is_refused():
