@@ -100,8 +100,8 @@ def confusion(counts: Sequence[Sequence[float]], names: Sequence[str]) -> str:
         if classes <= NUMBERED:
             _cell_numbers(ax, table, shares)
         _class_ticks(ax, names)
-        ax.set_xlabel("predicted")
-        ax.set_ylabel("truth")
+        ax.set_xlabel("predicted class")
+        ax.set_ylabel("true class")
         right = float(np.trace(table) / max(table.sum(), 1))
         return to_svg(figure, f"Confusion of {classes} classes: {right:.1%} on the diagonal")
 
@@ -175,7 +175,9 @@ def precision_recall(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> str
         ax.set_ylabel("precision")
         ax.set_xlim(0, 1.005)
         ax.set_ylim(0, 1.02)
-        ax.legend(loc="lower left", title="four weakest" if many else None, title_fontsize=9)
+        ax.legend(
+            loc="best", title="four weakest" if many else None, title_fontsize=9, framealpha=0.85
+        )
         mean = float(np.mean(list(areas.values())))
         return to_svg(figure, f"Precision over recall of {len(curves)} classes, mean {mean:.3f}")
 

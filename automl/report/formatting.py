@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from markupsafe import Markup, escape
+
 _DIGEST = re.compile("[0-9a-f]{40,}")
 _METRICS = {
     "accuracy": "Accuracy",
@@ -31,8 +33,21 @@ _METRICS = {
     "ap": "AP 50:95",
     "ap50": "AP 50",
     "f1": "F1",
+    "boxes": "True boxes",
+    "found": "Predicted boxes",
+    "bbox_regression": "Box regression",
+    "bbox_ctrness": "Centreness",
     "lr": "Learning rate",
 }
+
+
+def marked(text: Any) -> Markup:
+    """Text with what stands between backticks set as code."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:  # a backtick without its partner is one
+        return escape(text)
+    code = Markup("<code>{}</code>")
+    return Markup().join(code.format(p) if i % 2 else escape(p) for i, p in enumerate(parts))
 
 
 def metric(name: str) -> str:

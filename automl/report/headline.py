@@ -94,7 +94,7 @@ def _goal(material: Material) -> dict[str, Any] | None:
     return {"state": "missed", "word": "Goal not met", "text": f"{name} {value:.3f} < {least}"}
 
 
-def tiles(material: Material, most: int = 8) -> list[dict[str, Any]]:
+def tiles(material: Material, most: int = 12) -> list[dict[str, Any]]:
     """The other metrics, with their intervals where there are any."""
     intervals = material.evaluation.get("intervals") or {}
     metrics = material.evaluation.get("metrics") or {}

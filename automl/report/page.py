@@ -25,17 +25,17 @@ COUNTED = {
     "detection": "Boxes of the training split",
 }
 EXAMPLES = {
-    "classification": "Images by the probability given to their true class.",
-    "segmentation": "Images by their mean IoU; hatched areas carry no label and are not judged.",
-    "detection": "Images by the F1 of their boxes at the confidence where F1 is best over all; "
-    "only boxes of at least that confidence are drawn.",
+    "classification": "Images sorted by the probability of their true class (p).",
+    "segmentation": "Images sorted by their mean IoU; hatched areas are unlabelled and not scored.",
+    "detection": "Images sorted by the F1 of their boxes, at the confidence threshold with the "
+    "best F1 over all images; only boxes above that threshold are drawn.",
 }
 SUSPECTS = {
-    "classification": "The model gives their own label little probability and another one much.",
-    "segmentation": "Regions that the model takes for another class nearly as a whole; the numbers "
-    "are shares of the region's pixels.",
-    "detection": "Boxes on which the model surely sees another class, or nothing, and things that "
-    "it surely sees where no box is; the number is its confidence.",
+    "classification": "The model gives the label a low probability and another class a high one.",
+    "segmentation": "Labelled regions that the model predicts almost entirely as another class; "
+    "the numbers are shares of the region's pixels.",
+    "detection": "Boxes for which the model confidently predicts another class or no object, and "
+    "objects that it confidently finds where no box is; the number is its confidence.",
 }
 SCORED = {"classification": "p", "segmentation": "IoU", "detection": "F1"}
 DIGESTS = ("Git commit", "Data digest", "Pretrained weights", "Trained weights", "Command")
@@ -52,6 +52,7 @@ def write(run: RunDir) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["marked"] = formatting.marked
     material = gather(run)
     doubts = suspect_labels.find_doubts(material)
     page = environment.get_template("page.html.j2").render(context(material, doubts))
@@ -65,7 +66,9 @@ def write(run: RunDir) -> Path:
 def context(material: Material, doubts: Sequence[Doubt] = ()) -> dict[str, Any]:
     """Everything the template shows; empty values leave their section out."""
     worst, best = ends(material)
+    smoke = sections.is_smoke(material)
     return {
+        "smoke": smoke,
         "run": material.run.id,
         "task": material.task,
         "headline": headline.headline(material),
@@ -82,10 +85,12 @@ def context(material: Material, doubts: Sequence[Doubt] = ()) -> dict[str, Any]:
         "checked": material.run.findings.is_file(),
         "balance": _balance(material),
         "balance_name": COUNTED.get(material.task, ""),
+        "balance_note": "of the whole set, before the smoke run took a part" if smoke else "",
         "choices": sections.choices(material),
         "candidates": sections.candidates(material),
         "times": sections.times(material),
         "curves": _curves(material),
+        "curve_note": _curve_note(material),
         "classes": sections.classes(material),
         "score_figures": _score_figures(material),
         "confused": sections.confused(material),
@@ -139,6 +144,16 @@ def _curves(material: Material) -> list[dict[str, str]]:
     return [figure for figure in made if figure["svg"]]
 
 
+def _curve_note(material: Material) -> str:
+    """What the point before the first epoch is, where there is one."""
+    if not any(e["epoch"] == 0 for e in material.epochs):
+        return ""
+    return (
+        "Epoch 0 is the model before fine-tuning: the pretrained backbone is frozen, and only the "
+        "layers on top of it are fitted to its features."
+    )
+
+
 def _series(epochs: list[dict[str, Any]], key: str) -> dict[str, list[float | None]]:
     """One list per name that any epoch has; None where an epoch lacks it."""
     names = dict.fromkeys(name for e in epochs for name in e.get(key) or {})
@@ -161,13 +176,13 @@ def _score_figures(material: Material) -> list[dict[str, str]]:
     matrix = details.get("confusion") or []
     drawn = [
         (
-            "Confusion",
+            "Confusion matrix",
             _confusion_note(matrix, material.task),
             figures.confusion(matrix, material.names),
         ),
         (
             "Precision over recall",
-            "At an IoU of 0.5; the number is the area under the curve.",
+            "At an IoU of 0.5; the number in the legend is the area under the curve.",
             figures.precision_recall(details.get("curves") or {}),
         ),
         (
@@ -177,7 +192,7 @@ def _score_figures(material: Material) -> list[dict[str, str]]:
         ),
         (
             "Calibration",
-            "A model on the dashed line is as often right as it says.",
+            "On the dashed line, confidence equals accuracy.",
             figures.calibration(details.get("calibration") or {}),
         ),
     ]
@@ -186,12 +201,12 @@ def _score_figures(material: Material) -> list[dict[str, str]]:
 
 def _confusion_note(matrix: list[list[float]], task: str) -> str:
     """What the numbers in the cells are."""
-    said = "Rows are the truth, columns the prediction; the shade is the share of the row"
+    said = "Rows: true class; columns: predicted class; shade: share of the row"
     if len(matrix) > figures.NUMBERED:
         return said + "."
     counted = figures.are_counts(matrix)
     unit = "pixels" if task == "segmentation" else "images"
-    return f"{said}, the number {unit if counted else f'the percentage of its {unit}'}."
+    return f"{said}; number: {unit if counted else f'percentage of its {unit}'}."
 
 
 def _legend(material: Material) -> list[tuple[str, str]]:

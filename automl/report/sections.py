@@ -6,12 +6,19 @@ from typing import Any
 
 from automl.clock import STAGES
 from automl.dataset import SPLITS
+from automl.planning.smoke import BECAUSE
 from automl.record.promise import promise
 from automl.report import formatting
 from automl.report.run_files import Material
 
 Fact = tuple[str, str]
 _GROUPS = {"train": "Training", "augment": "Augmentation"}
+
+
+def is_smoke(material: Material) -> bool:
+    """Whether the plan was shrunk by `--smoke`."""
+    reasons = material.plan.get("reasons") or {}
+    return (reasons.get("train.epochs") or {}).get("because") == BECAUSE
 
 
 def splits(material: Material) -> list[dict[str, str]]:
@@ -25,7 +32,9 @@ def splits(material: Material) -> list[dict[str, str]]:
             "name": name,
             "images": formatting.number(counts[name]),
             "share": formatting.share(counts[name] / total),
-            "origin": "as the set brings it" if name in dataset.brought_splits else "drawn",
+            "origin": "given by the data set"
+            if name in dataset.brought_splits
+            else "drawn at random",
             "judged": "scored" if name == material.evaluation.get("split") else "",
         }
         for name in SPLITS
@@ -43,9 +52,9 @@ def data_facts(material: Material) -> list[Fact]:
         sides = f"{profile.smallest_side} to {profile.largest_side} px"
         found += [
             ("Median image", f"{profile.width} × {profile.height} px"),
-            ("Sides", sides),
+            ("Image sides", sides),
             ("Channels", f"{profile.channels} × {profile.bit_depth} bit"),
-            ("Rarest to commonest class", f"1 : {1 / max(profile.balance, 1e-9):,.3g}"),
+            ("Rarest to most frequent class", f"1 : {1 / max(profile.balance, 1e-9):,.3g}"),
         ]
         if profile.objects_per_image:
             found.append(("Objects per image", f"{profile.objects_per_image:.1f}"))
@@ -222,7 +231,7 @@ def provenance(material: Material) -> list[Fact]:
         ("Device", _device(known) or material.plan.get("device", "")),
         ("Threads, seed", _threads(known)),
         ("Repeatable", _DETERMINISM.get(str((known.get("determinism") or {}).get("level")), "")),
-        ("Went on", _restarts(known)),
+        ("Restarts", _restarts(known)),
         ("Program", str((known.get("program") or {}).get("digest", ""))),
         ("Plan digest", known.get("plan_digest", "")),
         ("All packages", known.get("packages_digest", "")),
@@ -235,9 +244,9 @@ def provenance(material: Material) -> list[Fact]:
 
 
 _DETERMINISM = {
-    "bits": "to the bit, on this machine with these packages and threads",
-    "algorithms": "torch was told to take deterministic algorithms",
-    "seeded": "everything drawn is seeded; rounding may differ",
+    "bits": "bit for bit, on this machine with these packages and threads",
+    "algorithms": "with torch's deterministic algorithms",
+    "seeded": "seeded; rounding may differ",
 }
 
 

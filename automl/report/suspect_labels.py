@@ -87,7 +87,7 @@ def findings(material: Material, doubts: Iterable[Doubt]) -> list[Finding]:
     dataset = material.dataset
     if dataset is None:
         return []
-    cure = "look at it: either the label is wrong, or the model"
+    cure = "check the label: either it is wrong, or the model is"
     found = [
         warning("label_suspect", doubt.path, _reason(dataset, doubt), cure)
         for doubt in list(doubts)[:MOST]

@@ -79,6 +79,21 @@ def test_page__fits_its_width(finished, width, tmp_path):
     assert all(int(found) <= width for found in title.split())
 
 
+def test_page__no_heading_of_a_table_is_torn_into_letters(finished, tmp_path):
+    run = finished["detection"]
+    measure = (
+        "onload = () => document.title = Math.max(...[...document.querySelector('iframe')"
+        ".contentDocument.querySelectorAll('.scroll thead th')].map(h => h.offsetHeight / "
+        "parseFloat(getComputedStyle(h).lineHeight || 20)))"
+    )
+    page = tmp_path / "frame.html"
+    frame = f'<iframe src="{run.report.as_uri()}" width="360" height="900"></iframe>'
+    page.write_text(f"{frame}<script>{measure}</script>", encoding="utf-8")
+    seen = browse(page, tmp_path, "--window-size=1600,3000", "--dump-dom")
+    lines = float(seen.dom.partition("<title>")[2].partition("</title>")[0])
+    assert 1 <= lines < 4
+
+
 def test_page__follows_the_colour_scheme(finished, tmp_path):
     shades = {}
     for name, scheme in (("dark", 0), ("light", 1)):

@@ -42,7 +42,7 @@ def test_learning_curve__nothing_known_is_nothing_drawn():
 
 def test_confusion__numbers_while_they_fit():
     svg = figures.confusion([[7, 1], [0, 9]], ["cat", HOSTILE])
-    assert {"7", "1", "9", "cat", HOSTILE, "truth", "predicted"} <= set(texts(svg))
+    assert {"7", "1", "9", "cat", HOSTILE, "true class", "predicted class"} <= set(texts(svg))
     assert "94.1% on the diagonal" in parsed(svg).get("aria-label")
 
 

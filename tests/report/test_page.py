@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 import pytest
 import yaml
 
-from automl.plan import Candidate, Plan
+from automl.plan import Candidate, Plan, Reason
+from automl.planning.smoke import BECAUSE
 from automl.report.page import write
 from automl.run_dir import RunDir
 from tests.report.conftest import TASKS
@@ -83,7 +84,7 @@ def test_write__headline_is_that_of_the_scores(finished, task):
     words = outline(run).words
     low, high = scores["intervals"][scores["primary"]]
     assert f"{scores['metrics'][scores['primary']]:.3f}" in words
-    assert f"95 % interval {low:.3f} – {high:.3f}" in words
+    assert f"95 % confidence interval {low:.3f} – {high:.3f}" in words
     assert "Goal met" in words
     assert f"automl predict {run.id} path/to/images" in words
     assert "fine-tuned from pretrained weights on 12 images" in words
@@ -114,9 +115,32 @@ def test_write__says_choices_findings_and_provenance(finished):
     assert "8f8f8f8f" in words
     assert "with uncommitted changes" in words
     assert "cpu (AVX2)" in words
-    assert "to the bit, on this machine" in words
+    assert "bit for bit, on this machine" in words
     assert "1 time, last after epoch 9: stopped by SIGTERM" in words
     assert "14 of 16, best 9, stopped early, resumed once" in words
+
+
+def test_write__sets_what_stands_between_backticks_as_code(tmp_path):
+    run = make_run(tmp_path, "classification")
+    told = json.loads(run.findings.read_text())
+    told[1]["reason"] = "a single ` stays"
+    run.findings.write_text(json.dumps(told))
+    text = write(run).read_text(encoding="utf-8")
+    assert "a single ` stays" in text
+    told[0]["reason"] = "equal to `a<b>.png`"
+    run.findings.write_text(json.dumps(told))
+    assert "equal to <code>a&lt;b&gt;.png</code>" in write(run).read_text(encoding="utf-8")
+
+
+def test_write__says_that_a_smoke_run_is_one(tmp_path):
+    run = make_run(tmp_path, "detection")
+    assert "Smoke run" not in outline(run).words
+    made = Plan.read(run.plan)
+    reasons = {**made.reasons, "train.epochs": Reason(because=BECAUSE)}
+    made.model_copy(update={"reasons": reasons}).write(run.plan)
+    words = outline(run).words
+    assert "the scores say nothing about the model" in words
+    assert "before the smoke run took a part" in words
 
 
 def test_write__names_are_text_and_never_markup(tmp_path):
@@ -221,7 +245,7 @@ def test_write__epochs_of_another_engine(tmp_path):
 
 def test_candidates__stand_in_the_page_with_what_was_measured(tmp_path):
     run = make_run(tmp_path, "classification")
-    assert "Models that were weighed" not in write(run).read_text(encoding="utf-8")
+    assert "Candidate models" not in write(run).read_text(encoding="utf-8")
     plan = Plan.read(run.plan)
     weighed = Candidate(
         model="efficientnet_lite1",
@@ -238,7 +262,7 @@ def test_candidates__stand_in_the_page_with_what_was_measured(tmp_path):
     )
     plan.model_copy(update={"candidates": (weighed,)}).write(run.plan)
     page = write(run).read_text(encoding="utf-8")
-    assert "Models that were weighed" in page
+    assert "Candidate models" in page
     for shown in ("efficientnet_lite1", "240 × 240 px", "62.5", "0.961", "twice the time"):
         assert shown in page
 
