@@ -31,7 +31,7 @@ from automl.commands.setup_verbs import verbs as set_up
 app = typer.Typer(
     name="automl",
     help="From one recipe to a trained, versioned classifier, segmenter or detector.",
-    epilog="A RUN is an id, the beginning of one, a folder, or `latest`.",
+    epilog="A RUN is a run id, a unique prefix of one, a run folder, or `latest`.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -48,7 +48,10 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="the version")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """From one recipe to a trained, versioned classifier, segmenter or detector."""
@@ -66,13 +69,12 @@ def run(
     device: Device = None,
     run_dir: RunFolder = None,
     resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="goes on with a run that was stopped")
+        str | None, typer.Option(metavar="RUN", help="continues a run that was stopped")
     ] = None,
     json: AsJson = False,
 ) -> None:
     """All stages: prepare, plan, train, evaluate, report, record."""
     from automl.commands import workspace
-    from automl.commands.run_lock import working
     from automl.commands.terminal import out, out_json, talk
 
     sets = [*(set_ or []), *([f"budget={budget}"] if budget else [])]
@@ -81,7 +83,8 @@ def run(
     from automl.clock import process_age
     from automl.commands.summary import finished_lines, run_facts
 
-    with working(folder, lambda: workspace.resuming(folder, smoke=smoke, device=device)):
+    new = run_dir is None and resume is None
+    with workspace.running(folder, new=new, smoke=smoke, device=device):
         workspace.keep(loaded, folder)
         finished = pipeline.run(
             loaded, folder, talk(), device=device, smoke=smoke, age=process_age()
@@ -101,7 +104,7 @@ def prepare(
     smoke: Smoke = False,
     run_dir: RunFolder = None,
 ) -> None:
-    """Reads and checks the data; leaves its index and profile."""
+    """Reads and checks the data; writes its index and profile."""
     from automl import pipeline
     from automl.commands import workspace
     from automl.commands.run_lock import working
@@ -122,10 +125,11 @@ def plan(
     device: Device = None,
     run_dir: RunFolder = None,
     show_augmented: Annotated[
-        int, typer.Option(metavar="N", min=0, help="draws N training images as the model sees them")
+        int,
+        typer.Option(metavar="N", min=0, help="draws N augmented training images into one picture"),
     ] = 0,
     augmented: Annotated[
-        Path, typer.Option(metavar="FILE", help="where --show-augmented writes")
+        Path, typer.Option(metavar="FILE", help="picture written by --show-augmented")
     ] = Path("augmented.png"),
     json: AsJson = False,
 ) -> None:
@@ -149,7 +153,7 @@ def plan(
 
 @app.command()
 def train(run: RunName = "latest") -> None:
-    """Trains what the plan says; goes on where it was stopped."""
+    """Trains the planned model; continues where it was stopped."""
     from automl import pipeline
     from automl.commands import workspace
     from automl.commands.run_lock import working
@@ -163,7 +167,7 @@ def train(run: RunName = "latest") -> None:
 
 @app.command()
 def evaluate(run: RunName = "latest", json: AsJson = False) -> None:
-    """Predicts the judged split and scores the answers."""
+    """Predicts the test split, or else val, and computes the scores."""
     from automl import pipeline
     from automl.commands import workspace
     from automl.commands.run_lock import working
@@ -181,7 +185,7 @@ def evaluate(run: RunName = "latest", json: AsJson = False) -> None:
 
 @app.command()
 def report(run: RunName = "latest") -> None:
-    """Writes one page that says it all: report.html."""
+    """Writes report.html: scores, examples, data and provenance."""
     from automl import pipeline
     from automl.commands import workspace
     from automl.commands.run_lock import working
@@ -195,7 +199,7 @@ def report(run: RunName = "latest") -> None:
 
 @app.command()
 def record(run: RunName = "latest") -> None:
-    """Records a run in MLflow and DVC; twice is as good as once."""
+    """Records a run in MLflow and DVC; repeating it changes nothing."""
     from automl import pipeline
     from automl.commands import workspace
     from automl.commands.run_lock import working
@@ -210,24 +214,22 @@ def record(run: RunName = "latest") -> None:
 
 @app.command()
 def predict(
-    model: Annotated[
-        str, typer.Argument(metavar="RUN", help="a run, or the folder of a model bundle")
-    ],
+    model: Annotated[str, typer.Argument(metavar="RUN", help="a run, or a model folder")],
     images: Annotated[list[Path], typer.Argument(metavar="PATH...", help="images or folders")],
     out_dir: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="folder for files; else stdout")
+        Path | None, typer.Option("--out", metavar="DIR", help="output folder; default: stdout")
     ] = None,
     format: Annotated[  # noqa: A002  the option's name
         Literal["jsonl", "coco", "masks"] | None,
-        typer.Option(help="left out: masks for segmentation with --out, otherwise jsonl"),
+        typer.Option(help="default: masks for segmentation with --out, else jsonl"),
     ] = None,
-    draw: Annotated[bool, typer.Option("--draw", help="also draws each answer into --out")] = False,
-    least: Annotated[
-        float, typer.Option(min=0, max=1, help="lowest confidence of a box that is given back")
-    ] = 0.3,
+    draw: Annotated[
+        bool, typer.Option("--draw", help="also draws each prediction into --out")
+    ] = False,
+    least: Annotated[float, typer.Option(min=0, max=1, help="minimum confidence of a box")] = 0.3,
     device: Device = None,
 ) -> None:
-    """Predicts images by a model alone, without data or recipe."""
+    """Predicts images with a trained model, without data or recipe."""
     from automl import pipeline
     from automl.commands import predict_output, workspace
     from automl.commands.terminal import out, talk
@@ -245,13 +247,13 @@ def predict(
 
 @app.command()
 def models(
-    task: Annotated[TaskName | None, typer.Option(help="only those of one task")] = None,
+    task: Annotated[TaskName | None, typer.Option(help="only this task")] = None,
     fetch: Annotated[
         str | None, typer.Option(metavar="NAME", help="downloads the pretrained weights of NAME")
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """The models: size, licence, whether weights are at hand."""
+    """Lists the models: size, licence, availability of weights."""
     from automl.commands import model_list
     from automl.commands.terminal import out, out_json
 
@@ -270,33 +272,20 @@ def sample(
         typer.Argument(metavar="NAME", help="digits-classification, -detection, -segmentation"),
     ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="a new folder")],
-    images: Annotated[int | None, typer.Option(metavar="N", min=10, help="how many images")] = None,
+    images: Annotated[
+        int | None, typer.Option(metavar="N", min=10, help="number of images")
+    ] = None,
     size: Annotated[
         int | None, typer.Option(metavar="PX", min=8, help="side of an image in pixels")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="another seed draws another set")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="another seed gives another set")] = 0,
 ) -> None:
-    """Writes a built-in sample set of real handwriting."""
+    """Writes a built-in sample data set of handwritten digits."""
     from automl.commands.terminal import out
     from automl.data.samples import write_sample
 
     write_sample(name, folder, images=images, size=size, seed=seed)
     out(str(folder))
-
-
-@app.command()
-def init(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="folder or file of a data set")],
-    out_file: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="left out: DATA's name + .yaml")
-    ] = None,
-) -> None:
-    """Recognises format and task; writes a commented recipe."""
-    from automl.commands.init_recipe import write_starter
-    from automl.commands.terminal import out, talk
-
-    written = write_starter(data, out_file, talk())
-    out(str(written))
 
 
 app.add_typer(set_up)

@@ -120,12 +120,12 @@ def cannot_write(what: str, path: Path, error: OSError, needed: int) -> MachineE
         return MachineError(
             f"cannot write {what}: {error.strerror or error}",
             where=str(path),
-            hint="mend the disk or the permission, then go on with `automl run --resume`",
+            hint="fix the disk or the permissions, then continue with `automl run --resume`",
         )
     return MachineError(
         f"the disk is full: {what} takes {needed:,} bytes, {free_bytes(path):,} are free",
         where=str(path),
-        hint="make room, then go on with `automl run --resume`; what was saved before is whole",
+        hint="make room, then continue with `automl run --resume`; what was saved before is intact",
     )
 
 

@@ -142,7 +142,7 @@ def _opened(folder: Path) -> int:
         raise MachineError(
             f"cannot write to the run folder: {str(error.strerror).lower()}",
             where=str(folder),
-            hint="give yourself the right to it, or name another one with `--run-dir`",
+            hint="change the permissions, or name another folder with `--run-dir`",
         ) from error
 
 

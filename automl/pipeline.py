@@ -122,10 +122,8 @@ def _prepare(recipe: Recipe, run: RunDir, talk: Talk, *, smoke: bool) -> Dataset
     dataset.write(run.dataset)
     replace(read.profile, images=dataset.counts()).write(run.profile)
     counts = ", ".join(f"{n} {split}" for split, n in dataset.counts().items())
-    talk.say(
-        f"data: {dataset.format}, {counts} images, {len(dataset.classes)} classes"
-        f"{counted(read.findings)}"
-    )
+    classes = f"{len(dataset.classes)} class{'es' if len(dataset.classes) != 1 else ''}"
+    talk.say(f"data: {dataset.format}, {counts} images, {classes}{counted(read.findings)}")
     for line in warnings(read.findings):
         talk.say(line)
     return dataset

@@ -164,7 +164,7 @@ def _in_worktree(code: Path, again: RunDir) -> None:
         raise MachineError(
             f"the program of the run ended with exit code {status}",
             where=str(again.root),
-            hint="`--here` repeats the run by the program as it is now",
+            hint="`--here` repeats the run with the current code",
         )
 
 

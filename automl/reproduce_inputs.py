@@ -18,7 +18,7 @@ from automl.run_dir import RunDir, needed
 from automl.stage_inputs import prepared
 from automl.talk import Talk
 
-HERE = "`--here` repeats the run by the program as it is now"
+HERE = "`--here` repeats the run with the current code"
 
 
 @dataclass(frozen=True)

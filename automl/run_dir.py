@@ -158,6 +158,6 @@ def needed(path: Path, stage: str) -> Path:
     """The path, or UsageError where the stage that leaves it has not run."""
     if not path.is_file():
         raise UsageError(
-            f"`{path.name}` is not there yet", where=str(path), hint=f"run `automl {stage}` first"
+            f"`{path.name}` does not exist yet", where=str(path), hint=f"run `automl {stage}` first"
         )
     return path

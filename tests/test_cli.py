@@ -127,7 +127,7 @@ def test_run_dir__that_holds_a_run_is_not_written_over(automl, workspace):
     (workspace / "mine/plan.yaml").write_text("task: detection\n")
     code, _, err = automl("run", "r.yaml", "--run-dir", "mine")
     assert code == 2
-    assert "hint: `automl run --resume mine` goes on with it" in err
+    assert "hint: `automl run --resume mine` continues it" in err
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_bug_of_ours__leaves_a_file_and_one_line(automl, workspace):
     code, out, err = _go(automl, ZeroDivisionError(f"halves of nothing at {secret}"))
     assert (code, out) == (1, "")
     assert err.count("\n") == 2
-    assert "a bug of automl: ZeroDivisionError: halves of nothing" in err
+    assert "a bug in automl: ZeroDivisionError: halves of nothing" in err
     assert "hunter2" not in err
     story = (workspace / "automl-crash-1.txt").read_text()
     assert "Traceback" in story
@@ -181,6 +181,9 @@ def test_models__one_document_or_one_table(automl):
     assert len(rows) >= 30
     assert {row["task"] for row in rows} == {"classification", "segmentation", "detection"}
     assert any(row["weights"] and row["weights"]["source"] == "package" for row in rows)
+    code, _, err = automl("models", "--fetch", "nobody")
+    assert (code, "for detection" in err) == (2, False)
+    assert "unknown model `nobody`" in err
     code, out, _ = automl("models", "--task", "detection")
     assert code == 0
     assert "AGPL-3.0" in out
@@ -206,7 +209,7 @@ def test_sample_then_init__give_a_recipe_that_loads(automl, workspace, name):
     assert recipe.data.path == str(workspace / "data/set")
     code, _, err = automl("init", "data/set", "--out", "r.yaml")
     assert code == 2
-    assert "the recipe is there already" in err
+    assert "the recipe already exists" in err
 
 
 def test_init__every_commented_line_is_a_valid_one(automl, workspace):
@@ -240,6 +243,20 @@ def test_device__that_is_not_there(automl, workspace):
     code, _, err = automl("plan", "r.yaml", "--device", "cuda:63")
     assert code == 3
     assert "cuda:63" in err
+    assert "available: cpu" in err
+
+
+@pytest.mark.parametrize("words", [["--device", "cuda:63"], ["--set", "data.path=nowhere"]])
+def test_run__that_is_refused_leaves_no_folder(automl, workspace, words):
+    automl("sample", "digits-classification", "digits", "--images", 20, "--size", 16)
+    (workspace / "r.yaml").write_text("task: classification\ndata: digits\n")
+    code, _, err = automl("run", "r.yaml", *words)
+    assert code in (2, 3)
+    assert "error" in err
+    assert not list((workspace / "runs").iterdir())
+    (workspace / "mine").mkdir()
+    automl("run", "r.yaml", "--run-dir", "mine", *words)
+    assert (workspace / "mine").is_dir()  # a folder of the user's own stays
 
 
 class Screen(io.StringIO):

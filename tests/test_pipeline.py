@@ -32,7 +32,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
 def test_stages__each_names_the_one_that_is_missing(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     for stage in (pipeline.train, pipeline.evaluate, pipeline.report, pipeline.record):
-        with pytest.raises(UsageError, match="is not there yet") as caught:
+        with pytest.raises(UsageError, match="does not exist yet") as caught:
             stage(run, Silent())
         assert "run `automl " in caught.value.faults[0].hint
 

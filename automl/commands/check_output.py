@@ -84,13 +84,13 @@ def _reason(finding: "Finding") -> list[str]:
 def hint(checked: "Checked", data: str, *, fixed: bool) -> str:
     """What to do about fatal findings."""
     if checked.dataset is None:
-        return "do what the cure says"
+        return "apply the fix above"
     if fixed and checked.index is None:
         from automl.data.repair import UNMENDED
 
         kinds = sorted({f.code for f in checked.findings if f.code in UNMENDED})
-        return f"no index was written: none can mend {', '.join(kinds)}; correct the set itself"
-    return "mend the rest" if fixed else f"mend them, or `automl check {data} --fix OUT`"
+        return f"no index was written: none can fix {', '.join(kinds)}; correct the set itself"
+    return "fix the rest by hand" if fixed else f"fix them, or `automl check {data} --fix OUT`"
 
 
 def _group(code: str, found: "list[Finding]") -> list[str]:
@@ -102,4 +102,4 @@ def _group(code: str, found: "list[Finding]") -> list[str]:
         told.append(f"  and {len(found) - EACH} more")
     if first.waived:
         return [*told, f"  waived: {one_line(first.waived)}"]
-    return [*told, f"  cure: {first.cure}"]
+    return [*told, f"  fix: {first.cure}"]

@@ -6,9 +6,25 @@ from typing import Annotated, Literal
 
 import typer
 
-from automl.commands.options import AsJson, TaskName
+from automl.commands.options import LIKELIEST, AsJson, TaskName
 
 verbs = typer.Typer()
+
+
+@verbs.command()
+def init(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="folder or file of a data set")],
+    out_file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="default: name of DATA + .yaml")
+    ] = None,
+    task: Annotated[TaskName | None, typer.Option(help=LIKELIEST)] = None,
+) -> None:
+    """Detects format and task of a data set; writes a recipe."""
+    from automl.commands.init_recipe import write_starter
+    from automl.commands.terminal import out, talk
+
+    written = write_starter(data, out_file, talk(), task)
+    out(str(written))
 
 
 @verbs.command()
@@ -19,13 +35,11 @@ def convert(
         Literal["coco", "yolo", "voc", "csv", "folders", "masks"],
         typer.Option(help="coco, yolo, voc, csv, folders, masks"),
     ],
-    task: Annotated[
-        TaskName | None, typer.Option(help="where a set serves several; left out: the likeliest")
-    ] = None,
+    task: Annotated[TaskName | None, typer.Option(help=LIKELIEST)] = None,
     link: Annotated[bool, typer.Option("--link", help="links images instead of copying")] = False,
     json: AsJson = False,
 ) -> None:
-    """Writes any data set that can be read in a standard layout."""
+    """Converts a data set to another standard layout."""
     from automl.commands.terminal import out as show
     from automl.commands.terminal import out_json, talk
     from automl.data.convert import convert as write
@@ -47,15 +61,14 @@ def check(
     data: Annotated[
         Path, typer.Argument(metavar="RECIPE|DATA", help="a recipe, a data set or an archive")
     ],
-    task: Annotated[
-        TaskName | None, typer.Option(help="where a set serves several; left out: the likeliest")
-    ] = None,
+    task: Annotated[TaskName | None, typer.Option(help=LIKELIEST)] = None,
     fix: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="writes a clean index into a new folder")
+        Path | None,
+        typer.Option(metavar="OUT", help="writes a cleaned index of the data into a new folder"),
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Says all that is wrong with a data set, with the cure."""
+    """Lists every problem of a data set, with the fix."""
     from automl.commands import check_output
     from automl.commands.terminal import out, out_json, talk
     from automl.data.check import check as examine

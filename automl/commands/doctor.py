@@ -49,7 +49,10 @@ class Examination:
             cures = [f"-> {check.cure}" if check.cure else "" for check in checks]
             rows = [(c.what, c.found, cure) for c, cure in zip(checks, cures, strict=True)]
             shown += [*table((name, "", ""), rows), ""]
-        return [*shown, "all is well" if self.healthy else "something that a run needs is missing"]
+        return [
+            *shown,
+            "no problems found" if self.healthy else "a requirement is missing, see above",
+        ]
 
 
 def examine() -> Examination:

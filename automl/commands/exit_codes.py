@@ -23,15 +23,15 @@ _UNREAD = 128 + 13
 LONGEST_NAME = 300
 """Characters of a path that a message shows."""
 _MACHINE = {
-    errno.EACCES: "give yourself the right to it, or name another folder",
-    errno.EPERM: "give yourself the right to it, or name another folder",
+    errno.EACCES: "change the permissions, or name another folder",
+    errno.EPERM: "change the permissions, or name another folder",
     errno.EROFS: "name a folder that can be written to",
     errno.ENOSPC: "make room on the disk",
     errno.EDQUOT: "make room in your quota",
-    errno.EIO: "look after the disk",
+    errno.EIO: "check the disk",
     errno.EMFILE: "raise the limit of open files: `ulimit -n 4096`",
-    errno.ENFILE: "end other programs: the system has too many open files",
-    errno.ENOMEM: "end other programs, or take smaller images",
+    errno.ENFILE: "close other programs: the system has too many open files",
+    errno.ENOMEM: "close other programs, or use smaller images",
     errno.ENOENT: "bring it back if it was moved or removed, or name another one",
 }
 _USAGE = {
@@ -39,7 +39,7 @@ _USAGE = {
     errno.ENOTDIR: "a file is in the way; name another folder",
     errno.EEXIST: "something else is in the way; name another one",
     errno.EISDIR: "a folder is in the way; name another file",
-    errno.ELOOP: "the link leads back to itself; name another one",
+    errno.ELOOP: "the link points to itself; name another one",
 }
 
 
@@ -67,7 +67,7 @@ def _run(app: typer.Typer, arguments: list[str], stop: Stop) -> int:
         show_faults(error)
         return error.exit_code
     except typer.TyperException as error:
-        show_fault(error.format_message().rstrip("."), f"`{_helpful(app)}` shows how it is used")
+        show_fault(error.format_message().rstrip("."), f"`{_helpful(app)}` shows its usage")
         return error.exit_code
     except OSError as error:
         return _of_machine(error)
@@ -150,7 +150,7 @@ def _crash(error: Exception) -> int:
     except OSError:
         hint = "please report it"
     first = without_secrets(str(error)).strip().partition("\n")[0]
-    show_fault(f"a bug of automl: {type(error).__name__}: {first}", hint)
+    show_fault(f"a bug in automl: {type(error).__name__}: {first}", hint)
     return 1
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from automl.data.archive import opened
 from automl.data.reading import ReadOptions
 from automl.data.recognise import READERS, Recognised, recognise
+from automl.dataset import Task
 from automl.errors import DataError, UsageError
 from automl.recipe.tree import absolute
 from automl.recipe.yaml_text import dump
@@ -35,9 +36,9 @@ _MASK_CLASSES = """\
 """
 
 
-def write_starter(data: Path, file: Path | None, talk: Talk) -> Path:
+def write_starter(data: Path, file: Path | None, talk: Talk, task: Task | None = None) -> Path:
     """Writes the recipe and returns its path; a file that is there is never replaced."""
-    found = recognise(data)
+    found = recognise(data, task)
     target = file or Path(f"{absolute(data).name or 'recipe'}.yaml")
     talk.say(f"recognised: {found.format}, {found.task}: {_on_one_line(found.why)}")
     text = _text(found, data, target).encode()
@@ -46,7 +47,7 @@ def write_starter(data: Path, file: Path | None, talk: Talk) -> Path:
             recipe.write(text)
     except FileExistsError:
         hint = "name another file with `--out FILE`, or delete this one"
-        raise UsageError("the recipe is there already", where=str(target), hint=hint) from None
+        raise UsageError("the recipe already exists", where=str(target), hint=hint) from None
     talk.say(f"next: {shlex.join(['automl', 'run', str(target)])}")
     return target
 

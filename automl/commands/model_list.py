@@ -5,7 +5,7 @@ from typing import Any
 
 from automl.commands.terminal import table
 from automl.dataset import Task
-from automl.errors import RecipeError
+from automl.errors import RecipeError, UsageError
 from automl.planning.backbones import TABLE, Backbone, find
 
 
@@ -61,9 +61,14 @@ def _named(name: str, task: Task | None) -> Backbone:
     for one in wanted:
         if any(row.name == name and row.task == one for row in TABLE):
             return find(name, one)
+    faults = []
     for one in wanted:
         try:
             return find(name, one)
         except RecipeError as error:
+            faults += [fault for fault in error.faults if "did you mean" in fault.hint]
             last = error
-    raise last
+    if task:
+        raise last
+    hint = faults[0].hint if faults else "`automl models` lists them"
+    raise UsageError(f"unknown model `{name}`", hint=hint)

@@ -40,10 +40,10 @@ def _metric(recipe: "Recipe") -> list[Fault]:
     if goal is None:
         return []
     if goal.metric not in known:
-        message = f"the goal's metric `{goal.metric}` is no score of {recipe.task}"
+        message = f"the goal's metric `{goal.metric}` is not a metric of {recipe.task}"
         return [Fault(message, recipe.place("goal.metric"), did_you_mean(goal.metric, known))]
     if goal.at_least > 1:
-        message = f"no model reaches {goal.metric} {goal.at_least:g}: scores are shares of 1"
+        message = f"{goal.metric} {goal.at_least:g} cannot be reached: scores lie between 0 and 1"
         hint = f"such as `at_least: {goal.at_least / 100:g}`" if goal.at_least <= 100 else ""
         return [Fault(message, recipe.place("goal.at_least"), hint or "set a number from 0 to 1")]
     return []

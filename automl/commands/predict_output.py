@@ -93,7 +93,9 @@ def choose(
     elif chosen == "masks" and out is None:
         faults.append(Fault("masks need a folder", hint="add `--out DIR`"))
     if chosen == "coco" and bundle.task == "classification":
-        faults.append(Fault("COCO has no place for a classification", hint="`--format jsonl`"))
+        faults.append(
+            Fault("the COCO format cannot hold classification results", hint="`--format jsonl`")
+        )
     images = _listed(named, faults)
     if faults:
         raise UsageError(f"{len(faults)} faults in the arguments", faults=faults)

@@ -50,7 +50,7 @@ def lines(answer: "Reproduction") -> list[str]:
         told += ["", *rows_table("differs", shown_rows)]
         told += [f"... and {rest} more"] if rest else []
     if answer.today:
-        told += ["", *rows_table("a plan of today", answer.today[:MOST_SHOWN])]
+        told += ["", *rows_table("a plan made now", answer.today[:MOST_SHOWN])]
     return [*told, "", sentence(answer)]
 
 
@@ -77,7 +77,7 @@ def _because(row: Row | None) -> str:
         return ""
     field, a, b = row
     if field == "unknown":
-        return " because of something unknown: nothing that was recorded differs"
+        return " for an unknown reason: no recorded field differs"
     return f" because {field}: {value_text(a)} -> {value_text(b)}"
 
 

@@ -23,7 +23,7 @@ def lines(query: RunQuery) -> list[str]:
     """`automl runs`."""
     if query == RunQuery():
         return runs_lines(_found(query))
-    return runs_lines(_found(query), "no run fits; `automl runs` lists all")
+    return runs_lines(_found(query), "no run matches; `automl runs` lists all")
 
 
 def _found(query: RunQuery) -> list[RunSummary]:

@@ -37,4 +37,4 @@ def _told_how_to_go_on(again: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Interrupted) as error:
-        raise Interrupted(str(error) or "stopped", hint=f"go on with `{again()}`") from error
+        raise Interrupted(str(error) or "stopped", hint=f"continue with `{again()}`") from error

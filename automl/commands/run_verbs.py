@@ -11,29 +11,27 @@ verbs = typer.Typer()
 
 @verbs.command()
 def runs(
-    task: Annotated[TaskName | None, typer.Option(help="only those of one task")] = None,
+    task: Annotated[TaskName | None, typer.Option(help="only this task")] = None,
     model: Annotated[str, typer.Option(metavar="TEXT", help="part of the model's name")] = "",
     state: Annotated[
         Literal["prepared", "planned", "training", "trained", "scored", "finished", "damaged"]
         | None,
-        typer.Option(help="only those that have come so far"),
+        typer.Option(help="only runs in this state"),
     ] = None,
     recipe: Annotated[
         str, typer.Option(metavar="TEXT", help="part of the recipe's name or the run's id")
     ] = "",
     since: Annotated[
-        str, typer.Option(metavar="TIME", help="begun since: 12h, 7d, 2w, 2026-01-31")
+        str, typer.Option(metavar="TIME", help="started since: 12h, 7d, 2w, 2026-01-31")
     ] = "",
-    best: Annotated[
-        int, typer.Option(metavar="N", min=0, help="the N best scores of each task")
-    ] = 0,
+    best: Annotated[int, typer.Option(metavar="N", min=0, help="the N best runs of each task")] = 0,
     sort: Annotated[
-        Literal["started", "score", "seconds", "id", "model"], typer.Option(help="what comes first")
+        Literal["started", "score", "seconds", "id", "model"], typer.Option(help="sort order")
     ] = "started",
     limit: Annotated[int, typer.Option(metavar="N", min=0, help="at most N lines; 0: all")] = 0,
     json: AsJson = False,
 ) -> None:
-    """Lists the runs of this workspace, the newest first."""
+    """Lists the runs in this workspace, newest first."""
     from automl.commands import run_list
     from automl.commands.terminal import out, out_json
 
@@ -46,7 +44,7 @@ def runs(
 
 @verbs.command()
 def show(run: RunName = "latest", json: AsJson = False) -> None:
-    """What a run is: data, model, scores, origin, records."""
+    """Shows a run: data, model, scores, provenance, records."""
     from automl.commands import workspace
     from automl.commands.summary import run_facts, run_lines
     from automl.commands.terminal import out, out_json
@@ -61,7 +59,7 @@ def compare(
     b: Annotated[str, typer.Argument(metavar="B", help="another run")],
     json: AsJson = False,
 ) -> None:
-    """What differs between two runs, and their scores side by side."""
+    """Shows how two runs differ, and their scores side by side."""
     from automl.commands import workspace
     from automl.commands.comparison import comparison_facts, comparison_lines
     from automl.commands.terminal import out, out_json
@@ -76,11 +74,11 @@ def reproduce(
     run: RunName,
     run_dir: RunFolder = None,
     here: Annotated[
-        bool, typer.Option("--here", help="by the program as it is, whatever it was then")
+        bool, typer.Option("--here", help="uses the current code instead of the code of that run")
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Repeats a run; says whether it came out the same, or else why."""
+    """Repeats a run and says whether the result is the same."""
     from automl.commands import reproduce_output
     from automl.commands.terminal import out, out_json
 
@@ -91,21 +89,19 @@ def reproduce(
 
 @verbs.command()
 def gc(
-    keep: Annotated[
-        int, typer.Option(metavar="N", min=0, help="leaves the N newest runs alone")
-    ] = 3,
+    keep: Annotated[int, typer.Option(metavar="N", min=0, help="keeps the N newest runs")] = 3,
     older_than: Annotated[
-        str, typer.Option(metavar="TIME", help="age of an unfinished run that goes: 12h, 30d")
+        str, typer.Option(metavar="TIME", help="unfinished runs older than this: 12h, 30d")
     ] = "30d",
     tracked: Annotated[
-        bool, typer.Option("--tracked", help="also runs of which DVC tracks something")
+        bool, typer.Option("--tracked", help="also runs with files tracked by DVC")
     ] = False,
     really: Annotated[
-        bool, typer.Option("--really", help="removes; without it nothing is touched")
+        bool, typer.Option("--really", help="deletes; without it nothing is changed")
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Lists what can go; removes it only when told to."""
+    """Lists what can be deleted; deletes it only with --really."""
     from automl.commands import garbage_output
     from automl.commands.terminal import out, out_json
 
@@ -118,11 +114,11 @@ def gc(
 @verbs.command()
 def sync(
     run: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="left out: every run not there yet")
+        str | None, typer.Argument(metavar="RUN", help="default: every run not fully sent")
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Delivers to MLflow what an outage or a stop kept back."""
+    """Sends to MLflow what an outage or an interruption held back."""
     from automl.commands import registry_output
     from automl.commands.terminal import out, out_json
 
@@ -136,12 +132,12 @@ def promote(
     run: RunName,
     alias: Annotated[str, typer.Option("--as", metavar="ALIAS", help="such as `champion`")],
     force: Annotated[
-        bool, typer.Option("--force", help="even if the run's goal is not met; that is kept")
+        bool, typer.Option("--force", help="even if the goal is not met; this is recorded")
     ] = False,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="kept with who and when")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="recorded with user and time")] = "",
     json: AsJson = False,
 ) -> None:
-    """Gives an alias in the model registry to the model of a run."""
+    """Gives the model of a run an alias in the model registry."""
     from automl.commands import registry_output
     from automl.commands.terminal import out, out_json
 

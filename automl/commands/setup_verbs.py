@@ -11,7 +11,7 @@ verbs = typer.Typer()
 
 @verbs.command()
 def doctor(json: AsJson = False) -> None:
-    """What is installed, what is missing, and what mends it."""
+    """Shows what is installed, what is missing, and how to fix it."""
     from automl.commands.doctor import examine
     from automl.commands.terminal import out, out_json
 
@@ -25,7 +25,7 @@ def completion(
         Literal["bash", "zsh", "fish"], typer.Argument(metavar="SHELL", help="bash, zsh or fish")
     ],
 ) -> None:
-    """What a shell loads to complete verbs, options, runs."""
+    """Prints a shell script that completes verbs, options and runs."""
     from automl.commands.completion import script
     from automl.commands.terminal import out
 

@@ -1,6 +1,7 @@
 """Recipes and runs by the names that a person types."""
 
 import shlex
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from automl.commands.run_lock import command_line, working
 from automl.commands.scratch import scratch
 from automl.commands.terminal import leads
-from automl.errors import UsageError
+from automl.errors import DataError, MachineError, UsageError
 from automl.record import runs
 from automl.run_dir import RunDir, runs_folder
 
@@ -42,7 +43,7 @@ def begin(
     if resume is not None:
         return _resumed(resume, recipe, sets, params)
     if recipe is None:
-        raise UsageError("no recipe", hint="`automl run RECIPE`, or `--resume RUN`")
+        raise UsageError("no recipe given", hint="`automl run RECIPE`, or `--resume RUN`")
     loaded = load(recipe, sets, params)
     if not leads():
         return loaded, RunDir(run_dir or runs_folder())
@@ -52,11 +53,28 @@ def begin(
     folder = _folder(run_dir, loaded)
     if folder.plan.is_file() and not again and not _unfinished(folder, loaded):
         raise UsageError(
-            "the folder holds a run already",
+            "the folder already holds a run",
             where=str(run_dir),
-            hint=f"`{resuming(folder)}` goes on with it; a new run needs another folder",
+            hint=f"`{resuming(folder)}` continues it; a new run needs another folder",
         )
     return loaded, folder
+
+
+@contextmanager
+def running(
+    run: RunDir, *, new: bool, smoke: bool = False, device: str | None = None
+) -> Iterator[None]:
+    """Holds the folder of a run; a new one that is refused before its data is read leaves nothing.
+
+    Otherwise `latest`, and the beginning of an id, would stand for a run that never was.
+    """
+    try:
+        with working(run, lambda: resuming(run, smoke=smoke, device=device)):
+            yield
+    except (UsageError, DataError, MachineError):
+        if new and leads() and set(run.root.iterdir()) <= {run.recipe, run.times}:
+            shutil.rmtree(run.root, ignore_errors=True)
+        raise
 
 
 def keep(recipe: "Recipe", run: RunDir) -> None:
@@ -119,7 +137,7 @@ def _folder(named: Path, recipe: "Recipe") -> RunDir:
     if strangers:
         shown = ", ".join(strangers[:3]) + (", ..." if len(strangers) > 3 else "")
         raise UsageError(
-            f"the folder holds something else than a run: {shown}",
+            f"the folder holds other files than a run's: {shown}",
             where=str(named),
             hint="name a new folder, or an empty one",
         )

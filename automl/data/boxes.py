@@ -127,7 +127,7 @@ def _fault(corners: Corners, image: ImageFacts, where: str) -> Finding | None:
         return warning("box_clipped", where, reason, "clip it in the annotation")
     if min(x1 - x0, y1 - y0) < TINY:
         reason = f"box {shown} is less than {TINY:g} pixels across"
-        return warning("tiny_box", where, reason, "take larger images, or leave such objects out")
+        return warning("tiny_box", where, reason, "use larger images, or leave such objects out")
     return None
 
 

@@ -46,7 +46,7 @@ def check(dataset: Dataset, shown: dict[SplitName, Counter[int]]) -> list[Findin
 def _empty_splits(dataset: Dataset) -> list[Finding]:
     counts = dataset.counts()
     if not counts:
-        return [fatal("no_images", ".", "no usable image was found", "mend the other findings")]
+        return [fatal("no_images", ".", "no usable image was found", "fix the other findings")]
     cures = {
         "train": "add images to it, or remove the splits so that they are drawn",
         "val": "add images to it, or set `data.split.val` above 0",

@@ -60,7 +60,7 @@ def _refuse_target(out: Path, source: Path) -> None:
         message, hint = "the new set would lie inside the old one", "name a folder outside"
         raise UsageError(message, where=str(out), hint=hint)
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
-        raise UsageError("there is something already", where=str(out), hint="name a new folder")
+        raise UsageError("the output path already exists", where=str(out), hint="name a new folder")
 
 
 def _write_whole(writer: Writer, dataset: Dataset, out: Path, *, link: bool) -> list[str]:

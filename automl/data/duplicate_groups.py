@@ -92,7 +92,9 @@ def _exact(dataset: Dataset, first: Sample, other: Sample) -> list[Finding]:
     found = []
     pair = f"equal in every pixel to `{first.path}`"
     if first.split != other.split:
-        reason = f"{pair} in `{first.split}`, itself in `{other.split}`: scores flatter"
+        reason = (
+            f"{pair} in `{first.split}`, and this one is in `{other.split}`: scores are too good"
+        )
         cure = "keep the image in one split"
         found.append(fatal("duplicate_across_splits", other.path, reason, cure))
     if _annotation(first) != _annotation(other):
@@ -112,7 +114,7 @@ def _near(first: Sample, other: Sample, around: Mapping[SplitName, Sample]) -> F
         reason, cure = f"nearly equal to `{first.path}`", "keep one, if they show the same thing"
         return warning("near_duplicate", other.path, reason, cure)
     where = f"`{elsewhere.path}` in `{elsewhere.split}`"
-    reason = f"nearly equal to {where}, itself in `{other.split}`: scores may flatter"
+    reason = f"nearly equal to {where}, and this one is in `{other.split}`: scores may be too good"
     cure = "keep both in one split"
     return warning("near_duplicate_across_splits", other.path, reason, cure)
 

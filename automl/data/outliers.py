@@ -27,8 +27,9 @@ CHANCE = 0.001
 _CURES = {
     "odd_size": "check that it belongs here",
     "odd_brightness": "check its exposure",
-    "odd_sharpness": "check its focus, or whether it is a drawing",
+    "odd_sharpness": "check whether it is out of focus, noisy or a drawing",
 }
+_NAMES = {"side": "mean side", "brightness": "brightness", "sharpness": "sharpness"}
 
 
 def outliers(dataset: Dataset, facts: Sequence[ImageFacts]) -> list[Finding]:
@@ -38,16 +39,16 @@ def outliers(dataset: Dataset, facts: Sequence[ImageFacts]) -> list[Finding]:
     known = _values(facts)
     findings = []
     for code, name, unit in (
-        ("odd_size", "side", "px a side"),
-        ("odd_brightness", "brightness", "of 255 bright"),
-        ("odd_sharpness", "sharpness", "sharp"),
+        ("odd_size", "side", " px"),
+        ("odd_brightness", "brightness", " of 255"),
+        ("odd_sharpness", "sharpness", ""),
     ):
         values = np.log(known[name] + 1) if name != "brightness" else known[name]
         middle = np.median(values)
         spread = max(float(np.median(np.abs(values - middle))), 0.05 if name != "brightness" else 4)
         for place in np.flatnonzero(np.abs(values - middle) > FARTHEST * spread).tolist():
             usual = float(np.median(known[name]))
-            reason = f"{known[name][place]:.3g} {unit}, where {usual:.3g} is usual"
+            reason = f"{_NAMES[name]} {known[name][place]:.3g}{unit}, the median is {usual:.3g}"
             findings.append(warning(code, dataset.samples[place].path, reason, _CURES[code]))
     return findings
 

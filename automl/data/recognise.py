@@ -110,7 +110,7 @@ class Recognised:
 def recognise(path: Path, task: Task | None = None) -> Recognised:
     """The format of the set at `path`; a task given leaves only the formats that serve it."""
     if not is_there(path):
-        raise DataError("no such file or folder", where=str(path), hint="correct `data.path`")
+        raise DataError("no such file or folder", where=str(path), hint="correct the path")
     path = opened(path)
     fit = list(_fitting(path, task))
     if not fit:

@@ -65,7 +65,7 @@ def refuse_target(out: Path, data: Path) -> None:
         raise UsageError(message, where=str(out), hint=hint)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         hint = "name a new folder, or an empty one"
-        raise UsageError("something is there already", where=str(out), hint=hint)
+        raise UsageError("the output path already exists", where=str(out), hint=hint)
 
 
 def repaired(

@@ -76,7 +76,7 @@ def _is_there(folder: Path, options: Options) -> bool:
     if marker.is_file() and marker.read_bytes() == to_json(asdict(options)).encode():
         return True
     raise UsageError(
-        "the folder holds something else", where=str(folder), hint="choose another folder"
+        "the folder holds other files", where=str(folder), hint="choose another folder"
     )
 
 

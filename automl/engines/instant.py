@@ -107,7 +107,8 @@ def keep_better_head(
     for network in (progress.network, progress.averaged):
         network.net.get_submodule(name).load_state_dict(drawn)
     text = (
-        f"fine-tuning draws a new head: the first batch costs {plain:.2f} with it, not {loss:.2f}"
+        f"fine-tuning starts from a new head: its loss on the first batch is {plain:.2f}, "
+        f"that of the fitted head {loss:.2f}"
     )
     on_event(Event("instant", text, {"first_loss": loss, "first_loss_drawn": plain}))
 
@@ -258,8 +259,8 @@ def _tell(
 ) -> None:
     seconds = process_age()
     text = (
-        f"instant answer: val score {score:.4f}, {seconds:.1f} s after the command; a head fitted "
-        f"on the frozen backbone's features of {images} images is saved and can be used"
+        f"instant answer: val score {score:.4f} after {seconds:.1f} s, by a head fitted on the "
+        f"frozen backbone's features of {images} images; saved, ready to use"
     )
     facts = {
         "score": score,
@@ -268,7 +269,7 @@ def _tell(
         "penalty": head.penalty,
     }
     if frozen.why_torch:
-        text += f"; torch computed them instead of ONNX Runtime: {frozen.why_torch}"
+        text += f"; computed by torch instead of ONNX Runtime: {frozen.why_torch}"
         facts["why_torch"] = frozen.why_torch
     callbacks.on_event(Event("instant", text, facts))
 

@@ -179,11 +179,11 @@ def _validated(
 def _tell(callbacks: Callbacks, score: float, frozen: FrozenBackbone, images: int) -> None:
     seconds = process_age()
     text = (
-        f"instant answer: val score {score:.4f}, {seconds:.1f} s after the command; all but the "
-        f"backbone has learnt from what it sees in {images} images, is saved and can be used"
+        f"instant answer: val score {score:.4f} after {seconds:.1f} s, by the layers after the "
+        f"frozen backbone, trained on its features of {images} images; saved, ready to use"
     )
     facts = {"score": score, "since_start_s": round(seconds, 3), "features": frozen.computed_by}
     if frozen.why_torch:
-        text += f"; torch computed that instead of ONNX Runtime: {frozen.why_torch}"
+        text += f"; computed by torch instead of ONNX Runtime: {frozen.why_torch}"
         facts["why_torch"] = frozen.why_torch
     callbacks.on_event(Event("instant", text, facts))

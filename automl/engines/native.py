@@ -266,7 +266,7 @@ def _answer(
 
 
 def _tell_enough(on_event: OnEvent, why: str) -> None:
-    on_event(Event("enough", f"ends with the instant answer: {why}", {"because": why}))
+    on_event(Event("enough", f"training ends with the instant answer: {why}", {"because": why}))
 
 
 def _save_bundle(progress: Progress, plan: Plan, dataset: Dataset, run: RunDir) -> None:

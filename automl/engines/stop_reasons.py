@@ -80,7 +80,7 @@ def bad_input(epoch: int, step: int, what: str, path: str) -> NumbersError:
     return NumbersError(
         f"{what} holds what is not a finite number in epoch {epoch}, step {step}",
         where=path,
-        hint="mend or remove this image and its annotation, then start a new run",
+        hint="fix or remove this image and its annotation, then start a new run",
     )
 
 

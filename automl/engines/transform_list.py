@@ -25,7 +25,7 @@ def _transform(step: dict[str, dict[str, Any]]) -> Any:
     if name not in known:
         near = nearest(name, known)
         hint = f"did you mean `{near}`?" if near else "the names are those of albumentations 2.0.8"
-        raise RecipeError(f"`{name}` in `augment` is no Albumentations transform", hint=hint)
+        raise RecipeError(f"`{name}` in `augment` is not an Albumentations transform", hint=hint)
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")

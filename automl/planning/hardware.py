@@ -152,7 +152,7 @@ def _choose(device: str | None, torch: Any) -> str:
     if asked not in there:
         raise MachineError(
             f"device `{device}` is not on this machine",
-            hint=f"set `--device` to one of {', '.join(there)}, or leave it out",
+            hint=f"available: {', '.join(there)}; without `--device` the best one is used",
         )
     return str(asked)
 

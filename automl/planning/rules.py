@@ -184,7 +184,7 @@ def _note_the_rest(draft: Draft, model: Model, dataset: Dataset) -> None:
     reasons = {
         "task": IN_RECIPE,
         "dataset_digest": f"{len(dataset.samples)} images of {dataset.format} format",
-        "engine": f"`{model.row.name}` is trained by it",
+        "engine": f"trains `{model.row.name}`",
         "weights.source": explained,
         "weights.name": explained if weights.name else "no weights are loaded",
         "weights.sha256": "what the file must hash to"
@@ -222,7 +222,10 @@ def _expect(draft: Draft, model: Model) -> dict[str, Any]:
         "expected_train_s": f"{values['epochs']} epochs of {in_words(epoch_s)} at "
         f"{at.hardware.gflops:.0f} measured gflops/s, {in_words(train_s)} in all",
         "expected_memory_gb": f"activations of {micro} images at once, weights and their copies",
-        **{f"expected_s.{name}": "passed, or usual on this machine" for name in seconds},
+        **{
+            f"expected_s.{name}": "measured in this run, or typical on this machine"
+            for name in seconds
+        },
     }
     draft.reasons.update({key: Reason(because=text) for key, text in because.items()})
     return {

@@ -258,7 +258,11 @@ def _override(text: str, faults: list[Fault]) -> Node:
     parts = key.strip().split(".")
     if not equals or not all(parts) or len(parts) > DEEPEST or not key.isprintable():
         faults.append(
-            Fault("an override is `key=value`", origin.label, hint="such as `--set train.epochs=5`")
+            Fault(
+                "an override must have the form `key=value`",
+                origin.label,
+                hint="such as `--set train.epochs=5`",
+            )
         )
         return Node({}, origin)
     node, found = parse(value, origin)

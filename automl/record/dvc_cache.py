@@ -68,7 +68,7 @@ def check_bundle(folder: Path, talk: Talk) -> None:
         return
     found = verify(root, out, talk)
     for fault in found.spare:
-        talk.say(f"dvc: {fault.message}: {fault.where}; cure: {fault.hint}")
+        talk.say(f"dvc: {fault.message}: {fault.where}; fix: {fault.hint}")
     if found.faults and not found.edits:
         raise DataError("the model is damaged", faults=found.faults)
 
@@ -121,7 +121,7 @@ def _first(faults: list[Fault]) -> list[Fault]:
     left = len(faults) - MOST_FAULTS
     if left <= 0:
         return faults
-    return [*faults[:MOST_FAULTS], Fault(f"and {left} more", hint="mend these, then run again")]
+    return [*faults[:MOST_FAULTS], Fault(f"and {left} more", hint="fix these, then run again")]
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def parse_time(text: str, now: datetime | None = None) -> datetime:
         return datetime.fromisoformat(text.strip()).astimezone()
     except (ValueError, OverflowError):
         raise UsageError(
-            f"`{text}` is no time", hint="such as `90m`, `12h`, `7d`, `2w` or `2026-01-31`"
+            f"`{text}` is not a time", hint="such as `90m`, `12h`, `7d`, `2w` or `2026-01-31`"
         ) from None
 
 

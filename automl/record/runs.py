@@ -210,12 +210,12 @@ def _not_found(reference: str, folder: Path, matching: list[str]) -> UsageError:
     if matching:
         shown = ", ".join(matching[:5]) + (", ..." if len(matching) > 5 else "")
         return UsageError(
-            f"`{reference}` is the beginning of {len(matching)} runs: {shown}",
+            f"`{reference}` matches {len(matching)} runs: {shown}",
             where=str(folder),
-            hint="write more of the id",
+            hint="write more characters of the id",
         )
     return UsageError(
         f"no run `{reference}`",
         where=str(folder),
-        hint="`automl runs` lists them; a run is an id, its beginning, a folder or `latest`",
+        hint="`automl runs` lists them; a run is an id, a unique prefix, a folder or `latest`",
     )

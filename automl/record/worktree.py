@@ -41,5 +41,5 @@ def _git(folder: Path, *words: str) -> None:
         raise UsageError(
             f"the code of the run cannot be restored: {said}",
             where=str(folder),
-            hint="`--here` repeats the run by the program as it is now",
+            hint="`--here` repeats the run with the current code",
         )

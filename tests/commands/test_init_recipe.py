@@ -76,3 +76,9 @@ def test_write_starter__the_goal_is_a_score_of_the_set(heard):
         metric = text.partition("goal: {metric: ")[2].partition(",")[0]
         assert metric == goals_of("classification", several_labels=several)[0]
     assert "goal: {metric: mean_ap" in Path("set True.yaml").read_text()
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_write_starter__the_task_may_be_named_where_a_set_serves_several(heard, task):
+    drawn.write_coco_outlines(Path("outlines"), toys())
+    assert load_recipe(write_starter(Path("outlines"), None, heard, task)).task == task

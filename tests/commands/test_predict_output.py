@@ -149,7 +149,11 @@ def test_masks__hold_the_ids_of_the_set_and_names_do_not_collide(tmp_path, image
 @pytest.mark.parametrize(
     ("task", "options", "words"),
     [
-        ("classification", {"format": "coco"}, "COCO has no place for a classification"),
+        (
+            "classification",
+            {"format": "coco"},
+            "the COCO format cannot hold classification results",
+        ),
         ("detection", {"format": "masks"}, "a model for detection gives no masks"),
         ("segmentation", {"format": "masks"}, "masks need a folder"),
         ("detection", {"draw": True}, "drawings need a folder"),

@@ -34,7 +34,7 @@ def automl(monkeypatch, capsys):
 def test_runs__filters_and_json(run, automl):
     code, shown, _ = automl("runs", "--task", "classification", "--recipe", "SHAPES", "--best", 1)
     assert (code, run.id in shown) == (0, True)
-    assert automl("runs", "--task", "detection")[1] == "no run fits; `automl runs` lists all\n"
+    assert automl("runs", "--task", "detection")[1] == "no run matches; `automl runs` lists all\n"
     facts = json.loads(automl("runs", "--sort", "score", "--limit", 1, "--json")[1])
     assert facts[0]["id"] == run.id
     assert {"folder", "started", "state", "task", "model", "metric", "score", "seconds"} <= set(
@@ -43,7 +43,7 @@ def test_runs__filters_and_json(run, automl):
     assert facts[0]["recipe"] == "shapes-classification"
     code, _, said = automl("runs", "--since", "yesterday")
     assert code == 2
-    assert "`yesterday` is no time" in said
+    assert "`yesterday` is not a time" in said
 
 
 def test_show__says_where_a_run_comes_from(run, automl):
@@ -79,7 +79,7 @@ def test_reproduce__a_run_that_is_not_done(run, automl):
     run.metrics.unlink()
     code, _, said = automl("reproduce", run.id)
     assert code == 2
-    assert "`metrics.json` is not there yet" in said
+    assert "`metrics.json` does not exist yet" in said
 
 
 @pytest.mark.parametrize("words", [["show"], ["compare", "latest", "latest"], ["gc"]])

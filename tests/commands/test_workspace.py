@@ -54,7 +54,7 @@ def test_begin__not_among_files_of_somebody_else(tmp_path, recipe, name, again):
     strange.parent.mkdir(parents=True)
     strange.write_text("years of work")
     said = refused(recipe, "mine", again=again)
-    assert f"something else than a run: {Path(name).parts[0]}" in said
+    assert f"other files than a run's: {Path(name).parts[0]}" in said
     assert strange.read_text() == "years of work"
 
 

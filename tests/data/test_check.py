@@ -119,7 +119,7 @@ def test_fix__no_index_of_boxes_in_another_format(tmp_path):
     assert found.index is None
     assert not (tmp_path / "out").exists()
     told = check_output.hint(found, "set", fixed=True)
-    assert told == "no index was written: none can mend box_format; correct the set itself"
+    assert told == "no index was written: none can fix box_format; correct the set itself"
 
 
 def test_fix__brings_groups_together(tmp_path):
@@ -210,7 +210,7 @@ def test_lines__grouped_bounded_and_escaped(tmp_path):
     assert lines[0].startswith("folders, classification: ")
     assert lines[1] == "fatal broken_image (9): an image that cannot be decoded"
     assert lines[2] == "  train/disc/bad\\n0.png: file is empty"
-    assert lines[6:8] == ["  and 5 more", "  cure: fetch it again or remove it"]
+    assert lines[6:8] == ["  and 5 more", "  fix: fetch it again or remove it"]
     assert lines[-1].startswith("9 fatal, ")
     facts = check_output.facts(found)
     assert facts["counts"]["broken_image"] == 9

@@ -162,7 +162,7 @@ def test_convert__never_into_the_source_or_over_something(tmp_path, where):
     with pytest.raises(UsageError):
         convert(source, out, "coco", Silent())
     assert tree(source) == before
-    with pytest.raises(UsageError, match="something already"):
+    with pytest.raises(UsageError, match="already exists"):
         convert(source, write_text(tmp_path / "full/x", "").parent, "coco", Silent())
     (tmp_path / "empty").mkdir()
     convert(source, tmp_path / "empty", "coco", Silent())

@@ -76,7 +76,7 @@ def digest(folder: Path) -> str:
 
 def next_command(stopped: Ended) -> list[str]:
     """The command in the one line that says how to go on."""
-    hints = [line for line in stopped.text.splitlines() if line.startswith("hint: go on with")]
+    hints = [line for line in stopped.text.splitlines() if line.startswith("hint: continue with")]
     assert len(hints) == 1, stopped.text
     words = shlex.split(hints[0].split("`")[1])
     assert words[0] == "automl"

@@ -187,9 +187,9 @@ def test_load_recipe__a_union_is_judged_by_the_branch_that_was_meant(
 def test_load_recipe__a_fault_of_an_override_says_so(tmp_path):
     found = faults(tmp_path, GOOD, "train.lr=fast", "modle=auto", "nonsense", "a..b=1")
     assert [(f.message, f.where) for f in found] == [
-        ("an override is `key=value`", "--set a..b=1"),
+        ("an override must have the form `key=value`", "--set a..b=1"),
         ("unknown key `modle`", "--set modle=auto"),
-        ("an override is `key=value`", "--set nonsense"),
+        ("an override must have the form `key=value`", "--set nonsense"),
         ("`train.lr` must be a number, not the text `fast`", "--set train.lr=fast"),
     ]
 
@@ -292,7 +292,10 @@ def test_load_recipe__a_mask_has_no_room_for_a_larger_id(tmp_path):
 
 @pytest.mark.parametrize("key", ["\ud800", "a\nb", ".".join("a" * 5000)])
 def test_load_recipe__override_keys_that_no_recipe_has(tmp_path, key):
-    assert the_fault(tmp_path, GOOD, f"{key}=1").message == "an override is `key=value`"
+    assert (
+        the_fault(tmp_path, GOOD, f"{key}=1").message
+        == "an override must have the form `key=value`"
+    )
 
 
 def test_load_recipe__the_home_of_nobody_is_a_folder_name(tmp_path):

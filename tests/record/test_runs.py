@@ -44,7 +44,7 @@ def test_find__id_prefix_folder_latest(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("reference", "said"),
-    [("pets", "beginning of 2 runs"), ("dogs", "no run `dogs`"), ("", "no run ``")],
+    [("pets", "matches 2 runs"), ("dogs", "no run `dogs`"), ("", "no run ``")],
 )
 def test_find__what_is_not_one_run_is_an_error(tmp_path, reference, said):
     begin(tmp_path, "pets-1")
