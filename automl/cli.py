@@ -226,7 +226,9 @@ def predict(
     draw: Annotated[
         bool, typer.Option("--draw", help="also draws each prediction into --out")
     ] = False,
-    least: Annotated[float, typer.Option(min=0, max=1, help="minimum confidence of a box")] = 0.3,
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="boxes below it are left out")
+    ] = 0.3,
     device: Device = None,
 ) -> None:
     """Predicts images with a trained model, without data or recipe."""
@@ -236,7 +238,9 @@ def predict(
     from automl.errors import DataError, Fault
 
     folder = workspace.bundle(model)
-    sink = predict_output.choose(folder, images, format=format, out=out_dir, draw=draw, least=least)
+    sink = predict_output.choose(
+        folder, images, format=format, out=out_dir, draw=draw, min_confidence=min_confidence
+    )
     unread: list[Fault] = []
     found = pipeline.predict(folder, sink.paths, talk(), device=device, unread=unread)
     for line in sink.lines(found):

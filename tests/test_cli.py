@@ -81,7 +81,7 @@ def test_no_arguments__show_the_help(automl):
         (["run"], "no recipe"),
         (["predict", "latest"], "PATH"),
         (["models", "--task", "poetry"], "segmentation"),
-        (["predict", "latest", "x.png", "--least", "2"], "--least"),
+        (["predict", "latest", "x.png", "--min-confidence", "2"], "--min-confidence"),
         (["show", "nonsense"], "no run `nonsense`"),
         (["report"], "no run yet"),
         (["run", "--resume", "nonsense"], "no run `nonsense`"),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ class Answers:
     format: Format
     out: Path | None
     draw: bool
-    least: float
+    min_confidence: float
 
     @property
     def paths(self) -> list[Path]:
@@ -67,7 +68,7 @@ class Answers:
 
         for path, prediction in found:
             image = read_image(path, self.bundle.frame)
-            picture = draw(image, self.bundle.names, prediction, self.least)
+            picture = draw(image, self.bundle.names, prediction, self.min_confidence)
             _write_png(self.file("drawn", path), picture[..., ::-1])
             yield path, prediction
 
@@ -79,7 +80,7 @@ def choose(
     format: Format | None,
     out: Path | None,
     draw: bool,
-    least: float,
+    min_confidence: float,
 ) -> Answers:
     """What the options mean for this model and these images; all that do not fit at once."""
     bundle = read(model)
@@ -99,7 +100,7 @@ def choose(
     images = _listed(named, faults)
     if faults:
         raise UsageError(f"{len(faults)} faults in the arguments", faults=faults)
-    return Answers(bundle, images, chosen, out, draw, least)
+    return Answers(bundle, images, chosen, out, draw, min_confidence)
 
 
 def _listed(named: list[Path], faults: list[Fault]) -> dict[Path, str]:
@@ -114,12 +115,20 @@ def _listed(named: list[Path], faults: list[Fault]) -> dict[Path, str]:
         for path in inside:
             name = path.relative_to(root) if root.is_dir() else Path(path.name)
             found.setdefault(path, "/".join(_with_room(part) for part in name.parts))
-    taken = dict.fromkeys(found.values(), 0)
-    for path, own in found.items():
+    return _apart(found)
+
+
+def _apart(found: dict[Path, str]) -> dict[Path, str]:
+    """Names without their endings; `a.jpg` and `a.png` keep them, equal names are numbered."""
+    short = {path: own.removesuffix(Path(own).suffix) for path, own in found.items()}
+    shared = Counter(short.values())
+    names = {path: short[path] if shared[short[path]] == 1 else own for path, own in found.items()}
+    taken = Counter[str]()
+    for path, own in names.items():
         taken[own] += 1
         if taken[own] > 1:
-            found[path] = f"{own}-{taken[own]}"
-    return found
+            names[path] = f"{own}-{taken[own]}"
+    return names
 
 
 def _with_room(name: str) -> str:
@@ -151,7 +160,7 @@ def _facts(answers: Answers, path: Path, prediction: Prediction) -> dict[str, An
         return {"path": str(path), **_mask_facts(answers, path, prediction.mask)}
     boxes = [
         {"class": names[k], "id": ids[k], "confidence": _short(c), "box": [_short(v) for v in box]}
-        for k, c, box in _kept(prediction, answers.least)
+        for k, c, box in _kept(prediction, answers.min_confidence)
     ]
     return {"path": str(path), "boxes": boxes}
 
@@ -210,7 +219,7 @@ def _coco_facts(answers: Answers, prediction: Prediction) -> Iterator[dict[str, 
                     "iscrowd": 0,
                 }
         return
-    for label, confidence, box in _kept(prediction, answers.least):
+    for label, confidence, box in _kept(prediction, answers.min_confidence):
         bbox = _xywh([_short(v) for v in box])
         yield {
             "category_id": classes[label].id,
@@ -221,13 +230,15 @@ def _coco_facts(answers: Answers, prediction: Prediction) -> Iterator[dict[str, 
         }
 
 
-def _kept(prediction: Prediction, least: float) -> Iterator[tuple[int, float, list[float]]]:
+def _kept(
+    prediction: Prediction, min_confidence: float
+) -> Iterator[tuple[int, float, list[float]]]:
     """Label, confidence and box of every box that is sure enough."""
     labels, confidences, boxes = prediction.labels, prediction.confidences, prediction.boxes
     if labels is None or confidences is None or boxes is None:
         return
     for label, confidence, box in zip(labels, confidences, boxes, strict=True):
-        if confidence >= least:
+        if confidence >= min_confidence:
             yield int(label), float(confidence), [float(v) for v in box]
 
 

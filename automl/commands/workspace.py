@@ -101,9 +101,16 @@ def find(reference: str) -> RunDir:
 
 
 def bundle(reference: str) -> Path:
-    """The folder of a model: named itself, or that of a run."""
+    """The folder of a model: named itself, or that of a run.
+
+    `latest` is the newest run with a model: one that is still at work, or failed, is passed over.
+    """
     named = Path(reference)
-    return named if (named / "model.json").is_file() else find(reference).model
+    if (named / "model.json").is_file():
+        return named
+    models = (RunDir(run.folder).model for run in summaries()) if reference == "latest" else ()
+    finished = (model for model in models if (model / "model.json").is_file())
+    return next(finished, None) or find(reference).model
 
 
 def summaries() -> list[runs.RunSummary]:

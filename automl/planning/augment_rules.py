@@ -20,10 +20,11 @@ def choose_augment(at: Situation, epochs: int) -> Choice[Augment]:
     """The recipe's policy or list, or the policy that fits the length of the training."""
     asked = at.recipe.augment
     if isinstance(asked, list):
-        return Choice(Augment(policy="custom", transforms=tuple(asked)), "set in the recipe")
+        custom = Augment(policy="custom", transforms=tuple(asked))
+        return Choice(custom, at.recipe.set_by("augment"))
     if asked != "auto":
         named = Augment(policy=asked, transforms=POLICIES[at.task][asked])
-        return Choice(named, "set in the recipe")
+        return Choice(named, at.recipe.set_by("augment"))
     policy = _policy(at, epochs)
     transforms = POLICIES[at.task][policy.value]
     mirror = mirror_is_safe(at.profile)

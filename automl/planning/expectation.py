@@ -29,14 +29,14 @@ def peak_gb(
     return float(f"{(base + parameters + micro * activation_bytes(model, crop)) / 1e9:.2g}")
 
 
-def budget_reason(budget: float | None, seconds: Mapping[str, float]) -> str:
+def budget_reason(budget: float | None, seconds: Mapping[str, float], set_by: str) -> str:
     """What a budget leaves for training, or that it cannot be kept."""
     if budget is None:
         return "the recipe sets none"
     around = sum(seconds.values())
     if around < budget:
-        return f"set in the recipe, for the whole run; {in_words(budget - around)} are for training"
+        return f"{set_by}, for the whole run; {in_words(budget - around)} are for training"
     return (
-        f"set in the recipe, but cannot be kept: all but the training takes about "
+        f"{set_by}, but cannot be kept: all but the training takes about "
         f"{in_words(around)}; a few steps are trained nevertheless"
     )

@@ -94,7 +94,7 @@ def choose_model(
         model = Model(row, weights_of(row, at, at_hand))
         check_licence(model, at)
         _check_pretrained([model], at)
-        return Choice(model, "set in the recipe"), []
+        return Choice(model, at.recipe.set_by("model")), []
     models = _allowed_models(at, at_hand)
     ranked = _affordable([_judge(m, at) for m in models], at)
     close = [c for c in ranked if c.score > ranked[0].score - WORTH_MEASURING][:MOST_MEASURED]
@@ -253,7 +253,7 @@ def _by(best: Contender, at: Situation) -> str:
 def explain_weights(model: Model, at: Situation) -> str:
     """Why the training starts where it does."""
     if at.recipe.weights == "none":
-        return "set in the recipe: trained from scratch"
+        return f"{at.recipe.set_by('weights')}: trained from scratch"
     if not model.pretrained:
         return (
             f"no weights of {model.row.name} are at hand, so it is trained from scratch; "

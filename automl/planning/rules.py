@@ -30,7 +30,6 @@ from automl.scoring.goal import refuse_unscored
 from automl.weights import Weights
 
 T = TypeVar("T")
-IN_RECIPE = "set in the recipe"
 
 
 @dataclass
@@ -50,7 +49,11 @@ class Draft:
     def train(self, name: str, rule: Callable[[], Choice[Any]]) -> Any:
         """A training setting: the recipe's, or what the rule says."""
         given = self.situation.given(name)
-        choice = rule() if given is None else Choice(given, IN_RECIPE)
+        choice = (
+            rule()
+            if given is None
+            else Choice(given, self.situation.recipe.set_by(f"train.{name}"))
+        )
         self.values[name] = self.note(f"train.{name}", choice)
         return self.values[name]
 
@@ -90,7 +93,7 @@ def make_plan(  # noqa: PLR0913  one for each thing that a plan follows from
         because=f"the {len(augment.transforms)} transforms of `{augment.policy}` by the names of "
         "Albumentations; moves are joined to one, changes of colour too"
         if augment.policy != "custom"
-        else IN_RECIPE
+        else at.recipe.set_by("augment")
     )
     if smoke:
         draft.most_epochs = EPOCHS
@@ -182,7 +185,7 @@ def _note_the_rest(draft: Draft, model: Model, dataset: Dataset) -> None:
     judged = "test" if dataset.counts().get("test") else "val"
     goal = at.recipe.goal
     reasons = {
-        "task": IN_RECIPE,
+        "task": at.recipe.set_by("task"),
         "dataset_digest": f"{len(dataset.samples)} images of {dataset.format} format",
         "engine": f"trains `{model.row.name}`",
         "weights.source": explained,
@@ -194,8 +197,9 @@ def _note_the_rest(draft: Draft, model: Model, dataset: Dataset) -> None:
         "device": f"{at.hardware.name or at.hardware.device}, {at.hardware.cores} cores",
         "judge_on": f"the set has {dataset.counts().get(judged, 0)} {judged} images",
         **({"goal": "the recipe sets none"} if goal is None else {}),
-        **({"goal.metric": IN_RECIPE, "goal.at_least": IN_RECIPE} if goal is not None else {}),
     }
+    if goal is not None:
+        reasons |= {key: at.recipe.set_by(key) for key in ("goal.metric", "goal.at_least")}
     draft.reasons.update({key: Reason(because=text) for key, text in reasons.items()})
 
 
@@ -215,7 +219,7 @@ def _expect(draft: Draft, model: Model) -> dict[str, Any]:
     train_s = float(f"{train_s:.3g}")
     memory = peak_gb(at, model, crop, micro, values["optimiser"])
     because = {
-        "budget_s": budget_reason(budget, seconds),
+        "budget_s": budget_reason(budget, seconds, at.recipe.set_by("budget")),
         "most_epochs": "more gain nothing, however much time is left"
         if budget
         else "without a budget `train.epochs` says it",

@@ -25,7 +25,7 @@ def choose_image_size(at: Situation, row: Backbone) -> Choice[Size]:
     """Height and width in front of the model."""
     given = at.given("image_size")
     if given is not None:
-        return Choice(given, "set in the recipe")
+        return Choice(given, at.recipe.set_by("train.image_size"))
     if at.task == "classification":
         return _affordable(at, row, _classification_size(at, row))
     if at.task == "segmentation":
@@ -106,7 +106,7 @@ def choose_crop(at: Situation, row: Backbone, size: Size) -> Choice[Size]:
     """The part of an image that one training step sees (segmentation)."""
     given = at.given("crop")
     if given is not None:
-        return Choice(given, "set in the recipe")
+        return Choice(given, at.recipe.set_by("train.crop"))
     if at.task != "segmentation":
         return Choice(size, f"{at.task} trains on whole images")
     side = CROP_SIDE[_kind(at)]
@@ -125,7 +125,7 @@ def choose_fit(at: Situation, row: Backbone, size: Size) -> Choice[str]:
     """How an image is brought to the size."""
     given = at.given("fit")
     if given is not None:
-        return Choice(given, "set in the recipe")
+        return Choice(given, at.recipe.set_by("train.fit"))
     if at.task == "detection":
         return Choice("letterbox", "boxes keep their shape and none is cut off")
     if at.task == "segmentation":

@@ -186,6 +186,11 @@ class Recipe(Strict):
         """Where `key` (dotted) was written: `file:line:column` or `--set ...`; "" if left open."""
         return self._places.by_key.get(key, "")
 
+    def set_by(self, key: str) -> str:
+        """Who set `key`, as a reason of the plan."""
+        by_option = self.place(key).startswith("--")
+        return "set on the command line" if by_option else "set in the recipe"
+
 
 Check = Callable[[Recipe], list[Fault]]
 """Finds what a recipe's fields alone do not show, such as a model that does not exist."""

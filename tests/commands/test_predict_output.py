@@ -49,8 +49,15 @@ def model(folder: Path, task: str) -> Path:
     return folder / "model"
 
 
-def answers(tmp_path, task, images, *, format=None, out=None, draw=False, least=0.3):
-    return choose(model(tmp_path, task), [images], format=format, out=out, draw=draw, least=least)
+def answers(tmp_path, task, images, *, format=None, out=None, draw=False, min_confidence=0.3):
+    return choose(
+        model(tmp_path, task),
+        [images],
+        format=format,
+        out=out,
+        draw=draw,
+        min_confidence=min_confidence,
+    )
 
 
 def boxes(path: Path) -> Prediction:
@@ -102,7 +109,7 @@ def test_jsonl__regions_as_run_lengths_that_pycocotools_reads(tmp_path, images):
 
 
 def test_coco__boxes_and_categories(tmp_path, images):
-    found = answers(tmp_path, "detection", images, format="coco", least=0.1)
+    found = answers(tmp_path, "detection", images, format="coco", min_confidence=0.1)
     (line,) = found.lines((p, boxes(p)) for p in found.paths)
     document = json.loads(line)
     assert document["categories"] == [{"id": 3, "name": "cat"}, {"id": 250, "name": "dog"}]
@@ -134,7 +141,7 @@ def test_masks__hold_the_ids_of_the_set_and_names_do_not_collide(tmp_path, image
         format=None,
         out=out,
         draw=True,
-        least=0.3,
+        min_confidence=0.3,
     )
     assert len(set(found.images.values())) == len(found.images) == 3
     (shown,) = found.lines((p, regions(p)) for p in found.paths)
@@ -143,7 +150,7 @@ def test_masks__hold_the_ids_of_the_set_and_names_do_not_collide(tmp_path, image
     assert len(lines) == 3
     for line in lines:
         assert set(np.unique(read_mask(out / line["mask"]))) == {3, 250}
-    assert (out / "drawn/deep/a.png.png").is_file()
+    assert (out / "drawn/deep/a.png").is_file()
 
 
 @pytest.mark.parametrize(
@@ -175,7 +182,7 @@ def test_choose__every_wrong_path_at_once(tmp_path):
             format=None,
             out=None,
             draw=False,
-            least=0.3,
+            min_confidence=0.3,
         )
     assert [f.message for f in caught.value.faults] == [
         "no such file or folder",
@@ -190,3 +197,9 @@ def test_files__of_an_image_whose_name_is_not_utf8(tmp_path, images):
     (file,) = sink.lines((path, boxes(path)) for path in sink.paths)
     assert json.loads(Path(file).read_text())["path"] == str(named)
     assert len(list((tmp_path / "out/drawn").iterdir())) == 1
+
+
+def test_names__lose_their_endings_unless_two_images_share_the_rest(tmp_path, images):
+    cv2.imwrite(str(images / "a.jpg"), np.full((6, 8, 3), 90, np.uint8))
+    found = answers(tmp_path, "segmentation", images)
+    assert sorted(found.images.values()) == ["a.jpg", "a.png", "deep/a"]

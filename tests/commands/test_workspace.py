@@ -88,3 +88,16 @@ def test_planning__keeps_to_the_same_rules(tmp_path, recipe):
     for name in ("set/plan", "."):
         with pytest.raises(UsageError), workspace.planning(Path(name), loaded):
             pass
+
+
+def test_bundle__latest_is_the_newest_run_with_a_model(tmp_path):
+    for name, time in (("a-1", 1), ("b-2", 2), ("c-3", 3)):
+        run = RunDir(tmp_path / "runs" / name)
+        run.root.mkdir(parents=True)
+        run.recipe.write_text("task: detection\ndata: ../../set\n")
+        run.journal.write_text(f'{{"event": "begin", "time": "2026-01-0{time}T00:00:00+00:00"}}\n')
+        if name != "c-3":
+            run.model.mkdir()
+            (run.model / "model.json").write_text("{}")
+    assert workspace.find("latest").id == "c-3"
+    assert workspace.bundle("latest") == tmp_path / "runs/b-2/model"

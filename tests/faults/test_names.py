@@ -29,7 +29,7 @@ def answers(tmp_path: Path, named: list[Path]) -> Answers:
     made = bundle.Bundle("segmentation", "native", {}, (Class(0, "a"),), size, "", "", "")
     model, out = tmp_path / "work" / "model", tmp_path / "work" / "out"
     bundle.save(model, made, {"weight": torch.zeros(1)})
-    return choose(model, named, format="masks", out=out, draw=False, least=0.3)
+    return choose(model, named, format="masks", out=out, draw=False, min_confidence=0.3)
 
 
 def test_answers__masks_and_drawings_stay_inside(tmp_path):

@@ -432,3 +432,11 @@ def test_load_recipe__a_store_that_mlflow_does_not_know(tmp_path, uri):
     assert "MLflow keeps no runs at" in fault.message
     for known in ("sqlite:///x.db", "postgresql+psycopg2://u@h/d", "http://h:5000", "runs/here"):
         load(tmp_path, f"{GOOD}track: {{mlflow: '{known}'}}\n")
+
+
+def test_set_by__the_command_line_or_the_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("task: detection\ndata: x\ntrain: {epochs: 3}\n")
+    recipe = load_recipe(path, ["train.lr=1e-3", "budget=10m"])
+    assert recipe.set_by("train.epochs") == "set in the recipe"
+    assert recipe.set_by("train.lr") == recipe.set_by("budget") == "set on the command line"
