@@ -70,6 +70,14 @@ class Train(Strict):
             "epoch 0; none: the head starts drawn"
         ),
     ] = "none"
+    instant_images: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="most training images that the head is fitted on, evenly spread "
+            "(classification)",
+        ),
+    ] = 20_000
     instant_steps: Annotated[
         int,
         Field(

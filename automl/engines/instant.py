@@ -31,7 +31,6 @@ from automl.engines.randomness import epoch_order, seed_for
 from automl.engines.stop_reasons import check_stop
 from automl.model.build import classifier
 from automl.plan import Plan
-from automl.planning.instant_rules import MOST_IMAGES
 from automl.prediction import Prediction
 from automl.signals import Stop
 from automl.tasks.classification import SEVERAL
@@ -50,8 +49,9 @@ class Callbacks:
 def is_wanted(progress: Progress, plan: Plan) -> bool:
     """Whether the training is at its very start and the plan asks for the answer."""
     fresh = progress.step == 0 and progress.epoch == 0 and progress.best_score == -math.inf
-    asked = plan.task == "classification" or plan.train.instant_steps > 0
-    return fresh and asked and plan.train.instant != "none"
+    train = plan.train
+    asked = train.instant_images if plan.task == "classification" else train.instant_steps
+    return fresh and asked > 0 and train.instant != "none"
 
 
 def answer(progress: Progress, plan: Plan, dataset: Dataset, callbacks: Callbacks) -> float | None:
@@ -62,7 +62,8 @@ def answer(progress: Progress, plan: Plan, dataset: Dataset, callbacks: Callback
         tell_none(callbacks, "the model does not end in one linear layer")
         return None
     frozen = _frozen(network, plan)
-    train, val = evenly_spread(dataset.split("train"), MOST_IMAGES), dataset.split("val")
+    train = evenly_spread(dataset.split("train"), plan.train.instant_images)
+    val = dataset.split("val")
     seen = _seen(frozen, dataset, train, callbacks.stop)
     if not np.isfinite(seen).all():
         tell_none(callbacks, "the features of the pretrained backbone are not finite")

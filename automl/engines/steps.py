@@ -264,13 +264,18 @@ def keep_budget(
     if session.replay.ends:
         total = session.replay.total_steps(position, progress.total_steps)
     else:
-        total = session.budget.total_steps(*position, progress.total_steps, now=not after_step)
+        answered = progress.best_score > -math.inf
+        total = session.budget.total_steps(
+            *position, progress.total_steps, now=not after_step, answered=answered
+        )
     total = int(distributed.from_first([float(total)])[0])
     if total == progress.total_steps and not begins:
         return
     before, progress.total_steps = progress.total_epochs, total
     facts = {"epoch": progress.epoch, "step": progress.step_in_epoch, "steps": total}
     text = f"budget: time for {progress.total_epochs} epochs instead of {before}"
+    if total == 0:
+        text = "budget: no time left to fine-tune; the instant answer is the model"
     changed = progress.total_epochs != before
     session.on_event(Event("pace", text if changed else "", facts))
 

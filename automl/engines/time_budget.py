@@ -85,14 +85,17 @@ class TimeBudget:
         now = self.clock.now()
         self.epoch_end_s, self._step_s_then, self._mark = now - self._mark, self.step_s, now
 
-    def total_steps(self, epoch: int, at: int, planned: int, *, now: bool = False) -> int:
+    def total_steps(
+        self, epoch: int, at: int, planned: int, *, now: bool = False, answered: bool = False
+    ) -> int:
         """The number of steps that fit in all; `planned` where that is still right.
 
-        `now`: looks at the time, however lately it was looked at.
+        `now`: looks at the time, however lately it was looked at. `answered`: there is a model
+        before the first step, which may have to do.
         """
         time, done = self.clock.now(), epoch * self.steps_per_epoch + at
         if not self.step_s:  # gone on with: what is there may have to do
-            return done if (epoch or at) and self.remaining_s() <= 0 else planned
+            return done if (epoch or at or answered) and self.remaining_s() <= 0 else planned
         if not now and time - self._looked < EVERY * self.promise_s:
             return planned
         if (

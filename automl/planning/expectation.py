@@ -38,5 +38,5 @@ def budget_reason(budget: float | None, seconds: Mapping[str, float], set_by: st
         return f"{set_by}, for the whole run; {in_words(budget - around)} are for training"
     return (
         f"{set_by}, but cannot be kept: all but the training takes about "
-        f"{in_words(around)}; a few steps are trained nevertheless"
+        f"{in_words(around)}; the least possible is trained nevertheless"
     )

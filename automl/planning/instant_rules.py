@@ -15,24 +15,30 @@ LIGHT_BATCH = 4
 """Images of such a step: `engines.instant_dense.BATCH`."""
 LIGHT_SHARE = 0.25
 """Of all images of the epochs, such steps see at most this share, each at a third of the cost."""
-MOST_IMAGES = 20_000
-"""That a head is fitted on; a linear layer learns little from more."""
+MOST_IMAGES, LEAST_IMAGES = 20_000, 200
+"""That a head is fitted on: a linear layer learns little from more, and too little from fewer."""
 SAVED = 0.5
 """Share of torch's time for a forward pass that ONNX Runtime saves with convolutional nets."""
 WITHIN = {"quick": 0.33, "standard": 0.5, "thorough": 0.0}
 """Share of the epochs by effort: the rest, at a low rate, adds little to what they reached."""
 
 
-def instant_seconds(at: Situation, model: Model, size: tuple[int, int], how: str) -> float:
-    """Until a classifier's head is fitted and scored, by what computes the features."""
+def instant_seconds(
+    at: Situation, model: Model, size: tuple[int, int], how: str, images: int
+) -> float:
+    """Until a classifier's head is fitted on so many images and scored."""
     if how == "none" or at.task != "classification":
         return 0.0
-    images = min(at.train_images, MOST_IMAGES) + at.val_images
+    images = min(at.train_images, images) + at.val_images
+    return _feature_seconds(at, model, size, how) * images + (EXPORT_S if how == "onnx" else 0.0)
+
+
+def _feature_seconds(at: Situation, model: Model, size: tuple[int, int], how: str) -> float:
+    """For the frozen features of an image, by what computes them."""
     each = at.step_s.get(model.row.name)
     if each is None:
         each = seconds_per_image(model.row, size, at.hardware.device, at.hardware.gflops)
-    forward = each / PASSES * images
-    return forward * (1 - SAVED) + EXPORT_S if how == "onnx" else forward
+    return each / PASSES * (1 - SAVED if how == "onnx" else 1.0)
 
 
 def choose_instant(
@@ -44,10 +50,6 @@ def choose_instant(
     if at.task != "classification" and (why := _dear(at, model)):
         return Choice("none", why, "onnx" if model.row.engine == "native" else "")
     images = at.train_images + at.val_images
-    budget, least = budget_seconds(at.recipe.budget), instant_seconds(at, model, size, "onnx")
-    if least and budget is not None and least > usable(at, budget):
-        why = f"features of {images} images take about {in_words(least)}, more than the budget has"
-        return Choice("none", why, "onnx")
     if at.on_gpu:
         return Choice("torch", f"the card takes {images} images at once", "none")
     if model.row.transformer:
@@ -60,6 +62,23 @@ def choose_instant(
         return Choice("onnx", f"{why}{EXPORT_S:.0f}", "torch")
     why = f"{images} images are too few to convert the net for ONNX Runtime"
     return Choice("torch", why, "onnx")
+
+
+def choose_instant_images(
+    at: Situation, model: Model, size: tuple[int, int], how: str
+) -> Choice[int]:
+    """As many as a budget has time for: a head fitted on some is better than a few steps."""
+    most = min(at.train_images, MOST_IMAGES)
+    if at.task != "classification" or how == "none":
+        return Choice(0, "there is no head to fit")
+    budget, all_s = budget_seconds(at.recipe.budget), instant_seconds(at, model, size, how, most)
+    if budget is None or all_s <= usable(at, budget):
+        why = "a linear layer learns little from more" if most == MOST_IMAGES else "all there are"
+        return Choice(most, why)
+    each = _feature_seconds(at, model, size, how)
+    fitting = most - int((all_s - usable(at, budget)) / each)
+    why = f"features of {most} images take about {in_words(all_s)}, more than the budget has"
+    return Choice(max(min(LEAST_IMAGES, most), fitting), why, f"{most}: all")
 
 
 def _dear(at: Situation, model: Model) -> str:

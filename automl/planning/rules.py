@@ -19,6 +19,7 @@ from automl.planning.instant_rules import (
     choose_beat_instant_within,
     choose_frozen_epochs,
     choose_instant,
+    choose_instant_images,
     choose_instant_steps,
     instant_seconds,
 )
@@ -118,7 +119,7 @@ def _epochs(at: Situation, model: Model, values: Mapping[str, Any]) -> Choice[in
     A budget is a promise about this very run, so there the speed of the moment counts.
     """
     size, crop = values["image_size"], values["crop"]
-    instant_s = instant_seconds(at, model, size, values["instant"])
+    instant_s = instant_seconds(at, model, size, values["instant"], values["instant_images"])
     epoch_s = epoch_seconds(at, model.row, size, crop, steady=at.recipe.budget is None)
     besides = judging_seconds(at, model.row, size) + instant_s
     return settings.choose_epochs(at, _bounds(at, model, values), epoch_s, besides)
@@ -138,6 +139,7 @@ def _amounts(draft: Draft, model: Model) -> None:
     batch = draft.train("batch_size", lambda: settings.choose_batch_size(at))
     draft.train("micro_batch", lambda: settings.choose_micro_batch(at, model, crop, batch))
     instant = draft.train("instant", lambda: choose_instant(at, model, size))
+    draft.train("instant_images", lambda: choose_instant_images(at, model, size, instant))
     draft.train("epochs", lambda: _epochs(at, model, draft.values))
     epochs = draft.values["epochs"]
     draft.train("instant_steps", lambda: choose_instant_steps(at, instant, epochs))
@@ -211,7 +213,7 @@ def _expect(draft: Draft, model: Model) -> dict[str, Any]:
     seconds = expected_seconds(
         at,
         judging_seconds(at, model.row, size),
-        instant_seconds(at, model, size, values["instant"]),
+        instant_seconds(at, model, size, values["instant"], values["instant_images"]),
     )
     budget, train_s = budget_seconds(at.recipe.budget), values["epochs"] * epoch_s
     if budget is not None:

@@ -117,7 +117,8 @@ def clashes(task: Task, train: Any) -> Iterator[Clash]:
     A recipe is asked before its data is read, its plan again when nothing is open any more.
     """
     yield from _sides(task, train)
-    for key in ("instant_steps",) if task == "classification" else ("label_smoothing",):
+    classifying = task == "classification"
+    for key in ("instant_steps",) if classifying else ("label_smoothing", "instant_images"):
         if getattr(train, key):
             yield key, f"`train.{key}` does not fit the task {task}", "leave it out"
     yield from _together(task, train)

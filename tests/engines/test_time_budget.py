@@ -130,3 +130,10 @@ def test_total_steps__a_restart_after_the_time_is_over_takes_what_is_there():
 
 def test_margin__is_part_of_what_may_be_unused():
     assert 0 < MARGIN < 0.05
+
+
+def test_total_steps__none_where_an_instant_answer_has_used_up_the_time():
+    world = World(10.0, 1.0, 1.0)
+    world.time = 9.95
+    assert world.budget.total_steps(0, 0, 60, now=True, answered=True) == 0
+    assert world.budget.total_steps(0, 0, 60, now=True) == 60, "nothing would be kept"

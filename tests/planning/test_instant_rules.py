@@ -71,13 +71,24 @@ def test_beat_instant_within__says_that_a_frozen_backbone_ends_with_it():
     assert "ends with it" in reasons["train.beat_instant_within"].because
 
 
-def test_instant__not_where_the_features_alone_take_more_than_the_budget_has():
-    many = replace(OF, images={"train": 15_000, "val": 3000})
-    assert plan_for(many, budget="20m").train.instant == "onnx"
+def test_instant_images__as_many_as_the_budget_has_time_for():
+    many = replace(OF, images={"train": 15_000, "val": 1000})
+    assert plan_for(many).train.instant_images == 15_000, "nothing is promised"
+    assert plan_for(many, budget="40m").train.instant_images == 15_000
     short = plan_for(many, budget="60s")
-    assert short.train.instant == "none"
-    assert "more than the budget has" in short.reasons["train.instant"].because
-    assert plan_for(many).train.instant == "onnx", "nothing is promised"
+    assert short.train.instant == "onnx"
+    assert instant_rules.LEAST_IMAGES < short.train.instant_images < 15_000
+    assert "more than the budget has" in short.reasons["train.instant_images"].because
+    hopeless = plan_for(many, budget="5s").train
+    assert (hopeless.instant, hopeless.instant_images) == ("onnx", instant_rules.LEAST_IMAGES)
+
+
+def test_instant_images__never_more_than_a_linear_layer_learns_from():
+    many = replace(OF, images={"train": 150_000, "val": 1000})
+    assert plan_for(many).train.instant_images == instant_rules.MOST_IMAGES
+    with pytest.raises(RecipeError) as caught:
+        plan_for(profile("detection"), train={"instant_images": 5})
+    assert "`train.instant_images`" in caught.value.faults[0].message
 
 
 def test_expected__with_the_time_of_the_answer():
