@@ -11,6 +11,7 @@ from automl.commands.run_lock import command_line, working
 from automl.commands.scratch import scratch
 from automl.commands.terminal import leads
 from automl.errors import DataError, MachineError, UsageError
+from automl.folder_swap import put_back
 from automl.record import runs
 from automl.run_dir import RunDir, runs_folder
 
@@ -106,6 +107,7 @@ def bundle(reference: str) -> Path:
     `latest` is the newest run with a model: one that is still at work, or failed, is passed over.
     """
     named = Path(reference)
+    put_back(named)
     if (named / "model.json").is_file():
         return named
     models = (RunDir(run.folder).model for run in summaries()) if reference == "latest" else ()

@@ -14,6 +14,7 @@ from automl.data.frame import Frame
 from automl.dataset import Class, Task
 from automl.errors import AutomlError, UsageError
 from automl.files import cannot_write, sync
+from automl.folder_swap import beside, replace_folder
 from automl.model.preprocess import Preprocess
 from automl.planning.model_row import Backbone
 
@@ -74,26 +75,18 @@ def save(folder: Path, bundle: Bundle, state: "dict[str, Tensor]") -> Bundle:
     data = to_bytes({k: v.detach().cpu().contiguous().clone() for k, v in state.items()})
     bundle = replace(bundle, weights_sha256=hashlib.sha256(data).hexdigest())
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = folder.with_name(f".{folder.name}.new")
-    stale = folder.with_name(f".{folder.name}.old")
-    for leftover in (fresh, stale):
-        shutil.rmtree(leftover, ignore_errors=True)
+    fresh = beside(folder)
     try:
         fresh.mkdir()
         _write(fresh / WEIGHTS, data)
         _write(fresh / DESCRIPTION, _described(bundle, len(data)))
         sync(fresh)
-        if folder.exists():
-            folder.rename(stale)
-        fresh.rename(folder)
+        replace_folder(fresh, folder)
         sync(folder.parent)
     except OSError as error:
         failed = cannot_write("the model", folder, error, len(data))
         shutil.rmtree(fresh, ignore_errors=True)
-        if stale.exists() and not folder.exists():
-            stale.rename(folder)
         raise failed from error
-    shutil.rmtree(stale, ignore_errors=True)
     return bundle
 
 

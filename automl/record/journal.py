@@ -129,7 +129,18 @@ def _event(line: bytes) -> dict[str, Any] | None:
         value = json.loads(line)
     except ValueError:
         return None
-    return value if isinstance(value, dict) and "event" in value and "time" in value else None
+    return value if is_event(value) else None
+
+
+def is_event(value: Any) -> bool:
+    """Whether it has what every reader of events goes by."""
+    if not isinstance(value, dict) or not isinstance(value.get("event"), str):
+        return False
+    try:
+        datetime.fromisoformat(value["time"])
+    except (KeyError, TypeError, ValueError):
+        return False
+    return value["event"] != "epoch" or isinstance(value.get("epoch"), int)
 
 
 def _ends_with_newline(path: Path) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from automl.errors import DataError, UsageError
 from automl.files import read_object
+from automl.folder_swap import put_back
 from automl.record import journal
 from automl.run_dir import RunDir
 
@@ -63,6 +64,12 @@ def new_run(recipe_name: str, folder: Path) -> RunDir:
 
 def find(reference: str, folder: Path) -> RunDir:
     """The run that an id, a unique prefix of one, a folder or `latest` stands for."""
+    found = _find(reference, folder)
+    put_back(found.model)
+    return found
+
+
+def _find(reference: str, folder: Path) -> RunDir:
     runs = _runs(folder)
     if reference == "latest":
         if not runs:
@@ -95,6 +102,7 @@ def summary_or_damaged(path: Path) -> RunSummary:
 def summary(path: Path) -> RunSummary:
     """One run, read from its files as far as they are there."""
     run = RunDir(path)
+    put_back(run.model)
     plan = _plan_head(run.plan)
     scores = read_object(run.metrics, "evaluate")
     metric = str(scores.get("primary", ""))
@@ -137,7 +145,7 @@ def read_quickly(path: Path) -> list[dict[str, Any]]:
             event = json.loads(line)
         except ValueError:  # cut short by a crash
             continue
-        if isinstance(event, dict) and "event" in event and "time" in event:
+        if journal.is_event(event):
             events.append(event)
     return events
 

@@ -101,3 +101,10 @@ def test_bundle__latest_is_the_newest_run_with_a_model(tmp_path):
             (run.model / "model.json").write_text("{}")
     assert workspace.find("latest").id == "c-3"
     assert workspace.bundle("latest") == tmp_path / "runs/b-2/model"
+
+
+def test_bundle__one_that_a_kill_left_under_another_name_is_put_back(tmp_path, monkeypatch):
+    (tmp_path / ".model.old").mkdir()
+    (tmp_path / ".model.old" / "model.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert (workspace.bundle("model") / "model.json").is_file()

@@ -89,3 +89,12 @@ def test_summary__state_follows_the_files(tmp_path):
     assert (runs.summary(run.root).state, runs.summary(run.root).score) == ("scored", 0.5)
     log.write("end", seconds=1)
     assert runs.summary(run.root).state == "finished"
+
+
+@pytest.mark.parametrize("look", [lambda path: runs.find(path.name, path.parent), runs.summary])
+def test_runs__a_model_that_a_kill_left_under_another_name_is_put_back(look, tmp_path):
+    path = begin(tmp_path, "pets")
+    (path / ".model.old").mkdir()
+    (path / ".model.old" / "model.json").write_text("{}")
+    look(path)
+    assert (path / "model" / "model.json").is_file()
