@@ -73,6 +73,13 @@ def from_first(numbers: list[float]) -> list[float]:
     return [float(v) for v in tensor]
 
 
+def summed(tensor: torch.Tensor) -> torch.Tensor:
+    """The sum over the processes, in every one of them."""
+    if torch.distributed.is_initialized():
+        torch.distributed.all_reduce(tensor)
+    return tensor
+
+
 def first_text(text: str) -> str:
     """The text of the lowest rank that has one, in every process; empty where none has."""
     if not torch.distributed.is_initialized():

@@ -91,6 +91,10 @@ class Learner(nn.Module):
         task = module(self.network.task)
         return task.loss(self.net, self.network.normalise(images), targets, self.settings)
 
+    def counted(self, targets: Any) -> dict[str, torch.Tensor]:
+        """What the parts of the loss are means over, as `Task.counted` says."""
+        return module(self.network.task).counted(targets, self.settings)
+
 
 class BufferBackup:
     """The net's buffers (such as batch statistics) before a step, in case that it is repeated."""

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from automl.engines import distributed
+from automl.engines.batch_shares import shares_of_batch
 from automl.engines.divergence import StepRecord, check_input, is_checked
 from automl.engines.loader import Batch, TrainingSamples, stream
 from automl.engines.network import BufferBackup
@@ -178,27 +179,29 @@ def _train_step(
 def _compute_gradients(
     session: Session, progress: Progress, parts: list[Batch], images: int
 ) -> Losses:
-    """Adds up the gradients of the micro-batches, each weighted by its share of the images.
+    """Adds up the gradients of the micro-batches, each weighted by its share of the batch.
 
     DistributedDataParallel takes the mean over the processes where a sum is wanted, hence the
     factor `world.size`.
     """
     world, device = session.world, progress.network.device
     sums: Losses = {}
-    for number, part in enumerate(parts):
+    moved = [part.to(device) for part in parts]
+    shares = shares_of_batch(session.learner, world, moved)
+    for number, (part, share) in enumerate(zip(moved, shares, strict=True)):
         place = number * world.size + world.rank
         torch.manual_seed(
             seed_for(session.train.seed, "step", progress.epoch, progress.step, place)
         )
-        moved = part.to(device)
-        share = len(moved.images) / images
+        of_images = len(part.images) / images
         with progress.network.autocast(device):
-            losses = session.learner(moved.images, moved.targets)
-        total = torch.stack(list(losses.values())).sum() * share * world.size
+            losses = session.learner(part.images, part.targets)
+        weighted = {name: loss * share.get(name, of_images) for name, loss in losses.items()}
+        total = torch.stack(list(weighted.values())).sum() * world.size
         with _gradient_sync(session, last=number + 1 == len(parts)):
             total.backward()  # type: ignore[no-untyped-call]
-        for name, value in losses.items():
-            sums[name] = sums.get(name, 0) + value.detach() * share * world.size
+        for name, value in weighted.items():
+            sums[name] = sums.get(name, 0) + value.detach() * world.size
     return sums
 
 

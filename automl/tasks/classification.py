@@ -48,6 +48,13 @@ def loss(
     return {"cross_entropy": value}
 
 
+def counted(targets: torch.Tensor, settings: LossSettings) -> dict[str, torch.Tensor]:
+    """The sum of the classes' weights; without weights, and for several labels, images count."""
+    if targets.ndim == 2 or settings.class_weights is None:
+        return {}
+    return {"cross_entropy": settings.class_weights[targets].sum()}
+
+
 def outputs(net: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """Logits `[B, K]`; for several classes `[B, K, 2]`, each against its absence."""
     result: torch.Tensor = net(images)

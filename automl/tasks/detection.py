@@ -42,6 +42,16 @@ def loss(
     return parts
 
 
+def counted(_targets: list[dict[str, torch.Tensor]], _settings: LossSettings) -> dict[str, Any]:
+    """Nothing but images.
+
+    FCOS and SSD divide by the anchors that the objects of all images at once were matched to, which
+    only the net knows: a batch in parts has the mean of the parts' losses. RetinaNet's are means
+    over images anyhow.
+    """
+    return {}
+
+
 def outputs(net: nn.Module, images: torch.Tensor) -> list[dict[str, torch.Tensor]]:
     """Boxes, scores and labels of each image after the detector's own suppression."""
     result: list[dict[str, torch.Tensor]] = net(list(images))

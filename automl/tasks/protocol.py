@@ -38,6 +38,14 @@ class Task(Protocol):
         """Named parts of the loss, each a mean over the batch; their sum is minimised."""
         ...
 
+    def counted(self, targets: Any, settings: LossSettings) -> dict[str, torch.Tensor]:
+        """By its name, what a part of the loss is a mean over, in these targets.
+
+        Where a batch is split, the means of its pieces are weighted by it; a part that is not
+        named is weighted by the number of images.
+        """
+        ...
+
     def outputs(self, net: nn.Module, images: torch.Tensor) -> Any:
         """What the net returns for normalised images in evaluation mode."""
         ...

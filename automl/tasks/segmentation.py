@@ -44,6 +44,18 @@ def loss(
     return {"cross_entropy": entropy, "dice": dice}
 
 
+def counted(targets: torch.Tensor, settings: LossSettings) -> dict[str, torch.Tensor]:
+    """Pixels that are not ignored, by the weight of their class.
+
+    Dice is no mean over pixels but one ratio for all images at once: it goes by images, so that a
+    batch in parts has the mean of the parts' Dice.
+    """
+    seen = targets[targets != IGNORE].long()
+    weights = settings.class_weights
+    count = torch.tensor(seen.numel(), device=targets.device) if weights is None else weights[seen]
+    return {"cross_entropy": count.sum().float()}
+
+
 def outputs(net: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """Logits, `[B, K, H, W]`."""
     result: torch.Tensor = net(images)
