@@ -15,6 +15,22 @@ from automl.errors import DataError, MachineError
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CHUNK = 1 << 20
 
+KINDS: dict[str, dict[str, Any]] = {
+    "provenance.json": {
+        **dict.fromkeys(("git", "program", "packages", "machine", "process", "weights"), dict),
+        "restarts": list,
+    },
+    "metrics.json": {"primary": str, "split": str, "images": int},
+    "evaluation.json": {
+        **dict.fromkeys(("metrics", "intervals", "per_class", "details"), dict),
+        **{"primary": str, "split": str, "per_image": list},
+    },
+    "profile.json": {"images": dict},
+    "record.json": {"mlflow": dict, "dvc": dict},
+    "model.json": {"weights": dict, "backbone": dict, "extra": dict},
+}
+"""Of the files that people look at, and tools like to rewrite: what their readers go by."""
+
 
 def write_text(path: Path, text: str) -> None:
     r"""Writes UTF-8 beside the target and renames.
@@ -60,7 +76,27 @@ def read_json(path: Path, stage: str) -> Any:
 def read_object(path: Path, stage: str) -> dict[str, Any]:
     """The same for a mapping; empty where there is none."""
     value = read_json(path, stage)
-    return value if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        return {}
+    with told_as_damage(path, stage):
+        for key, kind in KINDS.get(path.name, {}).items():
+            if not isinstance(value.get(key), kind | None):
+                raise TypeError(f"`{key}` is no {kind}")
+    return value
+
+
+def read_yaml(path: Path, stage: str) -> dict[str, Any]:
+    """The same for YAML."""
+    if not path.is_file():
+        return {}
+    import yaml
+
+    with told_as_damage(path, stage):
+        try:
+            raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise ValueError(str(error)) from error
+    return raw if isinstance(raw, dict) else {}
 
 
 @contextmanager

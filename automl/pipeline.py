@@ -19,7 +19,7 @@ from automl.files import write_json
 from automl.plan import Plan
 from automl.recipe.schema import Recipe
 from automl.run_dir import RunDir, needed
-from automl.stage_inputs import planned, prepared
+from automl.stage_inputs import matched, planned, prepared
 from automl.talk import Talk
 
 if TYPE_CHECKING:
@@ -188,8 +188,7 @@ def train(run: RunDir, talk: Talk, clock: Clock | None = None) -> "Trained":
     from automl import training
 
     with timed(run.times, "train", clock) as running:
-        plan, dataset = planned(run)
-        return training.train(plan, dataset, run, talk, running)
+        return training.train(*planned(run), run, talk, running)
 
 
 def evaluate(run: RunDir, talk: Talk, clock: Clock | None = None) -> "Scores":
@@ -229,6 +228,7 @@ def report(run: RunDir, talk: Talk, clock: Clock | None = None) -> Path:
     from automl.report.page import write
 
     needed(run.evaluation, "evaluate")
+    matched(run)  # else the page would tell of two runs
     with timed(run.times, "report", clock):
         page = write(run)
     talk.say(f"report: {page}")
@@ -243,7 +243,7 @@ def record(
     from automl.record import dvc_workspace, mlflow_delivery, promise
 
     recipe = read_recipe(needed(run.recipe, "prepare"))
-    dataset = prepared(run)
+    _, dataset = matched(run)
     needed(run.metrics, "evaluate")
     with timed(run.times, "record", clock) as running:
         tracked = dvc_workspace.track(run, dataset, recipe)

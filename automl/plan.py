@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from automl.dataset import Task
-from automl.files import told_as_damage, write_text
+from automl.files import read_yaml, told_as_damage, write_text
 from automl.weights import Weights
 
 Positive = Annotated[int, Field(gt=0)]
@@ -265,11 +265,5 @@ class Plan(Strict):
     @staticmethod
     def read(path: Path) -> "Plan":
         """Reads what `write` wrote; DataError where it is anything else."""
-        import yaml
-
         with told_as_damage(path, "plan"):
-            try:
-                raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-            except yaml.YAMLError as error:
-                raise ValueError(str(error)) from error
-            return Plan.model_validate(raw)
+            return Plan.model_validate(read_yaml(path, "plan"))

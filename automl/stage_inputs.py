@@ -29,6 +29,13 @@ def planned(run: RunDir) -> tuple[Plan, Dataset]:
     """The plan and the data that it was made for; the device that it names is on this machine."""
     from automl.planning.hardware import require_device
 
+    plan, dataset = matched(run)
+    require_device(plan.device)
+    return plan, dataset
+
+
+def matched(run: RunDir) -> tuple[Plan, Dataset]:
+    """The same, wherever it was made."""
     plan, dataset = Plan.read(needed(run.plan, "plan")), prepared(run)
     if plan.dataset_digest != dataset.digest:
         raise UsageError(
@@ -36,5 +43,4 @@ def planned(run: RunDir) -> tuple[Plan, Dataset]:
             where=str(run.plan),
             hint="`automl plan` with the recipe and `--run-dir` makes a new one",
         )
-    require_device(plan.device)
     return plan, dataset

@@ -8,7 +8,7 @@ from typing import Any
 
 from automl.data.digest import split_digests
 from automl.dataset import Dataset
-from automl.files import read_object, told_as_damage
+from automl.files import read_object, read_yaml
 from automl.record import journal
 from automl.run_dir import RunDir
 
@@ -93,7 +93,7 @@ def read(run: RunDir) -> Known:
     return Known(
         run=run,
         recipe=_recipe(run),
-        plan=_yaml(run.plan, "plan"),
+        plan=read_yaml(run.plan, "plan"),
         provenance=provenance,
         data=_data(run, provenance),
         scores=read_object(run.metrics, "evaluate"),
@@ -249,23 +249,10 @@ def _data(run: RunDir, provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 def _recipe(run: RunDir) -> dict[str, Any]:
     """The recipe, its data path as seen from here: each run's folder is another."""
-    raw = _yaml(run.recipe, "prepare")
+    raw = read_yaml(run.recipe, "prepare")
     data = raw.get("data")
     path = data.get("path") if isinstance(data, dict) else data
     if isinstance(path, str):
         placed = os.path.relpath(run.root / path, Path.cwd())
         raw["data"] = {**(data if isinstance(data, dict) else {}), "path": placed}
     return raw
-
-
-def _yaml(path: Path, stage: str) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    import yaml
-
-    with told_as_damage(path, stage):
-        try:
-            raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise ValueError(str(error)) from error
-    return raw if isinstance(raw, dict) else {}

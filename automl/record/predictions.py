@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from automl.files import told_as_damage
 from automl.prediction import Prediction
 
 DIGITS = 5
@@ -24,8 +25,11 @@ def written(found: Iterable[Prediction], folder: Path) -> Iterator[Prediction]:
 
 
 def read(folder: Path, paths: Container[str] | None = None) -> Iterator[Prediction]:
-    """Reads what `written` wrote; of `paths` only, if they are given."""
-    with (folder / "predictions.jsonl").open(encoding="utf-8") as lines:
+    """Reads what `written` wrote, if it did; of `paths` only, if they are given."""
+    path = folder / "predictions.jsonl"
+    if not path.is_file():
+        return
+    with told_as_damage(path, "evaluate"), path.open(encoding="utf-8") as lines:
         for line in map(json.loads, lines):
             if paths is None or line["path"] in paths:
                 yield _prediction(line, folder)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from automl.dataset import Dataset, Profile
-from automl.files import read_json, read_object
+from automl.files import read_json, read_object, read_yaml
 from automl.record import journal
 from automl.run_dir import RunDir
 
@@ -52,9 +52,9 @@ def gather(run: RunDir) -> Material:
     """Reads what is there."""
     return Material(
         run=run,
-        recipe=_yaml(run.recipe),
+        recipe=read_yaml(run.recipe, "prepare"),
         recipe_text=run.recipe.read_text(encoding="utf-8") if run.recipe.is_file() else "",
-        plan=_yaml(run.plan),
+        plan=read_yaml(run.plan, "plan"),
         dataset=Dataset.read(run.dataset) if run.dataset.is_file() else None,
         findings=_findings(run.findings),
         profile=Profile.read(run.profile) if run.profile.is_file() else None,
@@ -83,12 +83,3 @@ def _findings(path: Path) -> list[dict[str, Any]]:
     if isinstance(raw, dict):
         raw = raw.get("findings", [])
     return [finding for finding in raw or [] if isinstance(finding, dict)]
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    import yaml
-
-    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return raw if isinstance(raw, dict) else {}

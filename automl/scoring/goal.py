@@ -1,10 +1,10 @@
 """The gate: a goal and `metrics.json` in, nothing or an error out."""
 
-import json
 from pathlib import Path
 
 from automl.dataset import Dataset
 from automl.errors import GateError, UsageError
+from automl.files import read_object
 from automl.plan import Goal
 from automl.recipe.schema import Recipe
 
@@ -29,7 +29,7 @@ def check(goal: Goal | None, metrics: Path) -> None:
     """GateError where the scores do not reach the goal, UsageError where it names no score."""
     if goal is None:
         return
-    scores = json.loads(metrics.read_text(encoding="utf-8"))
+    scores = read_object(metrics, "evaluate")
     value = scores.get(goal.metric)
     if not isinstance(value, int | float):
         known = ", ".join(name for name, v in scores.items() if isinstance(v, float))

@@ -1,13 +1,14 @@
 """Writes a run folder as a finished run leaves it: drawn images, noisy answers, real scores."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import yaml
 
+from automl.data.digest import digest_of
 from automl.data.ground_truth import truth
 from automl.dataset import Class, Dataset, Finding, Profile, Sample, Task
 from automl.files import write_json
@@ -52,9 +53,10 @@ def _dataset(folder: Path, task: Task, names: list[str], draw: np.random.Generat
         for number in range(count)
     ]
     classes = tuple(Class(index, name) for index, name in enumerate(names))
-    return Dataset(
-        task, str(folder), "masks", classes, tuple(samples), "5e" * 32, brought_splits=("train",)
+    made = Dataset(
+        task, str(folder), "masks", classes, tuple(samples), "", brought_splits=("train",)
     )
+    return replace(made, digest=digest_of(made))
 
 
 def _sample(

@@ -1,0 +1,82 @@
+"""Files of a run that were cut, emptied or swapped: one fault of ours, never a page of two runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from automl import pipeline
+from automl.commands.summary import run_facts
+from automl.errors import AutomlError, DataError, UsageError
+from automl.files import write_json
+from automl.plan import Goal
+from automl.record.runs import summary
+from automl.run_dir import RunDir
+from automl.scoring import goal
+from automl.talk import Silent
+from tests.report.made_run import make_run
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes().rstrip()[:-7])
+
+
+def unreadable(path: Path) -> None:
+    path.write_bytes(bytes(range(256)))
+
+
+@pytest.fixture
+def run(tmp_path) -> RunDir:
+    return make_run(tmp_path, "classification")
+
+
+@pytest.mark.parametrize("harm", [cut, unreadable])
+@pytest.mark.parametrize(
+    "name", ["plan.yaml", "recipe.yaml", "dataset.json", "evaluation.json", "predictions.jsonl"]
+)
+def test_report__of_damaged_files_is_refused(name, harm: Callable[[Path], None], run):
+    path = run.predictions / name if name == "predictions.jsonl" else run.root / name
+    if name.endswith(".yaml"):
+        path.write_text("checks: {waive: {near_duplicate: frames of one video}}\n")
+    harm(path)
+    with pytest.raises(DataError) as caught:
+        pipeline.report(run, Silent())
+    (fault,) = caught.value.faults
+    assert name in fault.where
+    assert fault.hint
+
+
+@pytest.mark.parametrize("stage", [pipeline.report, pipeline.record])
+def test_stages__the_index_of_another_run_is_refused(stage, run, tmp_path):
+    write_json(run.recipe, {"task": "classification", "data": str(tmp_path / "shapes")})
+    other = make_run(tmp_path / "other", "classification", names=["a", "b"])
+    run.dataset.write_bytes(other.dataset.read_bytes())
+    with pytest.raises(UsageError, match="made for other data"):
+        stage(run, Silent())
+
+
+def test_goal__empty_scores_are_damage(tmp_path):
+    (tmp_path / "metrics.json").write_text("")
+    with pytest.raises(AutomlError, match="damaged"):
+        goal.check(Goal(metric="accuracy", at_least=0.5), tmp_path / "metrics.json")
+
+
+@pytest.mark.parametrize("look", [summary, run_facts])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("provenance.json", '{"restarts": 7}'), ("metrics.json", '{"primary": ["accuracy"]}')],
+)
+def test_looks__values_of_another_kind_are_damage(look, name, text, run):
+    (run.root / name).write_text(text)
+    with pytest.raises(DataError, match=f"`{name}` is damaged"):
+        look(run.root if look is summary else run)
+
+
+def test_journal__lines_without_what_events_have_are_left_out(run):
+    before = summary(run.root)
+    with run.journal.open("a") as file:
+        file.write(
+            '{"time": "2026-08-01T12:00:00+00:00", "event": "epoch"}\n{"time": 3, "event": "end"}\n'
+        )
+    assert summary(run.root) == before
+    pipeline.report(run, Silent())
