@@ -92,7 +92,7 @@ class Progress:
         facts |= {"total": self.total_epochs, "end": self.total_steps, "watch": self.monitor.facts}
         tensors = {
             "model": self.network.net.state_dict(),
-            "averaged": self.averaged.net.state_dict(),
+            "averaged": {} if self.ema is None else self.averaged.net.state_dict(),
             "optimiser": checkpoints.optimiser_tensors(self.optimiser),
             "best": self.best_weights,
             "sums": self.loss_sums,
@@ -102,7 +102,8 @@ class Progress:
     def restore(self, saved: checkpoints.Checkpoint) -> None:
         """Goes back to where `checkpoint` was taken."""
         self.network.net.load_state_dict(saved.tensors["model"])
-        self.averaged.net.load_state_dict(saved.tensors["averaged"])
+        if self.ema is not None:  # else it is the very net
+            self.averaged.net.load_state_dict(saved.tensors["averaged"])
         checkpoints.restore_optimiser(self.optimiser, saved.tensors["optimiser"])
         self.best_weights = saved.tensors["best"]
         self.epoch, self.step_in_epoch = saved.epoch, saved.step

@@ -57,6 +57,21 @@ def test_signal__in_an_epoch_keeps_the_very_step(task: Task, tmp_path: Path) -> 
     assert event.text == "resume: in epoch 2 after step 2"
 
 
+def test_signal__without_averaged_weights_each_is_stored_once(tmp_path: Path) -> None:
+    plan, dataset = small("classification", tmp_path)
+    plan = plan.model_copy(update={"train": plan.train.model_copy(update={"ema": 0.0})})
+    Watcher(plan, dataset).train(tmp_path / "straight")
+    broken = tmp_path / "broken"
+    with pytest.raises(Interrupted):
+        Watcher(plan, dataset, at_step=at(2, 2)).train(broken)
+    kept = checkpoints.newest(RunDir(broken).checkpoints)
+    assert kept is not None
+    assert kept.tensors["model"]
+    assert not kept.tensors["averaged"]
+    Watcher(plan, dataset).train(broken)
+    assert digest(broken) == digest(tmp_path / "straight")
+
+
 def test_signal__at_every_step_of_one_training(tmp_path: Path) -> None:
     plan, dataset = small("classification", tmp_path, micro_batch=3, lr=1e-3)
     straight = Watcher(plan, dataset)
