@@ -19,7 +19,7 @@ from automl.files import write_json
 from automl.plan import Plan
 from automl.recipe.schema import Recipe
 from automl.run_dir import RunDir, needed
-from automl.stage_inputs import matched, planned, prepared
+from automl.stage_inputs import matched, planned, prepared, trained
 from automl.talk import Talk
 
 if TYPE_CHECKING:
@@ -200,7 +200,6 @@ def evaluate(run: RunDir, talk: Talk, clock: Clock | None = None) -> "Scores":
 def _evaluate(run: RunDir, talk: Talk) -> "Scores":
     from automl.data.stream import images, judged
     from automl.engines.choose import engine
-    from automl.model import bundle as bundles
     from automl.record.dvc_cache import check_bundle
     from automl.record.predictions import written
     from automl.record.taint import recheck_data
@@ -209,7 +208,7 @@ def _evaluate(run: RunDir, talk: Talk) -> "Scores":
 
     plan, dataset = planned(run)
     check_bundle(run.model, talk)
-    bundle = bundles.read(run.model)
+    bundle = trained(run)
     split = plan.judge_on
     found = engine(bundle.engine).predict(run.model, images(dataset, split), plan.device)
     total = len(dataset.split(split))

@@ -3,7 +3,9 @@
 from automl.data.digest import digest_of
 from automl.dataset import Dataset, Task
 from automl.errors import DataError, UsageError
+from automl.model import bundle as bundles
 from automl.plan import Plan
+from automl.record import journal
 from automl.run_dir import RunDir, needed
 
 
@@ -44,3 +46,17 @@ def matched(run: RunDir) -> tuple[Plan, Dataset]:
             hint="`automl plan` with the recipe and `--run-dir` makes a new one",
         )
     return plan, dataset
+
+
+def trained(run: RunDir) -> bundles.Bundle:
+    """The description of the run's model, which is the one that its journal tells of."""
+    bundle = bundles.read(run.model)
+    ends = [e for e in journal.last_training(journal.read(run.journal)) if e["event"] == "trained"]
+    told = ends[-1].get("weights_digest") if ends else None
+    if told not in (None, bundle.weights_sha256):
+        raise DataError(
+            "the model is not the one that this run has trained",
+            where=str(run.model),
+            hint="bring that back, or `automl train` makes it anew; `automl predict` takes any",
+        )
+    return bundle

@@ -14,7 +14,7 @@ from automl.epoch_log import log_event, score_epoch
 from automl.files import write_text
 from automl.model import bundle
 from automl.plan import Plan
-from automl.record.journal import Journal
+from automl.record.journal import Journal, read, told_epochs
 from automl.record.mlflow_live import live
 from automl.record.taint import recheck_data
 from automl.run_dir import RunDir
@@ -27,6 +27,8 @@ def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk, clock: Clock) -
     anew = _forget_others(run, plan)
     if anew:
         clock.forget("train")
+        if told_epochs(read(run.journal)):
+            talk.say("train: no checkpoint of this plan is left; from the start")
     began = clock.now()
     disk_space.check(plan, dataset, run)
     journal = Journal(run.journal)

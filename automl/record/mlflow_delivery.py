@@ -91,7 +91,11 @@ def record(  # noqa: PLR0913  a run, its recipe, what DVC knows of it, and how i
     if recipe.track.mlflow == "off":
         write_json(run.record, {"mlflow": None, "dvc": tracked, "delivery": None})
         return None
-    store = store_of(run, recipe)
+    try:
+        store = store_of(run, recipe)
+    except DataError:  # a damaged note is written anew, as its cure says
+        run.record.unlink()
+        store = store_of(run, recipe)
     write_json(run.record, {"mlflow": None, "dvc": tracked, "delivery": _owed(store)})
     try:
         return deliver(run, store, within_s=within_s, prepared=prepared).record

@@ -1,19 +1,26 @@
 """Files of a run that were cut, emptied or swapped: one fault of ours, never a page of two runs."""
 
+import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from automl import pipeline
 from automl.commands.summary import run_facts
+from automl.data.digest import digest_of
 from automl.errors import AutomlError, DataError, UsageError
 from automl.files import write_json
 from automl.plan import Goal
+from automl.recipe.schema import read_recipe
+from automl.record import mlflow_delivery
 from automl.record.runs import summary
 from automl.run_dir import RunDir
 from automl.scoring import goal
 from automl.talk import Silent
+from tests.engines.toy import draw_set, toy_plan
 from tests.report.made_run import make_run
 
 
@@ -80,3 +87,48 @@ def test_journal__lines_without_what_events_have_are_left_out(run):
         )
     assert summary(run.root) == before
     pipeline.report(run, Silent())
+
+
+def test_evaluate__the_model_of_another_run_is_refused(tmp_path):
+    one, two = (finished(tmp_path / name, seed) for seed, name in enumerate("ab"))
+    pipeline.evaluate(one, Silent())
+    for path in two.model.iterdir():
+        (one.model / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(DataError, match="not the one that this run has trained"):
+        pipeline.evaluate(one, Silent())
+    said = Heard()
+    shutil.rmtree(one.checkpoints)
+    pipeline.train(one, said)
+    assert "train: no checkpoint of this plan is left; from the start" in said.lines
+    pipeline.evaluate(one, Silent())
+
+
+def finished(folder: Path, seed: int) -> RunDir:
+    """A training of one epoch."""
+    run, dataset = RunDir(folder), draw_set("classification", folder.parent / "data", 8, 4)
+    dataset = replace(dataset, digest=digest_of(dataset))
+    dataset.write(run.dataset)
+    write_json(run.recipe, {"task": "classification", "data": str(folder.parent / "data")})
+    toy_plan("classification", dataset, epochs=1, seed=seed).write(run.plan)
+    pipeline.train(run, Silent())
+    return run
+
+
+class Heard(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def test_record__a_damaged_note_of_where_it_is_gets_written_anew(run, tmp_path):
+    write_json(run.recipe, {"task": "classification", "data": "x", "track": {"mlflow": "off"}})
+    recipe = read_recipe(run.recipe)
+    run.record.write_text("")
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    on = recipe.model_copy(update={"track": recipe.track.model_copy(update={"mlflow": store})})
+    mlflow_delivery.record(run, on, None, Silent(), within_s=0.0)
+    assert json.loads(run.record.read_text())["delivery"]["uri"] == store
