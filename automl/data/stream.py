@@ -8,13 +8,22 @@ import numpy as np
 from automl.data.ground_truth import truth
 from automl.data.images import read_image
 from automl.dataset import Dataset, SplitName
+from automl.errors import DataError
 from automl.prediction import Prediction, Truth
 
 
 def images(dataset: Dataset, split: SplitName) -> Iterator[tuple[str, np.ndarray]]:
     """Path and upright RGB pixels of each image of a split, one at a time."""
-    for sample in dataset.split(split):
-        yield sample.path, read_image(Path(dataset.root) / sample.path, dataset.frame)
+    root, samples = Path(dataset.root), dataset.split(split)
+    gone = [sample.path for sample in samples if not (root / sample.path).is_file()]
+    if gone:
+        raise DataError(
+            f"{len(gone)} of {len(samples)} {split} images are gone, such as `{gone[0]}`",
+            where=str(root),
+            hint="bring the data back to where it was, or start a run on where it is now",
+        )
+    for sample in samples:
+        yield sample.path, read_image(root / sample.path, dataset.frame)
 
 
 def judged(

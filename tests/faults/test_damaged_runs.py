@@ -103,6 +103,15 @@ def test_evaluate__the_model_of_another_run_is_refused(tmp_path):
     pipeline.evaluate(one, Silent())
 
 
+def test_evaluate__images_that_are_gone_are_counted_with_the_cure(tmp_path):
+    run = finished(tmp_path / "run", 0)
+    for path in (tmp_path / "data").glob("*.png"):
+        path.unlink()
+    with pytest.raises(DataError, match="4 of 4 val images are gone, such as `008.png`") as caught:
+        pipeline.evaluate(run, Silent())
+    assert caught.value.faults[0].hint
+
+
 def finished(folder: Path, seed: int) -> RunDir:
     """A training of one epoch."""
     run, dataset = RunDir(folder), draw_set("classification", folder.parent / "data", 8, 4)
