@@ -5,6 +5,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -53,7 +54,10 @@ class Answers:
             return
         self.out.mkdir(parents=True, exist_ok=True)
         file = self.out / ("predictions.json" if self.format == "coco" else "predictions.jsonl")
-        with file.open("w", encoding="utf-8", errors="backslashreplace") as written:
+        with (
+            _told_where(self.out),
+            file.open("w", encoding="utf-8", errors="backslashreplace") as written,
+        ):
             written.writelines(f"{line}\n" for line in lines)
         yield str(file)
 
@@ -257,6 +261,16 @@ def _rle(inside: np.ndarray) -> dict[str, Any]:
 
 def _short(value: Any) -> Any:
     return round(float(value), 4) if not isinstance(value, int) else value
+
+
+@contextmanager
+def _told_where(folder: Path) -> Iterator[None]:
+    """A write that fails names no file of itself."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(folder)
+        raise
 
 
 def _write_png(file: Path, pixels: np.ndarray) -> None:

@@ -203,3 +203,14 @@ def test_names__lose_their_endings_unless_two_images_share_the_rest(tmp_path, im
     cv2.imwrite(str(images / "a.jpg"), np.full((6, 8, 3), 90, np.uint8))
     found = answers(tmp_path, "segmentation", images)
     assert sorted(found.images.values()) == ["a.jpg", "a.png", "deep/a"]
+
+
+def test_lines__a_full_disk_is_told_with_its_folder(tmp_path, images):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "predictions.jsonl").symlink_to("/dev/full")
+    given = answers(tmp_path, "classification", images, out=out)
+    found = [(path, Prediction(str(path), probabilities=np.ones(2) / 2)) for path in given.paths]
+    with pytest.raises(OSError, match="No space left") as caught:
+        list(given.lines(found))
+    assert caught.value.filename == str(out)
