@@ -176,6 +176,13 @@ def _resumed(
             where=str(shown(folder.recipe)),
             hint=f"`automl run --resume {shlex.quote(resume)}` alone, or a new run without it",
         )
+    left = folder.checkpoints.is_dir() or folder.engine.is_dir()
+    if not left and runs.summary(folder.root).state == "finished":
+        raise UsageError(
+            "the run is finished and its checkpoints are gone: nothing is left to continue",
+            where=str(shown(folder.root)),
+            hint=f"`automl show {shlex.quote(resume)}`; `automl run RECIPE` trains anew",
+        )
     return kept, folder
 
 

@@ -108,3 +108,17 @@ def test_bundle__one_that_a_kill_left_under_another_name_is_put_back(tmp_path, m
     (tmp_path / ".model.old" / "model.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
     assert (workspace.bundle("model") / "model.json").is_file()
+
+
+def test_begin__a_finished_run_without_checkpoints_is_not_trained_again(tmp_path, recipe):
+    run = RunDir(tmp_path / "runs/done")
+    run.model.mkdir(parents=True)
+    run.recipe.write_text("task: detection\ndata: ../../set\n")
+    run.journal.write_text('{"event": "start", "time": "2026-01-01T00:00:00+00:00"}\n')
+    assert workspace.begin(None, [], None, resume="done")[1] == run
+    with run.journal.open("a") as journal:
+        journal.write('{"event": "end", "time": "2026-01-01T00:01:00+00:00"}\n')
+    with pytest.raises(UsageError, match="nothing is left to continue"):
+        workspace.begin(None, [], None, resume="done")
+    run.checkpoints.mkdir()
+    assert workspace.begin(None, [], None, resume="done")[1] == run
