@@ -22,6 +22,7 @@ from automl.data.reading import Entry, Reading, ReadOptions, fatal, shown, warni
 from automl.data.recognise import READERS, recognise
 from automl.data.regions import box_ring, outline
 from automl.data.scan import Scanned, scan
+from automl.data.span_order import check_spans
 from automl.data.split import Item, assign
 from automl.dataset import (
     SPLITS,
@@ -91,7 +92,7 @@ def prepare(recipe: Recipe, talk: Talk, *, mending: bool = False) -> Prepared:
     )
     dataset = replace(dataset, digest=digest_of(dataset))
     findings += [*reading.findings, *_unfilled(reading, brought), *_whole(dataset, drafts)]
-    findings += [*check_copies(dataset, copies), *check_format(scanned)]
+    findings += [*check_copies(dataset, copies), *check_format(scanned), *check_spans(scanned)]
     findings = waived(findings, recipe.checks.waive)
     pixels = _train_pixels(dataset, drafts)
     measured = profile(dataset, facts, pixels)

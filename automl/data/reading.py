@@ -43,6 +43,8 @@ class Shape:
     rings: tuple[tuple[float, ...], ...] = ()
     runs: Runs | None = None
     where: str = ""
+    spans: str = ""
+    """Run lengths as Kaggle writes them, for an image of a size that they do not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from automl.data.readers import folders as class_folders
 from automl.data.readers.mask_folders import no_classes
 from automl.data.readers.one_hot import some_in
 from automl.data.readers.rows import SUFFIXES, header_of
+from automl.data.readers.table_columns import columns, holds_numbers
 from automl.data.reading import Reading, ReadOptions
 from automl.dataset import Task
 from automl.errors import DataError, Fault
@@ -155,8 +156,14 @@ def _clue_of_table(table: Path) -> str:
     header = [name.strip() for name in header_of(table)]
     plain = [name.lower() for name in header]
     found = f"`{table.name}` has the columns {', '.join(header[:8]) or 'without names'}"
-    if "encodedpixels" in plain:
-        return f"{found}: run lengths are read from COCO, not from tables; or save masks as PNG"
+    theirs = columns(table, ReadOptions())
+    if "mask" in theirs and holds_numbers(table, theirs["mask"]):
+        column = theirs["mask"]
+        return (
+            f"`{column}` of `{table.name}` holds run lengths: if they count down the columns "
+            f"from 1, say `data.columns: {{runs: {column}}}`; if along the rows, as those of "
+            "UW-Madison do, save the masks as PNG"
+        )
     if any(re.fullmatch(r"-?\d+(\.\d+)?", name) or is_image(Path(name)) for name in header):
         return f"`{table.name}` has no header: put one above, such as path,label,xmin,ymin,..."
     if len(hot := some_in(table)) > 1:

@@ -36,11 +36,14 @@ _LEFT_OUT = frozenset(
         *("broken_image", "broken_mask", "missing_image", "missing_mask", "mask_size_differs"),
         *("unknown_mask_id", "box_outside", "malformed_annotation", "degenerate_box", "no_class"),
         *("region_outside", "missing_annotation", "unknown_class", "unknown_image"),
-        *("unknown_split", "conflicting_labels"),
+        *("unknown_split", "conflicting_labels", "empty_mask", "several_images", "several_values"),
     }
 )
 UNMENDED = frozenset(
-    {"box_format", "conflicting_classes", "duplicate_image_id", "several_masks", "too_many_classes"}
+    {
+        *("box_format", "conflicting_classes", "duplicate_image_id", "several_masks"),
+        *("runs_along_rows", "too_many_classes"),
+    }
 )
 """What is wrong with annotations that stay: an index of them would pass as clean, and be wrong."""
 _ORDER: tuple[SplitName, ...] = ("test", "val", "train")

@@ -69,6 +69,10 @@ class Columns(Strict):
     )
     labels: Annotated[str | None, Field(description="column of several classes: `cat|dog`")] = None
     mask: Annotated[str | None, Field(description="column of the mask of ids")] = None
+    runs: Annotated[
+        str | None,
+        Field(description="column of run lengths: start, length, down the columns, from 1"),
+    ] = None
     split: Annotated[str | None, Field(description="column of train, val or test")] = None
     group: Annotated[str | None, Field(description="column of the patient, the video ...")] = None
     xmin: Annotated[str | None, Field(description=_BOX)] = None

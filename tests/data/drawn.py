@@ -55,6 +55,12 @@ def runs(box: tuple[int, int, int, int]) -> list[int]:
     return counts
 
 
+def spans(box: tuple[int, int, int, int]) -> str:
+    """Start and length of each run down the columns, counted from 1."""
+    x0, y0, x1, y1 = box
+    return " ".join(f"{x * HEIGHT + y0 + 1} {y1 - y0}" for x in range(x0, x1))
+
+
 def compressed(box: tuple[int, int, int, int]) -> str:
     """By pycocotools."""
     from pycocotools import mask
@@ -293,6 +299,16 @@ def write_masks_table(root: Path, made: list[Toy]) -> Path:
         rows.append([f"pictures/{toy.name}.png", f"drawn/m{toy.name}.png", toy.split])
     write_rows(root / "table.tsv", rows, "\t")
     write_text(root / "classes.txt", "\n".join(("background", *NAMES)))
+    return root
+
+
+def write_run_lengths(root: Path, made: list[Toy]) -> Path:
+    """As Kaggle distributes them: a line an object."""
+    rows: list[list[object]] = [["ImageId", "ClassId", "EncodedPixels", "split"]]
+    for toy in made:
+        save(toy.pixels, root / "train_images" / f"{toy.name}.png")
+        rows += [[f"{toy.name}.png", NAMES[k], spans(b), toy.split] for k, b in toy.boxes]
+    write_rows(root / "train.csv", rows)
     return root
 
 

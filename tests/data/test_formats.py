@@ -40,6 +40,7 @@ MASKS = {
     "labelme": drawn.write_labelme,
     "cvat": drawn.write_cvat,
     "datumaro": drawn.write_datumaro,
+    "csv": drawn.write_run_lengths,
 }
 LABELS = {
     "coco": drawn.write_coco_tags,

@@ -112,7 +112,7 @@ def test_boxes__by_other_columns(tmp_path, kind):
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        ([["ImageId", " EncodedPixels"], ["00x.png", "1 3"]], "run lengths"),
+        ([["image", "mask"], ["00x.png", "1 3"]], "holds run lengths"),
         ([["images/00x.png", "1", "2", "8", "9", "disc"]], "has no header"),
         ([["key", "breed"], ["00x", "disc"]], "columns: {path: key, label: breed}"),
         ([["image_id", "width", "bbox"], ["00x", "9", "[1, 2, 3, 4]"]], "column of classes"),

@@ -48,6 +48,7 @@ SETS: list[tuple[str, str, Callable[..., Path]]] = [
     ("csv", "classification", drawn.write_many_labels),
     ("csv", "detection", drawn.write_boxes_table),
     ("csv", "segmentation", drawn.write_masks_table),
+    ("csv", "segmentation", drawn.write_run_lengths),
     ("csv", "classification", drawn.write_parquet),
     ("jsonl", "detection", drawn.write_jsonl),
     ("jsonl", "classification", drawn.write_jsonl),

@@ -4,10 +4,20 @@ from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
 
-from automl.data.files import first_there, is_image, is_there, walk_images, ways
+from automl.data.files import (
+    first_there,
+    folders,
+    is_image,
+    is_there,
+    split_in,
+    walk_images,
+    ways,
+)
 from automl.data.readers.rows import rows_of
+from automl.dataset import SplitName
 
 _LOOKED_AT = 5
+_Known = tuple[dict[str, Path | None], dict[str, Path | None]]
 
 
 def names_images(table: Path, column: str) -> bool:
@@ -17,7 +27,7 @@ def names_images(table: Path, column: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _names_images(table: Path, column: str, _changed: int) -> bool:
-    finder = Finder(table.parent, "images")
+    finder = Finder(table.parent, "images", split_in(table.stem))
     cells = [row.get(column, "") for _, row in islice(rows_of(table), _LOOKED_AT)]
     found = [finder.find(cell) for cell in cells if cell]
     return bool(found) and all(is_image(one) and is_there(one) for one in found)
@@ -26,9 +36,9 @@ def _names_images(table: Path, column: str, _changed: int) -> bool:
 class Finder:
     """Finds what the tables of one folder name."""
 
-    def __init__(self, folder: Path, inside: str) -> None:
-        """`inside` is the usual folder beside the table."""
-        self._folder, self._inside = folder, inside
+    def __init__(self, folder: Path, inside: str, split: SplitName | None = None) -> None:
+        """`inside` is the usual folder beside the table, `split` what the table's name says."""
+        self._folder, self._inside, self._split = folder, inside, split
         self._found: dict[str, Path] = {}
 
     def find(self, name: str) -> Path:
@@ -45,17 +55,31 @@ class Finder:
 
     def _alone(self, place: Path) -> Path:
         """Tables often name images without their folder, or without their ending."""
-        by_name, by_stem = self._below
-        known = by_name if is_image(place) else by_stem
-        return known.get(place.name) or place
+        key = place.name
+        for by_name, by_stem in self._below:
+            if found := (by_name if is_image(place) else by_stem).get(key):
+                return found
+        return place
 
     @cached_property
-    def _below(self) -> tuple[dict[str, Path | None], dict[str, Path | None]]:
-        """Images by name and by stem; None where several share it."""
-        by_name: dict[str, Path | None] = {}
-        by_stem: dict[str, Path | None] = {}
+    def _below(self) -> list[_Known]:
+        """In all that may be meant; then in the folder of the split that the table is of.
+
+        So `train.csv` means `train/1.png` where `test/1.png` is there too.
+        """
         usual = self._folder / self._inside
-        for image in walk_images(usual if usual.is_dir() else self._folder):
-            by_name[image.name] = None if image.name in by_name else image
-            by_stem[image.stem] = None if image.stem in by_stem else image
-        return by_name, by_stem
+        tops = [usual if usual.is_dir() else self._folder]
+        if self._split:
+            own = [f for f in folders(self._folder) if split_in(f.name) == self._split]
+            tops += [f for f in own if f.name.lower() in (self._split, f"{self._split}_images")]
+        return [_known(top) for top in tops]
+
+
+def _known(top: Path) -> _Known:
+    """Images by name and by stem; None where several share it."""
+    by_name: dict[str, Path | None] = {}
+    by_stem: dict[str, Path | None] = {}
+    for image in walk_images(top):
+        by_name[image.name] = None if image.name in by_name else image
+        by_stem[image.stem] = None if image.stem in by_stem else image
+    return by_name, by_stem

@@ -30,7 +30,7 @@ UNJUDGED_NAMES = ("__ignore__",)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One annotation: a box, rings or runs of a class; none of them is a tag of the whole image."""
+    """One annotation: a box, rings, runs or spans of a class; none is a tag of the whole image."""
 
     name: str
     corners: Corners | None = None
@@ -38,11 +38,13 @@ class Mark:
     runs: Runs | None = None
     crowd: bool = False
     where: str = ""
+    spans: str = ""
 
     @property
     def is_tag(self) -> bool:
         """Whether it says something of the whole image."""
-        return self.corners is None and not self.rings and self.runs is None
+        drawn = self.corners or self.rings or self.runs or self.spans
+        return not drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def _entry(picture: Picture, ids: dict[str, int], task: Task, findings: list[Fin
 def _shape(mark: Mark, number: int) -> Shape:
     if mark.corners and not mark.rings and mark.runs is None:
         return Shape(number, (box_ring(*mark.corners),), where=mark.where)
-    return Shape(number, mark.rings, mark.runs, mark.where)
+    return Shape(number, mark.rings, mark.runs, mark.where, mark.spans)
 
 
 def _painted_boxes(marks: list[Mark]) -> list[Finding]:

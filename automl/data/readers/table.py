@@ -1,70 +1,28 @@
 """Tables of images: a class, several classes, a mask or one box a line; CSV, TSV or Parquet."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 from automl.data.files import files, folders, split_in, split_word
-from automl.data.readers.finder import Finder, names_images
+from automl.data.readers.finder import Finder
 from automl.data.readers.label_lists import separator, split_labels, unsplit
-from automl.data.readers.masks import listed_names
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
 from automl.data.readers.one_hot import classes_in, shown_in
-from automl.data.readers.rows import SUFFIXES, Row, attributes_of, header_of, rows_of
+from automl.data.readers.rows import SUFFIXES, attributes_of, rows_of
 from automl.data.readers.table_boxes import WRITTEN, marks_of
-from automl.data.reading import (
-    Entry,
-    Reading,
-    ReadOptions,
-    classes_by_id,
-    fatal,
-    shown,
-    unusable,
-    warning,
-)
+from automl.data.readers.table_columns import columns, holds_numbers
+from automl.data.readers.table_masks import Line, in_files, in_runs, picture_of
+from automl.data.reading import Reading, ReadOptions, fatal, shown, unusable, warning
 from automl.dataset import Finding, SplitName, Task
 
-_COLUMNS = {
-    "path": (
-        *("path", "file", "filename", "file_name", "image", "image_path", "filepath", "image_id"),
-        *("image_name", "imageid", "image_file", "img", "img_path", "fname"),
-    ),
-    "label": ("label", "class", "category", "class_name", "label_name", "target"),
-    "labels": ("labels", "classes", "categories", "tags"),
-    "split": ("split", "set", "subset", "partition"),
-    "mask": ("mask", "mask_path", "mask_file", "segmentation"),
-    "group": ("group", "group_id", "patient", "patient_id", "video", "video_id", "slide"),
-    "xmin": ("xmin", "x_min", "x0", "x1", "left", "x", "bbox_x", "bbox_xmin"),
-    "ymin": ("ymin", "y_min", "y0", "y1", "top", "y", "bbox_y", "bbox_ymin"),
-    "xmax": ("xmax", "x_max", "x1", "x2", "right", "bbox_xmax"),
-    "ymax": ("ymax", "y_max", "y1", "y2", "bottom", "bbox_ymax"),
-    "xmiddle": ("x_center", "x_centre", "xcenter", "center_x", "cx", "xc"),
-    "ymiddle": ("y_center", "y_centre", "ycenter", "center_y", "cy", "yc"),
-    "width": ("box_width", "bbox_width", "bbox_w", "w", "width"),
-    "height": ("box_height", "bbox_height", "bbox_h", "h", "height"),
-    "bbox": ("bbox", "bboxes", "box", "boxes", "bounding_box"),
-}
-"""Ours to theirs, the likeliest first; `data.columns` of the recipe names any other."""
 _NEEDS: dict[Task, str] = {
     "classification": "`path` and `label` or `labels`, or one of 0 and 1 per class",
     "detection": "`path`, `label`, and `bbox` (x, y, width, height) or `xmin`, `ymin`, and "
     "`xmax`, `ymax` or `width`, `height`",
-    "segmentation": "`path` and `mask`",
+    "segmentation": "`path` and `mask`, or `path` and `EncodedPixels`",
 }
-
-
-@dataclass(frozen=True)
-class _Line:
-    """A row with our names of its columns, and where it stands."""
-
-    image: Path
-    row: Row
-    where: str
-    split: SplitName | None
-    table: Path
-    attributes: tuple[tuple[str, str], ...]
-    raw: Row
 
 
 def looks_like(path: Path, task: Task) -> str:
@@ -80,10 +38,10 @@ def looks_like(path: Path, task: Task) -> str:
 
 def one_hot(table: Path, options: ReadOptions) -> list[str]:
     """The columns that stand for a class each, where no column names the class."""
-    columns = _columns(table, options)
-    if {"label", "labels", "mask", "xmin", "bbox"} & set(columns):
+    known = columns(table, options)
+    if {"label", "labels", "mask", "runs", "xmin", "bbox"} & set(known):
         return []
-    return classes_in(table, columns.values(), options)
+    return classes_in(table, known.values(), options)
 
 
 def fits(path: Path, task: Task, options: ReadOptions) -> bool:
@@ -103,13 +61,14 @@ def read(path: Path, task: Task, options: ReadOptions) -> Reading:
         raise unusable(f"several tables: {names}", path, "name one of them as `data.path`")
     lines = chain.from_iterable(_lines(t, options, found, alone=len(tables) == 1) for t in tables)
     if task == "segmentation":
-        return _masks(lines, found, options)
+        runs = any("runs" in columns(t, options) for t in tables)
+        return (in_runs if runs else in_files)(lines, found, options)
     if task == "detection":
         _boxes(lines, found)
     elif classes := one_hot(tables[0], options):
         _columns_of_classes(lines, found, classes)
     else:
-        _classes(lines, found, many=any("labels" in _columns(t, options) for t in tables))
+        _classes(lines, found, many=any("labels" in columns(t, options) for t in tables))
     return assemble(found, task, options)
 
 
@@ -128,7 +87,7 @@ def _tables(path: Path, options: ReadOptions) -> list[Path]:
 def _is_table(table: Path, options: ReadOptions) -> bool:
     known = table.suffix.lower() in SUFFIXES and table.is_file()
     known = known and "submission" not in table.stem.lower()  # answers to be filled in
-    return known and "path" in _columns(table, options)
+    return known and bool({"path", "path_label"} & set(columns(table, options)))
 
 
 def _split_of(table: Path, root: Path) -> SplitName | None:
@@ -136,43 +95,27 @@ def _split_of(table: Path, root: Path) -> SplitName | None:
 
 
 def _serves(table: Path, task: Task, options: ReadOptions) -> bool:
-    columns = set(_columns(table, options))
+    known = columns(table, options)
+    named = set(known)
     if task == "detection":
-        several = "bbox" in columns and bool(columns & {"label", "labels"})
-        return several or ("label" in columns and any(columns >= set(w) for w in WRITTEN))
+        several = "bbox" in named and bool(named & {"label", "labels"})
+        return several or ("label" in named and any(named >= set(w) for w in WRITTEN))
+    if "runs" in named or ("mask" in named and holds_numbers(table, known["mask"])):
+        return task == "segmentation" and "runs" in named
     if task == "segmentation":
-        return "mask" in columns
-    return bool(columns & {"label", "labels"}) or bool(one_hot(table, options))
+        return "mask" in named
+    return bool(named & {"label", "labels"}) or bool(one_hot(table, options))
 
 
-def _columns(table: Path, options: ReadOptions) -> dict[str, str]:
-    """Our names of the columns to theirs; one column serves once."""
-    plain = {name.strip().lower(): name for name in reversed(header_of(table))}
-    asked = {ours: given.strip().lower() for ours, given in options.columns.items()}
-    found = {ours: plain[given] for ours, given in asked.items() if given in plain}
-    for ours, names in _COLUMNS.items():
-        wanted = () if ours in asked else names
-        free = (plain[n] for n in wanted if n in plain and plain[n] not in found.values())
-        theirs = next(free, None)
-        if theirs is not None:
-            found[ours] = theirs
-    if (
-        "path" not in asked
-        and "path" not in found
-        and "id" in plain
-        and names_images(table, plain["id"])
-    ):
-        found["path"] = plain["id"]
-    return found
-
-
-def _lines(table: Path, options: ReadOptions, found: Found, *, alone: bool) -> Iterator[_Line]:
-    columns = _columns(table, options)
-    finder = Finder(table.parent, "images")
+def _lines(table: Path, options: ReadOptions, found: Found, *, alone: bool) -> Iterator[Line]:
+    known = columns(table, options)
+    finder = Finder(table.parent, "images", split_in(table.stem))
     of_file: SplitName | None = None if alone else _split_of(table, found.root)
     for number, row in rows_of(table):
         where = f"{shown(table, found.root)}:{number}"
-        ours = {name: row.get(theirs, "") for name, theirs in columns.items()}
+        ours = {name: row.get(theirs, "") for name, theirs in known.items()}
+        if "path_label" in ours:
+            ours["path"], _, ours["label"] = ours["path_label"].rpartition("_")
         if not ours["path"]:
             continue
         said = ours.get("split", "")
@@ -183,10 +126,10 @@ def _lines(table: Path, options: ReadOptions, found: Found, *, alone: bool) -> I
         split = split_word(said) or of_file
         image = finder.find(ours["path"])
         found.splits |= {split} if split else frozenset()
-        yield _Line(image, ours, where, split, table, attributes_of(row, options), row)
+        yield Line(image, ours, where, split, table, attributes_of(row, options), row)
 
 
-def _classes(lines: Iterable[_Line], found: Found, *, many: bool) -> None:
+def _classes(lines: Iterable[Line], found: Found, *, many: bool) -> None:
     found.many = many
     known: dict[Path, list[str]] = {}
     every = list(lines)
@@ -198,7 +141,7 @@ def _classes(lines: Iterable[_Line], found: Found, *, many: bool) -> None:
     found.findings += [odd] if odd else []
 
 
-def _columns_of_classes(lines: Iterable[_Line], found: Found, classes: list[str]) -> None:
+def _columns_of_classes(lines: Iterable[Line], found: Found, classes: list[str]) -> None:
     """Several classes an image, unless each line says 1 of exactly one."""
     found.listed = [name.strip() for name in classes]
     known: dict[Path, list[str]] = {}
@@ -210,7 +153,7 @@ def _columns_of_classes(lines: Iterable[_Line], found: Found, classes: list[str]
     found.many = any(len(names) != 1 for names in known.values())
 
 
-def _keep(line: _Line, names: list[str], known: dict[Path, list[str]], found: Found) -> None:
+def _keep(line: Line, names: list[str], known: dict[Path, list[str]], found: Found) -> None:
     """One line of an image counts; a second one is told."""
     fault = _fault(line, names, known, found.root)
     if fault:
@@ -218,11 +161,11 @@ def _keep(line: _Line, names: list[str], known: dict[Path, list[str]], found: Fo
         return
     known[line.image] = names
     marks = tuple(Mark(name, where=line.where) for name in names)
-    found.pictures.append(_picture(line, marks))
+    found.pictures.append(picture_of(line, marks))
 
 
 def _fault(
-    line: _Line, names: list[str], known: dict[Path, list[str]], root: Path
+    line: Line, names: list[str], known: dict[Path, list[str]], root: Path
 ) -> Finding | None:
     if names == [""]:
         return fatal("no_class", line.where, "the label is empty", "fill it in or remove the line")
@@ -236,23 +179,13 @@ def _fault(
     return warning("listed_twice", line.where, reason, "keep one line per image")
 
 
-def _picture(line: _Line, marks: tuple[Mark, ...]) -> Picture:
-    return Picture(
-        line.image,
-        line.split,
-        marks,
-        group=line.row.get("group", ""),
-        attributes=line.attributes,
-    )
-
-
-def _boxes(lines: Iterable[_Line], found: Found) -> None:
+def _boxes(lines: Iterable[Line], found: Found) -> None:
     """One box a line; a line without one lists an image that shows nothing."""
     marks: dict[Path, list[Mark]] = {}
     first: dict[Path, Picture] = {}
     for line in lines:
         if line.image not in first:
-            first[line.image] = _picture(line, ())
+            first[line.image] = picture_of(line, ())
         own = marks.setdefault(line.image, [])
         try:
             own += marks_of(line.row, line.where)
@@ -263,30 +196,3 @@ def _boxes(lines: Iterable[_Line], found: Found) -> None:
     relative = bool(every) and max(every) <= 1.0
     for image, own in marks.items():
         found.pictures.append(replace(first[image], marks=tuple(own), relative=relative))
-
-
-def _masks(lines: Iterable[_Line], found: Found, options: ReadOptions) -> Reading:
-    entries: dict[Path, Entry] = {}
-    finders: dict[Path, Finder] = {}
-    for line in lines:
-        if not line.row["mask"]:
-            reason = "the image has no mask"
-            cure = "name its mask or remove the line"
-            found.findings.append(fatal("missing_annotation", line.where, reason, cure))
-        elif line.image in entries:
-            reason = f"`{shown(line.image, found.root)}` is listed twice"
-            found.findings.append(warning("listed_twice", line.where, reason, "list it once"))
-        else:
-            folder = line.table.parent
-            finder = finders.setdefault(folder, Finder(folder, "masks"))
-            entries[line.image] = Entry(
-                line.image,
-                line.split,
-                mask=finder.find(line.row["mask"]),
-                group=line.row.get("group", ""),
-                attributes=line.attributes,
-            )
-    names, colours = listed_names(found.root, options)
-    classes = classes_by_id(names, options.classes) if names or options.classes else ()
-    every, findings = tuple(entries.values()), tuple(found.findings)
-    return Reading("csv", found.root, classes, every, findings, found.splits, colours)

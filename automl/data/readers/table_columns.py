@@ -1,0 +1,69 @@
+"""Which column of a table says what: by their usual names, or by those that the recipe gives."""
+
+import re
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+from automl.data.readers.finder import names_images
+from automl.data.readers.rows import header_of, rows_of
+from automl.data.reading import ReadOptions
+from automl.data.spans import NOTHING
+
+_COLUMNS = {
+    "path": (
+        *("path", "file", "filename", "file_name", "image", "image_path", "filepath", "image_id"),
+        *("image_name", "imageid", "image_file", "img", "img_path", "fname"),
+    ),
+    "path_label": ("imageid_classid", "image_label"),
+    "label": (
+        *("label", "class", "category", "class_name", "label_name", "target", "classid"),
+        "class_id",
+    ),
+    "labels": ("labels", "classes", "categories", "tags"),
+    "split": ("split", "set", "subset", "partition"),
+    "runs": ("encodedpixels", "encoded_pixels", "rle", "rle_mask", "mask_rle", "encoding"),
+    "mask": ("mask", "mask_path", "mask_file", "segmentation"),
+    "group": ("group", "group_id", "patient", "patient_id", "video", "video_id", "slide"),
+    "xmin": ("xmin", "x_min", "x0", "x1", "left", "x", "bbox_x", "bbox_xmin"),
+    "ymin": ("ymin", "y_min", "y0", "y1", "top", "y", "bbox_y", "bbox_ymin"),
+    "xmax": ("xmax", "x_max", "x1", "x2", "right", "bbox_xmax"),
+    "ymax": ("ymax", "y_max", "y1", "y2", "bottom", "bbox_ymax"),
+    "xmiddle": ("x_center", "x_centre", "xcenter", "center_x", "cx", "xc"),
+    "ymiddle": ("y_center", "y_centre", "ycenter", "center_y", "cy", "yc"),
+    "width": ("box_width", "bbox_width", "bbox_w", "w", "width"),
+    "height": ("box_height", "bbox_height", "bbox_h", "h", "height"),
+    "bbox": ("bbox", "bboxes", "box", "boxes", "bounding_box"),
+}
+"""Ours to theirs, the likeliest first; `data.columns` of the recipe names any other."""
+_LOOKED_AT = 1000
+"""Lines by which a column is known: many of a set may be empty."""
+
+
+def columns(table: Path, options: ReadOptions) -> dict[str, str]:
+    """Our names of the columns to theirs; one column serves once."""
+    plain = {name.strip().lower(): name for name in reversed(header_of(table))}
+    asked = {ours: given.strip().lower() for ours, given in options.columns.items()}
+    found = {ours: plain[given] for ours, given in asked.items() if given in plain}
+    for ours, names in _COLUMNS.items():
+        wanted = () if ours in asked else names
+        free = (plain[n] for n in wanted if n in plain and plain[n] not in found.values())
+        theirs = next(free, None)
+        if theirs is not None:
+            found[ours] = theirs
+    unnamed = not {"path", "path_label"} & {*found, *asked}
+    if unnamed and "id" in plain and names_images(table, plain["id"]):
+        found["path"] = plain["id"]
+    return found
+
+
+def holds_numbers(table: Path, column: str) -> bool:
+    """Whether a column of masks names no files, but counts pixels."""
+    return _holds_numbers(table, column, table.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _holds_numbers(table: Path, column: str, _changed: int) -> bool:
+    cells = (row.get(column, "") for _, row in islice(rows_of(table), _LOOKED_AT))
+    first = next((cell for cell in cells if cell.lower() not in NOTHING), "")
+    return bool(re.match(r"\d+\s+\d+(\s|$)", first))
