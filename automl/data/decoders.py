@@ -41,7 +41,7 @@ class Job:
 
     path: Path
     kind: str
-    """`image` or `mask`."""
+    """`image`, `mask` or `object`."""
     colours: Colours = ()
     frame: Frame | None = None
 

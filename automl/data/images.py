@@ -51,6 +51,8 @@ class MaskFacts:
     width: int
     height: int
     counts: dict[int, int]
+    runs: str = ""
+    """Of all pixels but those of id 0, where it was asked for."""
 
 
 def raw(facts: ImageFacts | MaskFacts) -> dict[str, Any]:

@@ -74,6 +74,9 @@ class Entry:
     """For classification with several labels."""
     group: str = ""
     attributes: tuple[tuple[str, str], ...] = ()
+    parts: tuple[Path, ...] = ()
+    """Masks of one object each, which become shapes or boxes of the class `part_class`."""
+    part_class: int = 0
     as_stored: bool = False
     """Whether it was drawn on the stored pixels, before EXIF turned them, as others of the set."""
 

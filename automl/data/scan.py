@@ -6,6 +6,7 @@ from pathlib import Path
 
 from automl.data.decoders import Answer, Job, decode_all
 from automl.data.images import ImageFacts, MaskFacts
+from automl.data.parts import with_parts
 from automl.data.reading import Entry, Reading, fatal, shown, warning
 from automl.data.regions import Traced, trace
 from automl.data.scan_cache import ScanCache
@@ -58,6 +59,7 @@ def _jobs(reading: Reading) -> Iterator[Job]:
         yield _image_job(entry.path, reading)
         if entry.mask is not None:
             yield _mask_job(entry.mask, reading)
+        yield from (_part_job(part, reading) for part in entry.parts)
 
 
 def _image_job(path: Path, reading: Reading) -> Job:
@@ -66,6 +68,10 @@ def _image_job(path: Path, reading: Reading) -> Job:
 
 def _mask_job(path: Path, reading: Reading) -> Job:
     return Job(path, "mask", reading.colours, reading.frame)
+
+
+def _part_job(path: Path, reading: Reading) -> Job:
+    return Job(path, "object", frame=reading.frame)
 
 
 def _answers(jobs: list[Job], root: Path, talk: Talk) -> dict[Job, Answer]:
@@ -115,6 +121,11 @@ def _one(entry: Entry, reading: Reading, answers: dict[Job, Answer]) -> Scanned 
     image = answer.facts
     if not isinstance(image, ImageFacts):
         return _broken(entry.path, root, answer.fault, "image")
+    if entry.parts:
+        whole = _whole(entry, image, reading, answers)
+        if isinstance(whole, Finding):
+            return whole
+        entry = whole
     if entry.shapes is not None:
         traced = trace(entry, image, reading.classes[0].id, shown(entry.path, root))
         return Scanned(entry, image, traced.mask, traced)
@@ -124,6 +135,19 @@ def _one(entry: Entry, reading: Reading, answers: dict[Job, Answer]) -> Scanned 
     if not isinstance(answer.facts, MaskFacts):
         return _broken(entry.mask, root, answer.fault, "mask")
     return Scanned(entry, image, answer.facts)
+
+
+def _whole(
+    entry: Entry, image: ImageFacts, reading: Reading, answers: dict[Job, Answer]
+) -> Entry | Finding:
+    """With what its masks of single objects show."""
+    parts = []
+    for path in entry.parts:
+        answer = answers[_part_job(path, reading)]
+        if not isinstance(answer.facts, MaskFacts):
+            return _broken(path, reading.root, answer.fault, "mask")
+        parts.append(answer.facts)
+    return with_parts(entry, image, parts, reading.root)
 
 
 def _broken(path: Path, root: Path, fault: Fault | None, kind: str) -> Finding:

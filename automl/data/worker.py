@@ -69,15 +69,22 @@ def _limit() -> None:
 
 def _answer(job: dict[str, Any]) -> dict[str, Any]:
     """Facts with the file's own marks, or the fault and its kind."""
-    from automl.data.images import image_facts, mask_facts, raw
+    from automl.data.images import ImageFacts, MaskFacts, image_facts, mask_facts, raw
+    from automl.data.parts import object_facts
     from automl.errors import AutomlError
 
     path = Path(job["path"])
     try:
         before = mark(path)
         colours = tuple(tuple(colour) for colour in job["colours"])
-        image, frame = job["kind"] == "image", job["frame"]
-        found = image_facts(path, frame) if image else mask_facts(path, colours, frame)
+        kind, frame = job["kind"], job["frame"]
+        found: ImageFacts | MaskFacts
+        if kind == "image":
+            found = image_facts(path, frame)
+        else:
+            found = (
+                object_facts(path, frame) if kind == "object" else mask_facts(path, colours, frame)
+            )
         same = before is not None and before == mark(path)
         return {"facts": raw(found), "mark": before if same else None}
     except AutomlError as error:

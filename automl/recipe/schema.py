@@ -29,6 +29,7 @@ Format = Literal[
     "yolo",
     "voc",
     "masks",
+    "object_masks",
     "labelme",
     "cvat",
     "datumaro",

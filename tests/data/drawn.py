@@ -312,6 +312,19 @@ def write_run_lengths(root: Path, made: list[Toy]) -> Path:
     return root
 
 
+def write_object_masks(root: Path, made: list[Toy]) -> Path:
+    """As the Data Science Bowl 2018 has it; a folder may be empty, for an image of nothing."""
+    for toy in made:
+        folder = root / f"stage1_{toy.split}" / toy.name
+        save(toy.pixels, folder / "images" / f"{toy.name}.png")
+        (folder / "masks").mkdir()
+        for i, (_, (x0, y0, x1, y1)) in enumerate(toy.boxes):
+            mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+            mask[y0:y1, x0:x1] = 255
+            save(mask, folder / "masks" / f"m{i}.png")
+    return root
+
+
 def write_parquet(root: Path, made: list[Toy]) -> Path:
     import pyarrow
     from pyarrow import parquet

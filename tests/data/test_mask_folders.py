@@ -60,10 +60,6 @@ def test_pairs__read_as_drawn(tmp_path, layout):
 REFUSED = {
     "kitti": (("image_2/{n}.png", "semantic/{n}.png", "semantic_rgb/{n}.png"), "look like images"),
     "one level more": (("Urban/images_png/{n}.png", "Urban/masks_png/{n}.png"), "look like images"),
-    "a mask each": (
-        ("{n}/images/{n}.png", "{n}/masks/a.png", "{n}/masks/b.png"),
-        "look like",
-    ),
     "no masks": (("images/{n}.png",), "nothing says what they show"),
 }
 
@@ -75,7 +71,7 @@ def test_pairs__others_are_refused_and_no_classes(tmp_path, layout):
         for name in names:
             save(toy.pixels, tmp_path / "train" / name.format(n=toy.name))
     with pytest.raises(DataError) as caught:
-        recognise(tmp_path if layout != "a mask each" else tmp_path / "train")
+        recognise(tmp_path)
     assert told in caught.value.faults[0].hint
 
 

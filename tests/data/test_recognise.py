@@ -9,6 +9,7 @@ from tests.data.drawn import (
     write_datumaro,
     write_jsonl,
     write_labelme,
+    write_object_masks,
     write_openimages,
 )
 from tests.data.toys import (
@@ -36,6 +37,7 @@ WRITERS = {
     "yolo": write_yolo,
     "voc": write_voc,
     "masks": write_masks,
+    "object_masks": write_object_masks,
     "csv": write_csv,
     "folders": write_folders,
     "labelme": write_labelme,

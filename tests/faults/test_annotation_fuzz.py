@@ -37,6 +37,8 @@ SETS: list[tuple[str, str, Callable[..., Path]]] = [
     ("voc", "segmentation", drawn.write_voc_masks),
     ("masks", "segmentation", write_masks),
     ("masks", "segmentation", drawn.write_coloured_masks),
+    ("object_masks", "segmentation", drawn.write_object_masks),
+    ("object_masks", "detection", drawn.write_object_masks),
     ("labelme", "detection", drawn.write_labelme),
     ("labelme", "segmentation", drawn.write_labelme),
     ("cvat", "segmentation", drawn.write_cvat),
