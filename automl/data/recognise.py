@@ -27,6 +27,7 @@ from automl.data.readers import (
     masks,
     object_masks,
     openimages,
+    path_lists,
     table,
     voc,
     yolo,
@@ -69,9 +70,7 @@ READERS: dict[str, Row] = {
     "index": Row(index, _ALL, "dataset.json as `automl check --fix` writes it"),
     "coco": Row(coco, _ALL, "annotations/*.json with images, annotations, categories"),
     "yolo": Row(yolo, _OUTLINED, "data.yaml with names and train, or images/ and labels/*.txt"),
-    "voc": Row(
-        voc, _OUTLINED, "Annotations/*.xml or SegmentationClass/*.png, JPEGImages/, ImageSets/"
-    ),
+    "voc": Row(voc, _ALL, "Annotations/*.xml or SegmentationClass/*.png, JPEGImages/, ImageSets/"),
     "masks": Row(
         masks,
         ("segmentation",),
@@ -97,6 +96,11 @@ READERS: dict[str, Row] = {
         jsonl,
         ("classification", "detection"),
         "metadata.jsonl with file_name, and label or objects, in each line",
+    ),
+    "lists": Row(
+        path_lists,
+        ("classification",),
+        "train.txt and val.txt with a path and a label in each line, classes.txt with the names",
     ),
     "folders": Row(
         class_folders, ("classification",), "train/CLASS/*.jpg and val/CLASS, or CLASS/*.jpg"

@@ -25,6 +25,7 @@ Format = Literal[
     "folders",
     "csv",
     "jsonl",
+    "lists",
     "coco",
     "yolo",
     "voc",

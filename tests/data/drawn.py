@@ -325,6 +325,30 @@ def write_object_masks(root: Path, made: list[Toy]) -> Path:
     return root
 
 
+def write_lists(root: Path, made: list[Toy]) -> Path:
+    """As lists of ImageNet are: paths below the folder of the split, numbers, names by line."""
+    for split in ("train", "val", "test"):
+        mine = [t for t in made if t.split == split]
+        for toy in mine:
+            save(toy.pixels, root / split / f"{NAMES[toy.label]}/{toy.name}.png")
+        lines = "".join(f"{NAMES[t.label]}/{t.name}.png {t.label}\n" for t in mine)
+        write_text(root / f"{split}.txt", lines)
+    write_text(root / "classes.txt", "\n".join(NAMES))
+    return root
+
+
+def write_voc_labels(root: Path, made: list[Toy]) -> Path:
+    """A list for each class and split, with the images of all."""
+    write_voc(root, made)
+    for split in ("train", "val", "test"):
+        mine = [t for t in made if t.split == split]
+        for name in NAMES:
+            said = [(t.name, 1 if name in labels_of(t) else -1) for t in mine]
+            text = "".join(f"{image} {shows:2d}\n" for image, shows in said)
+            write_text(root / f"ImageSets/Main/{name}_{split}.txt", text)
+    return root
+
+
 def write_parquet(root: Path, made: list[Toy]) -> Path:
     import pyarrow
     from pyarrow import parquet

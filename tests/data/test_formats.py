@@ -49,6 +49,7 @@ LABELS = {
     "datumaro": drawn.write_datumaro,
     "jsonl": drawn.write_jsonl,
     "csv": drawn.write_parquet,
+    "lists": drawn.write_lists,
 }
 
 

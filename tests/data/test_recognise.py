@@ -9,6 +9,7 @@ from tests.data.drawn import (
     write_datumaro,
     write_jsonl,
     write_labelme,
+    write_lists,
     write_object_masks,
     write_openimages,
 )
@@ -45,6 +46,7 @@ WRITERS = {
     "datumaro": write_datumaro,
     "openimages": write_openimages,
     "jsonl": write_jsonl,
+    "lists": write_lists,
 }
 
 
@@ -92,9 +94,9 @@ def test_recognise__missing_path(tmp_path):
 
 
 def test_prepare__format_that_does_not_serve_the_task(tmp_path):
-    write_voc(tmp_path, toys())
+    write_yolo(tmp_path, toys())
     with pytest.raises(DataError, match="serves detection"):
-        prepared(tmp_path, "classification", format="voc")
+        prepared(tmp_path, "classification", format="yolo")
 
 
 FOREIGN = {

@@ -54,6 +54,8 @@ SETS: list[tuple[str, str, Callable[..., Path]]] = [
     ("csv", "classification", drawn.write_parquet),
     ("jsonl", "detection", drawn.write_jsonl),
     ("jsonl", "classification", drawn.write_jsonl),
+    ("lists", "classification", drawn.write_lists),
+    ("voc", "classification", drawn.write_voc_labels),
     ("folders", "classification", write_folders),
 ]
 ODD = [

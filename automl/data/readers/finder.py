@@ -10,6 +10,7 @@ from automl.data.files import (
     is_image,
     is_there,
     split_in,
+    split_word,
     walk_images,
     ways,
 )
@@ -48,7 +49,7 @@ class Finder:
         return self._found[name]
 
     def _look(self, name: str) -> Path:
-        bases = (self._folder, self._folder / self._inside)
+        bases = (self._folder, self._folder / self._inside, *self._of_split)
         candidates = [base / way for way in ways(name) for base in bases]
         found = first_there(candidates)
         return found if is_there(found) else self._alone(candidates[0])
@@ -69,10 +70,13 @@ class Finder:
         """
         usual = self._folder / self._inside
         tops = [usual if usual.is_dir() else self._folder]
-        if self._split:
-            own = [f for f in folders(self._folder) if split_in(f.name) == self._split]
-            tops += [f for f in own if f.name.lower() in (self._split, f"{self._split}_images")]
-        return [_known(top) for top in tops]
+        return [_known(top) for top in (*tops, *self._of_split)]
+
+    @cached_property
+    def _of_split(self) -> list[Path]:
+        """`train` and `train_images` beside `train.csv`."""
+        named = [(f, f.name.lower().removesuffix("_images")) for f in folders(self._folder)]
+        return [f for f, name in named if self._split and split_word(name) == self._split]
 
 
 def _known(top: Path) -> _Known:

@@ -23,6 +23,7 @@ from automl.data.files import (
     split_word,
 )
 from automl.data.images import Corners
+from automl.data.readers import voc_lists
 from automl.data.readers.masks import listed_names
 from automl.data.reading import (
     Box,
@@ -81,6 +82,8 @@ def looks_like(path: Path, task: Task) -> str:
     if not path.is_dir():
         return ""
     root = _root(path)
+    if task == "classification":
+        return voc_lists.looks_like(root)
     if task == "segmentation":
         masks = root / "SegmentationClass"
         return "`JPEGImages` and `SegmentationClass`" if masks.is_dir() and images(masks) else ""
@@ -99,6 +102,9 @@ def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     root = _root(path)
     if task == "segmentation":
         return _read_masks(path, root, options)
+    if task == "classification":
+        pictures = first_folder(root, *_PICTURES) or root
+        return voc_lists.read(path, root, options, lambda name: _image(pictures, "", name))
     findings: list[Finding] = []
     annotated: list[_Annotated] = []
     splits: set[SplitName] = set()
