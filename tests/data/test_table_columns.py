@@ -126,6 +126,46 @@ def test_recognise__says_what_a_table_lacks(tmp_path, rows, told):
     assert told in caught.value.faults[0].hint
 
 
+def test_no_header__path_and_label(tmp_path):
+    made = pictures(tmp_path)
+    rows = [[f"train/{t.name}x.png", NAMES[t.label]] for t in made]
+    write_rows(tmp_path / "labels.csv", rows)
+    assert (recognise(tmp_path).format, recognise(tmp_path).task) == ("csv", "classification")
+    found = prepared(tmp_path, "classification")
+    assert found.findings == ()
+    labels = {s.path[-7:-5]: found.dataset.names[s.label] for s in found.dataset.samples}
+    assert labels == {t.name: NAMES[t.label] for t in made}
+
+
+def test_no_header__path_and_mask(tmp_path):
+    made = pictures(tmp_path)
+    for toy in made:
+        save(toy.mask, tmp_path / "drawn" / f"{toy.name}.png")
+    rows = [[f"train/{t.name}x.png", f"drawn/{t.name}.png"] for t in made]
+    write_rows(tmp_path / "pairs.csv", rows)
+    assert recognise(tmp_path).task == "segmentation"
+    assert codes(prepared(tmp_path, "segmentation")) == []
+
+
+@pytest.mark.parametrize("empty_first", [True, False])
+def test_no_header__boxes_as_keras_retinanet_has_them(tmp_path, empty_first):
+    made = pictures(tmp_path)
+    save(255 - made[0].pixels, tmp_path / "train/emptyx.png")
+    empty = [["train/emptyx.png", "", "", "", "", ""]]
+    rows = [[f"train/{t.name}x.png", *box, NAMES[k]] for t in made for k, box in t.boxes]
+    write_rows(tmp_path / "annotations.csv", empty + rows if empty_first else rows + empty)
+    write_rows(tmp_path / "classes.csv", [[name, i] for i, name in enumerate(NAMES)])
+    assert (recognise(tmp_path).format, recognise(tmp_path).task) == ("csv", "detection")
+    found = prepared(tmp_path, "detection")
+    assert found.findings == ()
+    read = {s.path[-7:-5]: s for s in found.dataset.samples}
+    for toy in made:
+        sample = read[toy.name]
+        assert [found.dataset.names[i] for i in sample.labels] == [NAMES[k] for k, _ in toy.boxes]
+        assert sample.boxes == tuple(tuple(map(float, box)) for _, box in toy.boxes)
+    assert found.profile.extra["images_without_objects"] == 1
+
+
 def test_classes__two_spellings_of_one_are_told(tmp_path):
     made = pictures(tmp_path)
     spelt = {"disc": "Disc", "ring": "ring", "square": "disc"}

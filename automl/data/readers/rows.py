@@ -2,11 +2,12 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from automl.data.files import read_text
+from automl.data.files import first_there, is_image, is_there, read_text, ways
 from automl.data.reading import ReadOptions, unusable
 from automl.errors import MachineError
 
@@ -15,15 +16,34 @@ Row = dict[str, str]
 
 
 def header_of(table: Path) -> list[str]:
-    """The names of a table's columns; none where it is no table."""
+    """The names of a table's columns, ours where it has none; nothing where it is no table."""
     if table.suffix.lower() == ".parquet":
         return list(_parquet(table).schema.names)
+    first = _first_line(table)
+    return _without_header(table, first) or first
+
+
+def _first_line(table: Path) -> list[str]:
     try:
         with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
             line = file.readline(1 << 20).strip()
         return next(csv.reader([line], delimiter=_delimiter(line)), [])
     except (OSError, csv.Error):
         return []
+
+
+def _without_header(table: Path, first: list[str]) -> list[str]:
+    """What the columns mean where the first line begins with an image that is there."""
+    name, *rest = [cell.strip() for cell in first] or [""]
+    places = [table.parent / top / way for way in ways(name) for top in ("", "images")]
+    if not is_image(Path(name)) or not is_there(first_there(places)):
+        return []
+    if len(rest) == 1:
+        return ["path", "mask" if is_image(Path(rest[0])) else "label"]
+    numbers = [re.fullmatch(r"-?\d+(\.\d*)?", cell) for cell in rest[:4]]
+    if len(rest) == 5 and (all(numbers) or not any(rest)):
+        return ["path", "xmin", "ymin", "xmax", "ymax", "label"]
+    return []
 
 
 def rows_of(table: Path) -> Iterator[tuple[int, Row]]:
@@ -34,7 +54,8 @@ def rows_of(table: Path) -> Iterator[tuple[int, Row]]:
         return
     text = read_text(table)
     delimiter = _delimiter(text.partition("\n")[0])
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    given = _without_header(table, _first_line(table)) or None
+    reader = csv.DictReader(io.StringIO(text, newline=""), given, delimiter=delimiter)
     try:
         for row in reader:
             yield reader.line_num, {n: _text(v) for n, v in row.items() if n is not None}
