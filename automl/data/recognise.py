@@ -164,7 +164,6 @@ def _clue(path: Path) -> str:
 
 def _clue_of_table(table: Path) -> str:
     header = [name.strip() for name in header_of(table)]
-    plain = [name.lower() for name in header]
     found = f"`{table.name}` has the columns {', '.join(header[:8]) or 'without names'}"
     theirs = columns(table, ReadOptions())
     if "mask" in theirs and holds_numbers(table, theirs["mask"]):
@@ -181,8 +180,7 @@ def _clue_of_table(table: Path) -> str:
         return f"{found}: if some are classes (0 or 1), `data.classes: [{few}]` names them"
     first, second = header if len(header) == 2 else ("file", "diagnosis")
     example = f"`data: {{path: ..., columns: {{path: {first}, label: {second}}}}}`"
-    boxes = " (without a column of classes, add one)" if {"bbox", "xmin"} & set(plain) else ""
-    return f"{found}: say in a recipe which is which, such as {example}{boxes}"
+    return f"{found}: say in a recipe which is which, such as {example}"
 
 
 def _clue_of_folder(path: Path) -> str:

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from automl.data.ground_truth import truth
+from automl.data.recognise import recognise
 from tests.data.drawn import painted, ring, write_cvat
 from tests.data.toys import (
     COCO_IDS,
@@ -141,3 +142,35 @@ def test_exif__outlines_too(tmp_path):
     for sample in found.dataset.samples:
         want = np.array(ids)[painted(by_name[sample.path[-6:-4]])]
         assert np.array_equal(truth(found.dataset, sample).mask, want)
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+@pytest.mark.parametrize("listed", [True, False])
+def test_no_categories__one_class_that_is_told(tmp_path, numbered, listed):
+    made = toys()
+    document = coco_document(made)
+    document["categories"] = []
+    if not listed:
+        del document["categories"]
+    for annotation in document["annotations"]:
+        annotation["category_id"] = 1
+        if not numbered:
+            del annotation["category_id"]
+    for toy in made:
+        save(toy.pixels, tmp_path / "images" / f"{toy.name}.png")
+    write_text(tmp_path / "boxes.json", json.dumps(document))
+    assert (recognise(tmp_path).format, recognise(tmp_path).task) == ("coco", "detection")
+    found = prepared(tmp_path, "detection")
+    assert [(f.code, f.severity) for f in found.findings] == [("one_class", "warning")]
+    assert found.dataset.names == ["object"]
+    assert [s.boxes for s in found.dataset.samples] == [
+        tuple(tuple(map(float, box)) for _, box in toy.boxes) for toy in made
+    ]
+
+
+def test_no_categories__ids_that_differ_stay_unknown(tmp_path):
+    document = coco_document(toys()) | {"categories": []}
+    for toy in toys():
+        save(toy.pixels, tmp_path / "images" / f"{toy.name}.png")
+    write_text(tmp_path / "boxes.json", json.dumps(document))
+    assert "unknown_class" in codes(prepared(tmp_path, "detection"))

@@ -114,8 +114,8 @@ def test_boxes__by_other_columns(tmp_path, kind):
     [
         ([["image", "mask"], ["00x.png", "1 3"]], "holds run lengths"),
         ([["images/00x.png", "1", "2", "8", "9", "disc"]], "has no header"),
+        ([["path", "x1", "y1", "x2", "y2", "tree_species"], ["00x", "1"]], "tree_species: say in"),
         ([["key", "breed"], ["00x", "disc"]], "columns: {path: key, label: breed}"),
-        ([["image_id", "width", "bbox"], ["00x", "9", "[1, 2, 3, 4]"]], "column of classes"),
     ],
 )
 def test_recognise__says_what_a_table_lacks(tmp_path, rows, told):
@@ -124,6 +124,35 @@ def test_recognise__says_what_a_table_lacks(tmp_path, rows, told):
     with pytest.raises(DataError) as caught:
         recognise(tmp_path)
     assert told in caught.value.faults[0].hint
+
+
+BARE = {
+    "wheat": (["image_id", "width", "height", "bbox", "source"], "label: source"),
+    "edges": (["path", "x1", "y1", "x2", "y2"], "label: kind"),
+}
+
+
+@pytest.mark.parametrize("kind", BARE)
+def test_boxes__without_a_column_of_classes_are_one_class(tmp_path, kind):
+    made = pictures(tmp_path)
+    header, told = BARE[kind]
+    rows = []
+    for toy in made:
+        for _, (x0, y0, x1, y1) in toy.boxes:
+            box = [WIDTH, HEIGHT, str([x0, y0, x1 - x0, y1 - y0]), "usask_1"]
+            rows.append([f"{toy.name}x", *(box if kind == "wheat" else [x0, y0, x1, y1])])
+    write_rows(tmp_path / "train.csv", [header, *rows])
+    assert recognise(tmp_path).task == "detection"
+    found = prepared(tmp_path, "detection")
+    assert [(f.code, f.severity, f.file) for f in found.findings] == [
+        ("one_class", "warning", "train.csv")
+    ]
+    assert told in found.findings[0].cure
+    assert found.dataset.names == ["object"]
+    assert [s.boxes for s in found.dataset.samples] == [
+        tuple(tuple(map(float, box)) for _, box in t.boxes) for t in made
+    ]
+    assert prepared(tmp_path, "detection", classes=["ear"]).dataset.names == ["ear"]
 
 
 def test_no_header__path_and_label(tmp_path):

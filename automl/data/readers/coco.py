@@ -13,7 +13,7 @@ from typing import Any
 from automl.data.documents import holds, load_json
 from automl.data.readers import coco_layout as layout
 from automl.data.readers.datumaro import runs_of
-from automl.data.readers.named import UNJUDGED_NAMES, with_background
+from automl.data.readers.named import UNJUDGED_NAMES, only_class, with_background
 from automl.data.reading import (
     Box,
     Entry,
@@ -26,6 +26,7 @@ from automl.data.reading import (
     shown,
     unknown_class,
     unusable,
+    warning,
 )
 from automl.data.regions import UNJUDGED, box_of
 from automl.dataset import Class, Finding, SplitName, Task
@@ -41,6 +42,7 @@ class _Gathered:
 
     root: Path
     task: Task
+    one_class: str
     names: dict[int, str] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -67,7 +69,8 @@ def _serves(source: Path, task: Task) -> bool:
 
 def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Reads a single JSON file or one per split."""
-    gathered = _Gathered(path if path.is_dir() else layout.root_of(path), task)
+    root = path if path.is_dir() else layout.root_of(path)
+    gathered = _Gathered(root, task, only_class(options.classes))
     by_split = layout.by_split(path)
     for split, source in by_split.items():
         _read_one(source, split, gathered, bases=layout.bases(source, gathered.root, split))
@@ -121,6 +124,7 @@ def _read_one(
 ) -> None:
     where = shown(source, gathered.root)
     document = _load(source)
+    _without_classes(document, where, gathered)
     for category in document["categories"]:
         _category(category, where, gathered)
     found = _by_image(document["annotations"], where, gathered)
@@ -149,6 +153,19 @@ def _read_one(
         for key, own in found.items()
         if key not in known
     ]
+
+
+def _without_classes(document: dict[str, Any], where: str, gathered: _Gathered) -> None:
+    """One class, which is told, where neither categories nor ids tell any apart."""
+    rows = [row for row in document["annotations"] if isinstance(row, dict)]
+    ids = list({repr(row.get("category_id")): row.get("category_id") for row in rows}.values())
+    if document["categories"] or len(ids) != 1 or not isinstance(ids[0], int | None):
+        return
+    document["categories"] = [{"id": ids[0] or 0, "name": gathered.one_class}]
+    for row in rows:
+        row["category_id"] = ids[0] or 0
+    reason = f"no categories are listed: all objects count as `{gathered.one_class}`"
+    gathered.findings.append(warning("one_class", where, reason, "nothing, if so; else list them"))
 
 
 def _annotated(entry: Entry, own: list[Any], gathered: _Gathered, *, many: bool) -> Entry | None:
@@ -287,6 +304,8 @@ def _size(image: dict[str, Any]) -> tuple[int, int] | None:
 
 def _load(source: Path) -> dict[str, Any]:
     document = load_json(source)
+    if isinstance(document, dict):
+        document.setdefault("categories", [])
     keys = ("images", "annotations", "categories")
     if not isinstance(document, dict) or any(not isinstance(document.get(k), list) for k in keys):
         raise unusable("no lists `images`, `annotations`, `categories`", source, "export as COCO")

@@ -17,7 +17,8 @@ from automl.data.reading import unusable
 from automl.dataset import SplitName
 
 _PICTURES = ("images", "JPEGImages", "data")
-_KEYS = (b'"images"', b'"annotations"', b'"categories"')
+_KEYS = (b'"images"', b'"annotations"')
+_CLASSED, _BARE = (b'"categories"',), (b'"image_id"', b'"bbox"', b'"file_name"')
 
 
 def jsons(path: Path) -> list[Path]:
@@ -32,7 +33,8 @@ def jsons(path: Path) -> list[Path]:
 
 def _is_coco(path: Path) -> bool:
     """Panoptic files have the same keys, but their segments are in PNG files."""
-    return holds(path, *_KEYS) and not holds(path, b'"segments_info"')
+    known = holds(path, *_KEYS) and (holds(path, *_CLASSED) or holds(path, *_BARE))
+    return known and not holds(path, b'"segments_info"')
 
 
 def by_split(path: Path) -> dict[SplitName | None, Path]:

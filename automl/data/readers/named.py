@@ -24,6 +24,8 @@ from automl.dataset import Class, Finding, SplitName, Task
 
 BACKGROUND = ("background", "_background_", "__background__")
 """Names that stand for what no shape covers."""
+OBJECT = "object"
+"""The class of what a set marks without saying what it is."""
 UNJUDGED_NAMES = ("__ignore__",)
 """Names that mean: do not judge here."""
 
@@ -104,6 +106,13 @@ def _classes(
         unlisted = sorted(set(names) - set(listed))
         classes = tuple(Class(i, n) for i, n in enumerate([*dict.fromkeys(listed), *unlisted]))
     return with_background(classes) if task == "segmentation" else classes
+
+
+def only_class(given: Given) -> str:
+    """The name of what a set marks without a class: that of the recipe, where it has one."""
+    names = given.values() if isinstance(given, dict) else given or ()
+    named = [name for name in names if name.lower() not in BACKGROUND]
+    return named[0] if len(named) == 1 else OBJECT
 
 
 def with_background(classes: Iterable[Class]) -> tuple[Class, ...]:

@@ -5,8 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from automl.data.files import first_folder, folders, images, split_in
-from automl.data.readers.named import with_background
-from automl.data.readers.table_masks import OBJECT
+from automl.data.readers.named import only_class, with_background
 from automl.data.reading import (
     Entry,
     Reading,
@@ -33,12 +32,11 @@ def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     tops = list(_tops(path))
     if not tops:
         raise unusable("no folder per image", path, "expected ID/images/ID.png and ID/masks/*.png")
-    classes = classes_by_name([OBJECT], options.classes)
-    if len(classes) != 1:
-        raise unusable(
-            "the masks are of one class", path, f"name one in `data.classes`: [{OBJECT}]"
-        )
-    number = classes[0].id
+    name = only_class(options.classes)
+    classes = classes_by_name([name], options.classes)
+    number = next((c.id for c in classes if c.name == name), None)
+    if number is None:
+        raise unusable("the masks are of one class", path, "name one in `data.classes`")
     if task == "segmentation":
         classes = with_background(classes)
     entries: list[Entry] = []

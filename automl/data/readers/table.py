@@ -8,11 +8,11 @@ from pathlib import Path
 from automl.data.files import files, folders, split_in, split_word
 from automl.data.readers.finder import Finder
 from automl.data.readers.label_lists import separator, split_labels, unsplit
-from automl.data.readers.named import Found, Mark, Picture, assemble, malformed
+from automl.data.readers.named import Found, Mark, Picture, assemble, malformed, only_class
 from automl.data.readers.one_hot import classes_in, shown_in
 from automl.data.readers.rows import SUFFIXES, attributes_of, rows_of
 from automl.data.readers.table_boxes import WRITTEN, marks_of
-from automl.data.readers.table_columns import columns, holds_numbers
+from automl.data.readers.table_columns import columns, holds_numbers, says_no_class, unknown
 from automl.data.readers.table_masks import Line, in_files, in_runs, picture_of
 from automl.data.reading import Reading, ReadOptions, fatal, shown, unusable, warning
 from automl.dataset import Finding, SplitName, Task
@@ -64,7 +64,7 @@ def read(path: Path, task: Task, options: ReadOptions) -> Reading:
         runs = any("runs" in columns(t, options) for t in tables)
         return (in_runs if runs else in_files)(lines, found, options)
     if task == "detection":
-        _boxes(lines, found)
+        _boxes(_named(lines, tables, found, options), found)
     elif classes := one_hot(tables[0], options):
         _columns_of_classes(lines, found, classes)
     else:
@@ -99,7 +99,8 @@ def _serves(table: Path, task: Task, options: ReadOptions) -> bool:
     named = set(known)
     if task == "detection":
         several = "bbox" in named and bool(named & {"label", "labels"})
-        return several or ("label" in named and any(named >= set(w) for w in WRITTEN))
+        written = "bbox" in named or any(named >= set(w) for w in WRITTEN)
+        return several or (written and ("label" in named or says_no_class(table, known)))
     if "runs" in named or ("mask" in named and holds_numbers(table, known["mask"])):
         return task == "segmentation" and "runs" in named
     if task == "segmentation":
@@ -177,6 +178,24 @@ def _fault(
         return fatal("conflicting_labels", line.where, reason, "keep one line per image")
     reason = f"`{shown(line.image, root)}` is listed twice"
     return warning("listed_twice", line.where, reason, "keep one line per image")
+
+
+def _named(
+    lines: Iterable[Line], tables: list[Path], found: Found, options: ReadOptions
+) -> Iterator[Line]:
+    """Where no table says what its boxes are, all are of one class, which is told."""
+    known = [columns(table, options) for table in tables]
+    if any({"label", "labels"} & set(one) for one in known):
+        yield from lines
+        return
+    name = only_class(options.classes)
+    rest = unknown(tables[0], known[0])
+    reason = f"no column of classes is known: all boxes count as `{name}`"
+    cure = "nothing, if so; else name the column in `data.columns`, such as "
+    cure += f"{{label: {rest[0] if rest else 'kind'}}}"
+    found.findings.append(warning("one_class", shown(tables[0], found.root), reason, cure))
+    for line in lines:
+        yield replace(line, row={**line.row, "label": name})
 
 
 def _boxes(lines: Iterable[Line], found: Found) -> None:

@@ -1,6 +1,7 @@
 """Which column of a table says what: by their usual names, or by those that the recipe gives."""
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -36,6 +37,7 @@ _COLUMNS = {
     "bbox": ("bbox", "bboxes", "box", "boxes", "bounding_box"),
 }
 """Ours to theirs, the likeliest first; `data.columns` of the recipe names any other."""
+_CLASSES = re.compile("label|class|categor|species|type|kind|breed|diagnos")
 _LOOKED_AT = 1000
 """Lines by which a column is known: many of a set may be empty."""
 
@@ -55,6 +57,19 @@ def columns(table: Path, options: ReadOptions) -> dict[str, str]:
     if unnamed and "id" in plain and names_images(table, plain["id"]):
         found["path"] = plain["id"]
     return found
+
+
+def unknown(table: Path, known: Mapping[str, str]) -> list[str]:
+    """The columns that none of ours stands for."""
+    return [
+        name.strip() for name in header_of(table) if name.strip() and name not in known.values()
+    ]
+
+
+def says_no_class(table: Path, known: Mapping[str, str]) -> bool:
+    """Whether neither a known column nor the name of another one speaks of classes."""
+    classed = {"label", "labels", "path_label"} & set(known)
+    return not classed and not any(_CLASSES.search(name.lower()) for name in unknown(table, known))
 
 
 def holds_numbers(table: Path, column: str) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from automl.data.readers.finder import Finder
 from automl.data.readers.masks import listed_names
-from automl.data.readers.named import Found, Mark, Picture, assemble
+from automl.data.readers.named import Found, Mark, Picture, assemble, only_class
 from automl.data.readers.rows import Row
 from automl.data.reading import (
     Entry,
@@ -19,9 +19,6 @@ from automl.data.reading import (
 )
 from automl.data.spans import NOTHING
 from automl.dataset import SplitName
-
-OBJECT = "object"
-"""The class of what a set marks without saying what it is."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def in_runs(lines: Iterable[Line], found: Found, options: ReadOptions) -> Readin
         runs = line.row.get("runs", "")
         if runs.lower() in NOTHING:
             continue
-        name = line.row.get("label", OBJECT)
+        name = line.row.get("label", only_class(options.classes))
         if not name:
             reason, cure = "the mask has no class", "fill it in or remove the line"
             found.findings.append(fatal("no_class", line.where, reason, cure))
