@@ -22,7 +22,9 @@ _NAMES = frozenset(
         "segments_info",
     )
 )
-_TAGS = frozenset(f"<{word} ".encode() for word in ("box", "polygon", "mask", "ellipse", "tag"))
+_TAGS = frozenset(
+    f"<{word} ".encode() for word in ("box", "polygon", "mask", "ellipse", "tag", "track")
+)
 """What the readers ask for, in JSON and in XML."""
 
 _NO_NUMBER = re.compile(rb"[:,\[]\s*(-?Infinity|NaN)\b")

@@ -35,7 +35,7 @@ from automl.data.readers import (
 from automl.data.readers import folders as class_folders
 from automl.data.readers.mask_folders import no_classes
 from automl.data.readers.one_hot import some_in
-from automl.data.readers.rows import SUFFIXES, header_of
+from automl.data.readers.rows import SUFFIXES, header_of, is_utf8
 from automl.data.readers.table_columns import columns, holds_numbers
 from automl.data.reading import Reading, ReadOptions
 from automl.dataset import Task
@@ -90,7 +90,7 @@ READERS: dict[str, Row] = {
     "csv": Row(
         table,
         ("classification", "detection", "segmentation"),
-        "a .csv, .tsv or .parquet with the columns path and label, or path and xmin ..., or mask",
+        "a .csv, .tsv or .parquet with the columns path and label, xmin ..., mask or EncodedPixels",
     ),
     "jsonl": Row(
         jsonl,
@@ -163,6 +163,8 @@ def _clue(path: Path) -> str:
 
 
 def _clue_of_table(table: Path) -> str:
+    if not is_utf8(table):
+        return f"`{table.name}` is not UTF-8 text: save it as UTF-8 (in Excel as `CSV UTF-8`)"
     header = [name.strip() for name in header_of(table)]
     found = f"`{table.name}` has the columns {', '.join(header[:8]) or 'without names'}"
     theirs = columns(table, ReadOptions())

@@ -268,7 +268,21 @@ def test_cvat__video_is_refused(tmp_path):
         tmp_path / "annotations.xml", '<annotations><track id="0"><box /></track></annotations>'
     )
     with pytest.raises(DataError, match="tracks of a video"):
-        prepared(tmp_path, "detection")
+        prepared(tmp_path, "detection", format="cvat")
+    with pytest.raises(DataError) as caught:
+        recognise(tmp_path)  # as `init` does, which writes no recipe that cannot run
+    assert "tracks of a video are not read: export" in caught.value.faults[0].hint
+
+
+def test_table__of_another_encoding_is_refused_before_a_recipe_is_written(tmp_path):
+    write_csv(tmp_path, toys())
+    text = (tmp_path / "labels.csv").read_text().replace("disc", "schön")
+    (tmp_path / "labels.csv").write_bytes(text.encode("cp1252"))
+    with pytest.raises(DataError) as caught:
+        recognise(tmp_path)
+    assert "not UTF-8 text: save it as UTF-8" in caught.value.faults[0].hint
+    with pytest.raises(DataError, match="not UTF-8 text"):
+        prepared(tmp_path, "classification")
 
 
 def test_table__relative_boxes_and_empty_images(tmp_path):

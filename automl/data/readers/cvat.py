@@ -25,7 +25,8 @@ _SERVES: dict[Task, tuple[bytes, ...]] = {
 
 def looks_like(path: Path, task: Task) -> str:
     """Why this is CVAT; empty where it is not, or where it has nothing for the task."""
-    found = [p for p in _xmls(path) if any(holds(p, word) for word in _SERVES[task])]
+    xmls = [p for p in _xmls(path) if not holds(p, b"<track ")]  # of a video: refused with the cure
+    found = [p for p in xmls if any(holds(p, word) for word in _SERVES[task])]
     return f"`{found[0].name}` in CVAT's XML for images" if found else ""
 
 

@@ -23,6 +23,19 @@ def header_of(table: Path) -> list[str]:
     return _without_header(table, first) or first
 
 
+def is_utf8(table: Path) -> bool:
+    """Whether it can be read as text, where it is text."""
+    if table.suffix.lower() == ".parquet":
+        return True
+    try:
+        with table.open(encoding="utf-8") as file:
+            while file.read(1 << 20):
+                pass
+        return True
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def _first_line(table: Path) -> list[str]:
     try:
         with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:

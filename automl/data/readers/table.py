@@ -10,7 +10,7 @@ from automl.data.readers.finder import Finder
 from automl.data.readers.label_lists import separator, split_labels, unsplit
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed, only_class
 from automl.data.readers.one_hot import classes_in, shown_in
-from automl.data.readers.rows import SUFFIXES, attributes_of, rows_of
+from automl.data.readers.rows import SUFFIXES, attributes_of, is_utf8, rows_of
 from automl.data.readers.table_boxes import WRITTEN, marks_of
 from automl.data.readers.table_columns import columns, holds_numbers, says_no_class, unknown
 from automl.data.readers.table_masks import Line, in_files, in_runs, picture_of
@@ -28,6 +28,8 @@ _NEEDS: dict[Task, str] = {
 def looks_like(path: Path, task: Task) -> str:
     """Why this is a table that serves the task; empty where it is not."""
     tables = [t for t in _tables(path, ReadOptions()) if _serves(t, task, ReadOptions())]
+    if not all(map(is_utf8, tables)):  # told with the cure where nothing else fits
+        return ""
     if task == "classification":  # a line per box would be several classes of one image
         tables = [t for t in tables if not _serves(t, "detection", ReadOptions())]
     names = ", ".join(f"`{t.name}`" for t in tables)
