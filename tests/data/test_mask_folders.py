@@ -21,6 +21,10 @@ LAYOUTS = {
     "isic": ("Task1-2_Input/{name}.png", "Task1_GroundTruth/{name}_segmentation.png"),
     "pets": ("images/{name}.png", "annotations/trimaps/{name}.png"),
     "in splits": ("{split}/Images/{name}.png", "{split}/Labels/{name}.png"),
+    "one level more": (
+        "{split}/p{half}/images_png/{name}.png",
+        "{split}/p{half}/masks_png/{name}.png",
+    ),
     "beside": ("{name}.png", "{name}_mask.png"),
     "beside in splits": ("{split}/{name}.png", "{split}/{name}_mask.png"),
     "beside by patient": ("p{half}/{name}.png", "p{half}/{name}_seg.png"),
@@ -59,7 +63,10 @@ def test_pairs__read_as_drawn(tmp_path, layout):
 
 REFUSED = {
     "kitti": (("image_2/{n}.png", "semantic/{n}.png", "semantic_rgb/{n}.png"), "look like images"),
-    "one level more": (("Urban/images_png/{n}.png", "Urban/masks_png/{n}.png"), "look like images"),
+    "one level more for some": (
+        ("Urban/images_png/{n}.png", "Urban/masks_png/{n}.png", "Rural/images_png/{n}.png"),
+        "look like images",
+    ),
     "no masks": (("images/{n}.png",), "nothing says what they show"),
 }
 
@@ -73,6 +80,23 @@ def test_pairs__others_are_refused_and_no_classes(tmp_path, layout):
     with pytest.raises(DataError) as caught:
         recognise(tmp_path)
     assert told in caught.value.faults[0].hint
+
+
+def test_pairs__a_test_split_without_masks_is_left_alone(tmp_path):
+    """As LoveDA has it."""
+    made = [t for t in toys() if t.split != "test"]
+    for toy in made:
+        for kind, pixels in (("images_png", toy.pixels), ("masks_png", toy.mask)):
+            save(pixels, tmp_path / toy.split.title() / "Urban" / kind / f"{toy.name}.png")
+    save(toys(6)[5].pixels, tmp_path / "Test/Urban/images_png/05.png")
+    check(tmp_path, made, splits=True)
+
+
+def test_pairs__folders_that_are_no_splits_may_be_classes(tmp_path):
+    write(tmp_path, "p{half}/images/{name}.png", "p{half}/masks/{name}.png")
+    with pytest.raises(DataError) as caught:
+        recognise(tmp_path)
+    assert "look like images and their masks" in caught.value.faults[0].hint
 
 
 def test_splits_by_another_name_are_no_classes(tmp_path):

@@ -67,7 +67,7 @@ def pairs(path: Path) -> list[Pair]:
         for folder, split in inside
         if split and (masks := _masks_of_split(folder))
     ]
-    return [*of_splits] or _named(path) or _mixed(path)
+    return [*of_splits] or _named(path) or _deeper(path) or _mixed(path)
 
 
 _CURE = "they are read from `images/` and `masks/` with the same file names"
@@ -163,6 +163,22 @@ def _named(path: Path) -> list[Pair]:
         return [*deeper] or [(_split_of(pictures), pictures, masks)]
     named: list[Pair] = [(s, p, m) for p, m in found if (s := _split_of(p))]
     return named
+
+
+def _deeper(path: Path) -> list[Pair]:
+    """A level more inside each split, such as `Train/Urban/images_png` with `masks_png` beside.
+
+    Without splits above, the folders may just as well be classes; a pair in each that has images.
+    """
+    found: list[Pair] = []
+    for top in folders(path):
+        split = split_word(top.name)
+        inside = [f for f in folders(top) if holds_images(f)] if split else []
+        below = [pair for f in inside for pair in _by_role(f)[:1]]
+        if below and len(below) < len(inside):  # a test split may have no masks at all
+            return []
+        found += [(split, *pair) for pair in below]
+    return found
 
 
 def _by_role(folder: Path) -> list[tuple[Path, Path]]:
