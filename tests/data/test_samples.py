@@ -105,6 +105,6 @@ def test_write_sample__impossible_wishes(tmp_path, name, options, message):
 
 def test_write_sample__foreign_folder_is_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
-    with pytest.raises(UsageError, match="holds something else"):
+    with pytest.raises(UsageError, match="holds other files"):
         write_sample("digits-detection", tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
