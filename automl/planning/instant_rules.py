@@ -14,7 +14,9 @@ LIGHT_STEPS = 200
 LIGHT_BATCH = 4
 """Images of such a step: `engines.instant_dense.BATCH`."""
 LIGHT_SHARE = 0.25
-"""Of all images of the epochs, such steps see at most this share, each at a third of the cost."""
+"""Of all images of the epochs, such steps see at most this share."""
+STEP_COST = {"segmentation": 0.57, "detection": 0.25}
+"""Of such a step in full ones: measured with U-Net and FCOS on EfficientNet-Lite0."""
 MOST_IMAGES, LEAST_IMAGES = 20_000, 200
 """That a head is fitted on: a linear layer learns little from more, and too little from fewer."""
 SAVED = 0.5
@@ -26,19 +28,39 @@ WITHIN = {"quick": 0.33, "standard": 0.5, "thorough": 0.0}
 def instant_seconds(
     at: Situation, model: Model, size: tuple[int, int], how: str, images: int
 ) -> float:
-    """Until a classifier's head is fitted on so many images and scored."""
-    if how == "none" or at.task != "classification":
+    """Until a head is fitted on so many images, or has taken steps on as many, and is scored."""
+    if how == "none":
         return 0.0
-    images = min(at.train_images, images) + at.val_images
-    return _feature_seconds(at, model, size, how) * images + (EXPORT_S if how == "onnx" else 0.0)
+    steps_s = STEP_COST.get(at.task, 0.0) * images * _training_seconds(at, model, size)
+    computed = min(at.train_images, images) + (at.val_images if at.task == "classification" else 0)
+    features_s = _feature_seconds(at, model, size, how) * computed
+    return features_s + steps_s + (EXPORT_S if how == "onnx" else 0.0)
+
+
+def instant_images(at: Situation, values: Mapping[str, Any], epochs: int) -> int:
+    """How many images the instant answer of a training of so many epochs sees, steps repeated."""
+    if at.task == "classification":
+        return int(values["instant_images"])
+    steps = values.get("instant_steps", min(LIGHT_STEPS, _affordable_steps(at, epochs)))
+    return int(steps) * LIGHT_BATCH
+
+
+def _affordable_steps(at: Situation, epochs: int) -> int:
+    return max(1, int(LIGHT_SHARE * epochs * at.train_images / LIGHT_BATCH))
 
 
 def _feature_seconds(at: Situation, model: Model, size: tuple[int, int], how: str) -> float:
     """For the frozen features of an image, by what computes them."""
-    each = at.step_s.get(model.row.name)
-    if each is None:
-        each = seconds_per_image(model.row, size, at.hardware.device, at.hardware.gflops)
-    return each / PASSES * (1 - SAVED if how == "onnx" else 1.0)
+    forward_s = _training_seconds(at, model, size) / PASSES
+    return forward_s * (1 - SAVED if how == "onnx" else 1.0)
+
+
+def _training_seconds(at: Situation, model: Model, size: tuple[int, int]) -> float:
+    """For a full step, per image: measured where it was."""
+    measured = at.step_s.get(model.row.name)
+    if measured is not None:
+        return measured
+    return seconds_per_image(model.row, size, at.hardware.device, at.hardware.gflops)
 
 
 def choose_instant(
@@ -89,8 +111,6 @@ def _dear(at: Situation, model: Model) -> str:
         return (
             "what it brings is not measured on a card, where a first epoch is a matter of seconds"
         )
-    if at.task == "segmentation":
-        return "a step of the decoder alone still takes 0.57 of a full one"
     return ""
 
 
@@ -100,7 +120,7 @@ def choose_instant_steps(at: Situation, instant: str, epochs: int) -> Choice[int
         return Choice(0, "the head of a classifier is fitted at once")
     if instant == "none":
         return Choice(0, "there is no instant answer")
-    affordable = max(1, int(LIGHT_SHARE * epochs * at.train_images / LIGHT_BATCH))
+    affordable = _affordable_steps(at, epochs)
     if affordable < LIGHT_STEPS:
         why = f"a {LIGHT_SHARE:.0%} share of the images of {epochs} epochs"
         return Choice(affordable, why, f"{LIGHT_STEPS}: a better first answer")

@@ -21,6 +21,7 @@ from automl.planning.instant_rules import (
     choose_instant,
     choose_instant_images,
     choose_instant_steps,
+    instant_images,
     instant_seconds,
 )
 from automl.planning.smoke import EPOCHS, shrink
@@ -119,7 +120,8 @@ def _epochs(at: Situation, model: Model, values: Mapping[str, Any]) -> Choice[in
     A budget is a promise about this very run, so there the speed of the moment counts.
     """
     size, crop = values["image_size"], values["crop"]
-    instant_s = instant_seconds(at, model, size, values["instant"], values["instant_images"])
+    images = instant_images(at, values, _bounds(at, model, values)[0])
+    instant_s = instant_seconds(at, model, size, values["instant"], images)
     epoch_s = epoch_seconds(at, model.row, size, crop, steady=at.recipe.budget is None)
     besides = judging_seconds(at, model.row, size) + instant_s
     return settings.choose_epochs(at, _bounds(at, model, values), epoch_s, besides)
@@ -213,7 +215,9 @@ def _expect(draft: Draft, model: Model) -> dict[str, Any]:
     seconds = expected_seconds(
         at,
         judging_seconds(at, model.row, size),
-        instant_seconds(at, model, size, values["instant"], values["instant_images"]),
+        instant_seconds(
+            at, model, size, values["instant"], instant_images(at, values, values["epochs"])
+        ),
     )
     budget, train_s = budget_seconds(at.recipe.budget), values["epochs"] * epoch_s
     if budget is not None:

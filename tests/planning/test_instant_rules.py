@@ -19,18 +19,12 @@ def test_instant__by_onnx_runtime_where_the_images_pay_for_it():
     assert plan_for(OF, GPU, everything).train.instant == "torch"
 
 
-@pytest.mark.parametrize("task", ["classification", "detection"])
-def test_instant__needs_pretrained_weights_and_for_detection_a_cpu(task):
+@pytest.mark.parametrize("task", ["classification", "detection", "segmentation"])
+def test_instant__needs_pretrained_weights_and_but_for_classification_a_cpu(task):
     of = profile(task)
+    assert plan_for(of).train.instant != "none"
     assert plan_for(of, CPU, nothing, weights="none").train.instant == "none"
-    assert (plan_for(of, GPU).train.instant == "none") == (task == "detection")
-
-
-def test_instant__of_a_segmenter_only_where_it_is_asked_for():
-    of = profile("segmentation")
-    assert plan_for(of).train.instant == "none"
-    assert plan_for(of).train.instant_steps == 0
-    assert plan_for(of, train={"instant": "onnx"}).train.instant_steps == instant_rules.LIGHT_STEPS
+    assert (plan_for(of, GPU).train.instant == "none") == (task != "classification")
 
 
 def test_instant__not_with_an_engine_that_has_none():
@@ -92,7 +86,8 @@ def test_instant_images__never_more_than_a_linear_layer_learns_from():
 
 
 def test_expected__with_the_time_of_the_answer():
-    with_it, without = plan_for(OF), plan_for(OF, train={"instant": "none"})
-    assert with_it.expected_s["setup"] > without.expected_s["setup"]
+    for of in (OF, profile("segmentation"), profile("detection")):
+        with_it, without = plan_for(of), plan_for(of, train={"instant": "none"})
+        assert with_it.expected_s["setup"] > without.expected_s["setup"]
     fast, slow = plan_for(OF, budget="2m"), plan_for(OF, budget="2m", train={"instant": "none"})
     assert fast.train.epochs <= slow.train.epochs
