@@ -80,11 +80,11 @@ def check_predictions(folder: Path, run: dict, task: str) -> None:
     picture.write_bytes(image.read_bytes())
     for name in ("data", "recipes"):
         (folder / name).rename(folder / f"{name}-gone")
-    options = ["--out", "found", "--draw", "--least", 0]
+    options = ["--out", "found", "--draw", "--min-confidence", 0]
     assert automl(folder, "predict", run["bundle"], picture, *options).startswith("found/")
     line = json.loads((folder / "found/predictions.jsonl").read_text())
     assert line["path"] == str(picture)
-    assert (folder / "found/drawn" / f"{picture.name}.png").is_file()
+    assert (folder / "found/drawn" / f"{picture.stem}.png").is_file()
     names = {c["name"] for c in sample["classes"]}
     match task:
         case "classification":

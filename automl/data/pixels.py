@@ -169,18 +169,6 @@ def ids(image: Image.Image, path: Path, colours: Colours = ()) -> np.ndarray:
         )
     if colours and image.mode in ("RGB", "RGBA"):
         return _ids_of_colours(np.array(image)[:, :, :3], path, colours)
-    return _one_channel(image, path)
-
-
-def _one_channel(image: Image.Image, path: Path) -> np.ndarray:
-    """The ids of a mask that a tool has saved as RGB: in each pixel three times the same."""
-    colour = image.mode.removesuffix("A")
-    clear = colour != image.mode and image.getchannel("A").getextrema() != (255, 255)
-    if colour in ("RGB", "L") and not clear:  # what is see-through may be meant to say something
-        first = np.array(image.getchannel(0))
-        others = (np.array(image.getchannel(i)) for i in range(1, len(colour)))
-        if all(np.array_equal(first, one) for one in others):
-            return first
     raise DataError(
         f"mask holds colours ({image.mode}), not class ids",
         where=str(path),

@@ -48,6 +48,9 @@ def load_ultralytics(folder: Path | None) -> str:
     settings = folder / "Ultralytics" / "settings.json"
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text(json.dumps(dict.fromkeys(OFF, False)), encoding="utf-8")
+    from PIL import Image
+
+    plain_open = Image.open
     try:
         ultralytics = importlib.import_module("ultralytics")
     except ModuleNotFoundError as error:
@@ -55,6 +58,7 @@ def load_ultralytics(folder: Path | None) -> str:
             f"a YOLO model needs the package `{error.name}`, which is not installed",
             hint='pip install "automl-vision[yolo]" (AGPL-3.0)',
         ) from None
+    Image.open = plain_open  # its own wants another package where a file is no image
     if threads is None:  # it sets this for itself, but our child processes would inherit it
         os.environ.pop("OMP_NUM_THREADS", None)
     ultralytics.settings.update(dict.fromkeys(OFF, False))

@@ -71,7 +71,7 @@ def test_augmenter__a_flip_moves_image_boxes_and_mask_together(tmp_path: Path) -
 
 def test_build__names_outside_albumentations_transforms_are_refused() -> None:
     for name in ("Compose", "os", "HorizontalFlipp", "__builtins__"):
-        with pytest.raises(RecipeError, match="no Albumentations transform"):
+        with pytest.raises(RecipeError, match="not an Albumentations transform"):
             build(Augment(policy="custom", transforms=({name: {}},)))
 
 

@@ -1,7 +1,9 @@
 import pytest
 
+from automl.data.images import read_image
 from automl.dataset import Sample
-from automl.engines.yolo_settings import arguments, frame, side
+from automl.engines.yolo_settings import arguments, frame, load_ultralytics, side
+from automl.errors import DataError
 from automl.plan import Augment
 from tests.engines.toy import plan_of, toy_train
 
@@ -98,3 +100,10 @@ def test_arguments__policy_and_list(tmp_path):
     custom = given(tmp_path, plan(policy="custom", transforms=flip))
     assert custom["fliplr"] == 0
     assert [type(t).__name__ for t in custom["augmentations"]] == ["HorizontalFlip"]
+
+
+def test_load_ultralytics__leaves_pillow_as_it_is(tmp_path):
+    load_ultralytics(None)
+    (tmp_path / "a.jpg").write_bytes(b"something else")
+    with pytest.raises(DataError, match="not an image"):
+        read_image(tmp_path / "a.jpg")

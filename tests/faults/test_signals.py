@@ -152,7 +152,7 @@ def test_the_same_command_again__goes_on_too(workspace, undisturbed):
     assert automl(workspace, *run("again"), fault=fault).wait() == 75
     done(workspace, *run("again"))
     check_end(workspace / "runs/again", undisturbed)
-    assert "holds a run already" in done(workspace, *run("again"), code=2)
+    assert "already holds a run" in done(workspace, *run("again"), code=2)
 
 
 def test_resume_latest__takes_a_recipe_that_is_the_runs_own(workspace, undisturbed):
