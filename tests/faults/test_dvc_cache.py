@@ -164,8 +164,8 @@ def told(name: str) -> str:
 
 
 def cure(said: str) -> None:
-    """Runs the commands between the backticks that follow `hint:`."""
-    hints = re.findall(r"(?:hint|cure): (.*)", said)
+    """Runs the commands between the backticks that follow `hint:` or `fix:`."""
+    hints = re.findall(r"(?:hint|fix): (.*)", said)
     commands = [hint.split("`")[1] for hint in hints]
     for number, command in enumerate(commands, start=1):
         shown = command.replace("dvc ", f"{shlex.quote(DVC)} ")
