@@ -16,6 +16,9 @@ from PIL import Image, UnidentifiedImageError, features
 from automl.data.frame import Frame, number_of
 from automl.errors import DataError, MachineError
 
+_open = Image.open
+"""Pillow's own: Ultralytics replaces it by one that asks for a package where a file is no image."""
+
 LARGEST_PIXELS = 120_000_000
 """Above, a picture is refused by its header: cameras end at 108 million, bombs do not."""
 
@@ -100,7 +103,7 @@ def decode(data: bytes, path: Path, short_side: int = 0, frame: Frame | None = N
     if medical is not None:
         return Decoded(medical, 1, _name_notes(medical.format or "", path), medical.size)
     try:
-        image = Image.open(io.BytesIO(data), formats=_formats())
+        image = _open(io.BytesIO(data), formats=_formats())
         _measure(image.size, path)
         notes = [*_name_notes(image.format or "", path), *_turn_to(image, frame, path)]
         full = image.size
