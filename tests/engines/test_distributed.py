@@ -44,9 +44,15 @@ def run(folder: Path, launcher: list[str], name: str) -> subprocess.CompletedPro
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
-def test_torchrun__two_processes_train_what_one_trains(tmp_path: Path) -> None:
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_torchrun__two_processes_train_what_one_trains(tmp_path: Path, weights: str) -> None:
     class_folders(tmp_path)
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    if weights == "balanced":  # so that the weights of two classes differ
+        first = min(p for p in (tmp_path / "data/train").iterdir() if p.is_dir())
+        for image in sorted(first.iterdir())[1::2]:
+            image.unlink()
+    recipe = RECIPE.replace("threads: 1", f"threads: 1, class_weights: {weights}")
+    (tmp_path / "recipe.yaml").write_text(recipe)
     for launcher, name in (([], "one"), (TORCHRUN, "two")):
         done = run(tmp_path, launcher, name)
         assert done.returncode == 0, done.stderr
