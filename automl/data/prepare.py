@@ -15,6 +15,7 @@ from automl.data.duplicate_groups import Copies, check_copies, find_copies
 from automl.data.file_names import name_twins, once_each
 from automl.data.files import impossible, is_there
 from automl.data.groups import grouped
+from automl.data.kaggle_rle_order import check_kaggle_rle
 from automl.data.outliers import outliers, shifts
 from automl.data.profile import profile
 from automl.data.readers import table
@@ -22,7 +23,6 @@ from automl.data.reading import Entry, Reading, ReadOptions, fatal, shown, warni
 from automl.data.recognise import READERS, recognise
 from automl.data.regions import box_ring, outline
 from automl.data.scan import Scanned, scan
-from automl.data.span_order import check_spans
 from automl.data.split import Item, assign
 from automl.dataset import (
     SPLITS,
@@ -92,7 +92,7 @@ def prepare(recipe: Recipe, talk: Talk, *, mending: bool = False) -> Prepared:
     )
     dataset = replace(dataset, digest=digest_of(dataset))
     findings += [*reading.findings, *_unfilled(reading, brought), *_whole(dataset, drafts)]
-    findings += [*check_copies(dataset, copies), *check_format(scanned), *check_spans(scanned)]
+    findings += [*check_copies(dataset, copies), *check_format(scanned), *check_kaggle_rle(scanned)]
     findings = waived(findings, recipe.checks.waive)
     pixels = _train_pixels(dataset, drafts)
     measured = profile(dataset, facts, pixels)

@@ -43,7 +43,7 @@ class Shape:
     rings: tuple[tuple[float, ...], ...] = ()
     runs: Runs | None = None
     where: str = ""
-    spans: str = ""
+    kaggle_rle: str = ""
     """Run lengths as Kaggle writes them, for an image of a size that they do not say."""
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from automl.data import rle, spans
+from automl.data import kaggle_rle, rle
 from automl.data.images import ImageFacts, MaskFacts, count_ids, upright, upright_corners
 from automl.data.reading import Entry, Runs, Shape, drawn_as_stored, fatal, warning
 from automl.dataset import Finding, Region, Sample
@@ -143,10 +143,10 @@ def _short(value: float) -> str:
 def _region(shape: Shape, entry: Entry, image: ImageFacts) -> tuple[Region, float]:
     """The upright region, and by how many pixels it reaches over the border."""
     turned = drawn_as_stored(entry, image)
-    if shape.spans:
+    if shape.kaggle_rle:
         if image.orientation > 1:
             raise ValueError("run lengths of an image that EXIF turns: which way is not known")
-        counts = spans.lengths(shape.spans, (image.height, image.width))
+        counts = kaggle_rle.lengths(shape.kaggle_rle, (image.height, image.width))
         return Region(shape.class_id, runs=rle.text(counts)), 0.0
     if shape.runs is not None:
         return Region(shape.class_id, runs=_upright_runs(shape.runs, image, turned=turned)), 0.0

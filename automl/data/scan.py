@@ -6,7 +6,7 @@ from pathlib import Path
 
 from automl.data.decoders import Answer, Job, decode_all
 from automl.data.images import ImageFacts, MaskFacts
-from automl.data.parts import with_parts
+from automl.data.mask_per_object import with_parts
 from automl.data.reading import Entry, Reading, fatal, shown, warning
 from automl.data.regions import Traced, trace
 from automl.data.scan_cache import ScanCache

@@ -70,7 +70,7 @@ def _limit() -> None:
 def _answer(job: dict[str, Any]) -> dict[str, Any]:
     """Facts with the file's own marks, or the fault and its kind."""
     from automl.data.images import ImageFacts, MaskFacts, image_facts, mask_facts, raw
-    from automl.data.parts import object_facts
+    from automl.data.mask_per_object import object_facts
     from automl.errors import AutomlError
 
     path = Path(job["path"])

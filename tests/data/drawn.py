@@ -55,7 +55,7 @@ def runs(box: tuple[int, int, int, int]) -> list[int]:
     return counts
 
 
-def spans(box: tuple[int, int, int, int]) -> str:
+def kaggle_rle(box: tuple[int, int, int, int]) -> str:
     """Start and length of each run down the columns, counted from 1."""
     x0, y0, x1, y1 = box
     return " ".join(f"{x * HEIGHT + y0 + 1} {y1 - y0}" for x in range(x0, x1))
@@ -307,7 +307,7 @@ def write_run_lengths(root: Path, made: list[Toy]) -> Path:
     rows: list[list[object]] = [["ImageId", "ClassId", "EncodedPixels", "split"]]
     for toy in made:
         save(toy.pixels, root / "train_images" / f"{toy.name}.png")
-        rows += [[f"{toy.name}.png", NAMES[k], spans(b), toy.split] for k, b in toy.boxes]
+        rows += [[f"{toy.name}.png", NAMES[k], kaggle_rle(b), toy.split] for k, b in toy.boxes]
     write_rows(root / "train.csv", rows)
     return root
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from automl.data import rle, spans
+from automl.data import kaggle_rle, rle
 from automl.data.check import check
 from automl.data.ground_truth import truth
 from automl.data.recognise import recognise
@@ -51,7 +51,7 @@ def test_one_class__read_as_drawn(tmp_path, kind, nothing):
     def rows(toy):
         if toy.name == empty:
             return [[toy.name + end, nothing]]
-        return [[toy.name + end, drawn.spans(box)] for _, box in toy.boxes]
+        return [[toy.name + end, drawn.kaggle_rle(box)] for _, box in toy.boxes]
 
     made = write(tmp_path, header, rows, folder, table)
     assert (recognise(tmp_path).format, recognise(tmp_path).task) == ("csv", "segmentation")
@@ -68,7 +68,7 @@ def test_class_behind_the_name(tmp_path, column):
     """As Severstal and the clouds have it: a line for each class of each image."""
 
     def rows(toy):
-        own = {k: drawn.spans(b) for k, b in reversed(toy.boxes)}
+        own = {k: drawn.kaggle_rle(b) for k, b in reversed(toy.boxes)}
         return [[f"{toy.name}.png_{name}", own.get(k, "")] for k, name in enumerate(NAMES)]
 
     made = write(tmp_path, [column, "EncodedPixels"], rows)
@@ -84,7 +84,7 @@ def test_images_of_the_split_that_the_table_is_of(tmp_path):
     for toy in toys():
         save(255 - toy.pixels, tmp_path / "test" / f"{toy.name}.png")
     header = ["id", "rle"]
-    write(tmp_path, header, lambda t: [[t.name, drawn.spans(b)] for _, b in t.boxes], "train")
+    write(tmp_path, header, lambda t: [[t.name, drawn.kaggle_rle(b)] for _, b in t.boxes], "train")
     found = prepared(tmp_path, "segmentation")
     assert codes(found) == []
     assert {s.path.split("/")[0] for s in found.dataset.samples} == {"train"}
@@ -129,7 +129,7 @@ def test_runs__to_the_last_pixel_and_in_lists():
     wanted = np.zeros((3, 2), bool)
     wanted[0, 0] = wanted[:, 1] = True
     for text in ("1 1 4 3", "1, 1, 4, 3", "1 1 4 2 6 1"):
-        assert spans.lengths(text, (3, 2)) == rle.lengths(wanted)
+        assert kaggle_rle.lengths(text, (3, 2)) == rle.lengths(wanted)
 
 
 def as_kaggle_writes(mask):
@@ -159,10 +159,10 @@ def test_order__of_masks_of_any_shape(size):
     masks = [m for m in (ellipses(draw, size) for _ in range(80)) if m.any()]
     written = [as_kaggle_writes(m) for m in masks]
     for text, mask in zip(written, masks, strict=True):
-        assert spans.lengths(text, size) == rle.lengths(mask)
-    rows, told = spans.goes_along_rows(written, size)
+        assert kaggle_rle.lengths(text, size) == rle.lengths(mask)
+    rows, told = kaggle_rle.goes_along_rows(written, size)
     assert rows <= told * 0.1
-    rows, told = spans.goes_along_rows([as_kaggle_writes(m.T) for m in masks], size)
+    rows, told = kaggle_rle.goes_along_rows([as_kaggle_writes(m.T) for m in masks], size)
     assert rows >= told * 0.6
     assert bool(told) == (size[0] * 1.1 < size[1] or size[1] * 1.1 < size[0])
 
@@ -171,7 +171,7 @@ def test_a_column_of_another_name_is_named_in_the_recipe(tmp_path):
     """UW-Madison calls it so and counts along the rows: nothing tells in square images."""
     header = ["id", "class", "segmentation"]
     made = write(
-        tmp_path, header, lambda t: [[t.name, NAMES[k], drawn.spans(b)] for k, b in t.boxes]
+        tmp_path, header, lambda t: [[t.name, NAMES[k], drawn.kaggle_rle(b)] for k, b in t.boxes]
     )
     with pytest.raises(DataError) as caught:
         recognise(tmp_path)

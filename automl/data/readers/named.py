@@ -32,7 +32,7 @@ UNJUDGED_NAMES = ("__ignore__",)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One annotation: a box, rings, runs or spans of a class; none is a tag of the whole image."""
+    """One annotation of a class: a box, rings or runs; with none, a tag of the whole image."""
 
     name: str
     corners: Corners | None = None
@@ -40,12 +40,12 @@ class Mark:
     runs: Runs | None = None
     crowd: bool = False
     where: str = ""
-    spans: str = ""
+    kaggle_rle: str = ""
 
     @property
     def is_tag(self) -> bool:
         """Whether it says something of the whole image."""
-        drawn = self.corners or self.rings or self.runs or self.spans
+        drawn = self.corners or self.rings or self.runs or self.kaggle_rle
         return not drawn
 
 
@@ -156,7 +156,7 @@ def _entry(picture: Picture, ids: dict[str, int], task: Task, findings: list[Fin
 def _shape(mark: Mark, number: int) -> Shape:
     if mark.corners and not mark.rings and mark.runs is None:
         return Shape(number, (box_ring(*mark.corners),), where=mark.where)
-    return Shape(number, mark.rings, mark.runs, mark.where, mark.spans)
+    return Shape(number, mark.rings, mark.runs, mark.where, mark.kaggle_rle)
 
 
 def _painted_boxes(marks: list[Mark]) -> list[Finding]:

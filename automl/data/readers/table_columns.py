@@ -6,10 +6,10 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
+from automl.data.kaggle_rle import NOTHING
 from automl.data.readers.finder import names_images
 from automl.data.readers.rows import header_of, rows_of
 from automl.data.reading import ReadOptions
-from automl.data.spans import NOTHING
 
 _COLUMNS = {
     "path": (

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from automl.data.kaggle_rle import NOTHING
 from automl.data.readers.finder import Finder
 from automl.data.readers.masks import listed_names
 from automl.data.readers.named import Found, Mark, Picture, assemble, only_class
@@ -17,7 +18,6 @@ from automl.data.reading import (
     shown,
     warning,
 )
-from automl.data.spans import NOTHING
 from automl.dataset import SplitName
 
 
@@ -55,7 +55,7 @@ def in_runs(lines: Iterable[Line], found: Found, options: ReadOptions) -> Readin
             reason, cure = "the mask has no class", "fill it in or remove the line"
             found.findings.append(fatal("no_class", line.where, reason, cure))
             continue
-        own.append(Mark(name, spans=runs, where=line.where))
+        own.append(Mark(name, kaggle_rle=runs, where=line.where))
     found.pictures += [picture_of(first[image], tuple(own)) for image, own in marks.items()]
     return assemble(found, "segmentation", options)
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from automl.data.kaggle_rle import goes_along_rows
 from automl.data.reading import fatal
 from automl.data.scan import Scanned
-from automl.data.spans import goes_along_rows
 from automl.dataset import Finding
 
 FEWEST = 3
@@ -13,16 +13,15 @@ FEWEST = 3
 _LOOKED_AT = 2000
 
 
-def check_spans(scanned: Sequence[Scanned]) -> list[Finding]:
+def check_kaggle_rle(scanned: Sequence[Scanned]) -> list[Finding]:
     """One finding for the whole set, where most of its masks seem to be meant otherwise."""
     rows = told = 0
     for one in scanned:
         shapes = one.entry.shapes or ()
         # those that are no pairs, or lie outside, are findings of their own
-        sound = (
-            [s.spans for s in shapes if s.spans] if one.traced and not one.traced.findings else []
-        )
-        along, of = goes_along_rows(sound, (one.image.height, one.image.width))
+        sound = one.traced and not one.traced.findings
+        texts = [s.kaggle_rle for s in shapes if s.kaggle_rle] if sound else []
+        along, of = goes_along_rows(texts, (one.image.height, one.image.width))
         rows, told = rows + along, told + of
         if told >= _LOOKED_AT:
             break
