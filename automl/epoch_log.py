@@ -8,7 +8,7 @@ from automl.record import journal
 from automl.record.journal import Journal
 from automl.run_dir import RunDir
 from automl.scoring.score import PRIMARY, score
-from automl.talk import Talk
+from automl.talk import Talk, counted
 
 
 def score_epoch(epoch: Epoch, plan: Plan, dataset: Dataset, run: RunDir, talk: Talk) -> float:
@@ -20,7 +20,9 @@ def score_epoch(epoch: Epoch, plan: Plan, dataset: Dataset, run: RunDir, talk: T
     primary = PRIMARY[plan.task]
     metrics = dict(epoch.metrics)
     if epoch.predictions is not None:
-        pairs = judged(dataset, "val", epoch.predictions)
+        total = len(dataset.split("val"))
+        found = counted(epoch.predictions, talk, f"validation of epoch {epoch.number}", total)
+        pairs = judged(dataset, "val", found)
         scores = score(plan.task, "val", dataset.names, pairs)
         primary, metrics = scores.primary, scores.metrics
     if epoch.number not in journal.told_epochs(journal.read(run.journal)):

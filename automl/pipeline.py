@@ -20,7 +20,7 @@ from automl.plan import Plan
 from automl.recipe.schema import Recipe
 from automl.run_dir import RunDir, needed
 from automl.stage_inputs import matched, planned, prepared, trained
-from automl.talk import Talk
+from automl.talk import Talk, counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -212,7 +212,7 @@ def _evaluate(run: RunDir, talk: Talk) -> "Scores":
     split = plan.judge_on
     found = engine(bundle.engine).predict(run.model, images(dataset, split), plan.device)
     total = len(dataset.split(split))
-    shown = _counted(found, talk, f"evaluate on {split}", total)
+    shown = counted(found, talk, f"evaluate on {split}", total)
     pairs = judged(dataset, split, written(shown, run.predictions))
     scores = score(plan.task, split, dataset.names, pairs)
     scores.write(run.metrics, run.evaluation)
@@ -294,7 +294,7 @@ def predict(
             yield str(path), pixels
 
     found = engine(bundle.engine).predict(folder, loaded(), probe(device).device)
-    for prediction in _counted(found, talk, "predict", len(paths)):
+    for prediction in counted(found, talk, "predict", len(paths)):
         yield read.popleft(), prediction
 
 
@@ -307,11 +307,3 @@ def show_augmented(run: RunDir, count: int, path: Path) -> Path:
     images, captions = engine(plan.engine).augmented(plan, dataset, count)
     contact_sheet(images, captions, path)
     return path
-
-
-def _counted(
-    found: "Iterable[Prediction]", talk: Talk, label: str, total: int
-) -> "Iterator[Prediction]":
-    for number, prediction in enumerate(found, start=1):
-        talk.progress(label, number, total)
-        yield prediction

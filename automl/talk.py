@@ -1,6 +1,9 @@
 """How stages tell a person what happens: values in, nothing printed here."""
 
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Talk(Protocol):
@@ -23,3 +26,10 @@ class Silent:
 
     def progress(self, label: str, done: int, total: int, note: str = "") -> None:
         """Drops the step."""
+
+
+def counted(items: Iterable[T], talk: Talk, label: str, total: int) -> Iterator[T]:
+    """The items, of which there are `total`; each moves the progress line `label`."""
+    for number, item in enumerate(items, start=1):
+        talk.progress(label, number, total)
+        yield item

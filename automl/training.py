@@ -2,6 +2,7 @@
 
 import shutil
 from functools import partial
+from math import isnan
 
 from automl import dvc_resume
 from automl.clock import Clock
@@ -45,10 +46,14 @@ def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk, clock: Clock) -
         return value
 
     def on_step(epoch: int, step: int, steps: int, loss: float) -> None:
-        if clock.setup_s is None:
+        if epoch and clock.setup_s is None:
             clock.setup_s = clock.now() - began - clock.instant_s
         clock.beat()
-        talk.progress(f"epoch {epoch}", step, steps, f"loss {loss:.3f}")
+        if isnan(loss):
+            talk.progress("features for the instant answer", step, steps)
+        else:
+            label = f"epoch {epoch}" if epoch else "instant answer"
+            talk.progress(label, step, steps, f"loss {loss:.3f}")
 
     with recording_provenance(run, plan, dataset) as origin, live(run) as following:
         announce(run, plan, len(dataset.split("train")))

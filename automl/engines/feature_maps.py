@@ -4,7 +4,7 @@ A backbone gives maps at several strides; what stands behind them, a decoder or 
 heads, learns from kept maps without a pass through the backbone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from automl.engines.features import FrozenBackbone, build_forward
+from automl.engines.features import FrozenBackbone, OnImages, build_forward
 from automl.engines.frames import Frames
 from automl.engines.network import Network
 from automl.model.detectors import Features
@@ -111,9 +111,9 @@ class FeatureMaps:
 
 
 def compute_maps(
-    network: Network, frozen: FrozenBackbone, frames: Frames, most: int, check: Callable[[], None]
+    network: Network, frozen: FrozenBackbone, frames: Frames, most: int, on_images: OnImages
 ) -> FeatureMaps:
-    """Of at most so many frames, evenly spread; `check` is called between batches and may raise."""
+    """Of at most so many frames, evenly spread."""
     frozen.computed_by, forward = build_forward(frozen)
 
     def seen(indices: Sequence[int]) -> list[np.ndarray]:
@@ -125,9 +125,10 @@ def compute_maps(
     indices = [number * len(frames) // count for number in range(count)]
     maps: list[torch.Tensor] = []
     for at in range(0, count, BATCH):
-        check()
+        on_images(at, count)
         found = seen(indices[at : at + BATCH])
         maps = maps or [torch.empty(count, *o.shape[1:], dtype=torch.float16) for o in found]
         for whole, part in zip(maps, found, strict=True):
             whole[at : at + len(part)] = torch.from_numpy(part)
+    on_images(count, count)
     return FeatureMaps(maps, indices)

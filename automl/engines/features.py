@@ -34,8 +34,12 @@ VERSION = 2
 Runner = Literal["torch", "onnx"]
 BATCH: dict[Runner, int] = {"torch": 16, "onnx": 2}
 """Images at once; what ONNX Runtime computes of a few stays in the processor's caches."""
-Check = Callable[[], None]
-"""Called between batches; may raise."""
+OnImages = Callable[[int, int], None]
+"""Called before each batch with the images done, and all of them; may raise."""
+
+
+def ignore_images(done: int, total: int) -> None:
+    """Does nothing."""
 
 
 @dataclass(frozen=True)
@@ -107,15 +111,18 @@ def evenly_spread(samples: list[Sample], most: int | None) -> list[Sample]:
 
 
 def image_features(
-    frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample], check: Check = lambda: None
+    frozen: FrozenBackbone,
+    dataset: Dataset,
+    samples: list[Sample],
+    on_images: OnImages = ignore_images,
 ) -> np.ndarray:
-    """Features float32 [N, D] of these images; `check` is called between batches."""
+    """Features float32 [N, D] of these images."""
     key = _key(frozen, dataset, samples)
     found = _read(disk_cache.find(key), len(samples))
     if found is not None:
         frozen.computed_by = "kept"
         return found
-    computed = _computed(frozen, dataset, samples, check)
+    computed = _computed(frozen, dataset, samples, on_images)
     disk_cache.keep(key, computed.tobytes())
     return computed
 
@@ -163,14 +170,15 @@ def _read(data: bytearray | None, count: int) -> np.ndarray | None:
 
 
 def _computed(
-    frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample], check: Check
+    frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample], on_images: OnImages
 ) -> np.ndarray:
     frozen.forward = frozen.forward or build_forward(frozen)
     frozen.computed_by, forward = frozen.forward
-    rows = []
+    rows: list[np.ndarray] = []
     for batch in _batches(frozen, dataset, samples):
-        check()
+        on_images(len(rows) * BATCH[frozen.runner], len(samples))
         rows.append(forward(batch)[0])
+    on_images(len(samples), len(samples))
     return np.concatenate(rows)
 
 

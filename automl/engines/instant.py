@@ -26,7 +26,7 @@ from automl.engines.head import FOLDS, Head, fit
 from automl.engines.loader import TrainingSamples
 from automl.engines.network import Learner, Network, loss_settings
 from automl.engines.progress import Progress
-from automl.engines.protocol import Epoch, Event, OnEpoch, OnEvent
+from automl.engines.protocol import Epoch, Event, OnEpoch, OnEvent, OnStep
 from automl.engines.randomness import epoch_order, seed_for
 from automl.engines.stop_reasons import check_stop
 from automl.model.build import classifier
@@ -39,11 +39,21 @@ from automl.tasks.protocol import module
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Where the answer is reported, and the flag that stops it."""
+    """Where the answer and the way to it are reported, and the flag that stops it."""
 
     on_epoch: OnEpoch
+    on_step: OnStep
     on_event: OnEvent
     stop: Stop
+
+    def features(self, done: int, images: int) -> None:
+        """So many images have their features; StopRequested where a signal has come."""
+        self.step(done, images, math.nan)
+
+    def step(self, done: int, steps: int, loss: float) -> None:
+        """So many steps are done; StopRequested where a signal has come."""
+        check_stop(self.stop)
+        self.on_step(0, done, steps, loss)
 
 
 def is_wanted(progress: Progress, plan: Plan) -> bool:
@@ -64,7 +74,7 @@ def answer(progress: Progress, plan: Plan, dataset: Dataset, callbacks: Callback
     frozen = _frozen(network, plan)
     train = evenly_spread(dataset.split("train"), plan.train.instant_images)
     val = dataset.split("val")
-    seen = _seen(frozen, dataset, train, callbacks.stop)
+    seen = image_features(frozen, dataset, train, callbacks.features)
     if not np.isfinite(seen).all():
         tell_none(callbacks, "the features of the pretrained backbone are not finite")
         return None
@@ -78,7 +88,7 @@ def answer(progress: Progress, plan: Plan, dataset: Dataset, callbacks: Callback
     with torch.inference_mode():
         parts = module(plan.task).loss(linear, features, targets, settings)
         losses = {part: float(value) for part, value in parts.items()}
-    shown = torch.from_numpy(_seen(frozen, dataset, val, callbacks.stop))
+    shown = torch.from_numpy(image_features(frozen, dataset, val, callbacks.features))
     score = score_epoch_0(progress, losses, _predictions(linear, shown, val), callbacks)
     _tell(callbacks, score, frozen, head, len(train))
     return score
@@ -174,12 +184,6 @@ def digest(net: nn.Module) -> str:
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()
-
-
-def _seen(
-    frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample], stop: Stop
-) -> np.ndarray:
-    return image_features(frozen, dataset, samples, lambda: check_stop(stop))
 
 
 def _targets(dataset: Dataset, samples: list[Sample], plan: Plan) -> torch.Tensor:

@@ -31,7 +31,7 @@ from automl.engines.optimiser import build_optimiser, lr_factor, set_lr
 from automl.engines.progress import Progress
 from automl.engines.protocol import Event
 from automl.engines.randomness import epoch_order, seed_for
-from automl.engines.stop_reasons import check_stop, until_stopped
+from automl.engines.stop_reasons import until_stopped
 from automl.prediction import Prediction
 from automl.recipe.checks import STRIDE
 
@@ -52,7 +52,7 @@ def answer(progress: Progress, samples: TrainingSamples, callbacks: Callbacks) -
         return None
     frozen = _frozen(network, slot, samples)
     most = samples.plan.train.instant_steps * BATCH
-    maps = compute_maps(network, frozen, samples.frames, most, lambda: check_stop(callbacks.stop))
+    maps = compute_maps(network, frozen, samples.frames, most, callbacks.features)
     losses = HeadTraining(network, slot, samples, maps).learn(callbacks) if maps.finite else None
     if losses is None:
         tell_none(callbacks, "the numbers behind the pretrained backbone are not finite")
@@ -86,12 +86,13 @@ class HeadTraining:
         sums: dict[str, float] = {}
         steps, shown = self.train.instant_steps, self._shown()
         for step in range(steps):
-            check_stop(callbacks.stop)
             torch.manual_seed(seed_for(self.train.seed, "instant", step))
             set_lr(self.optimiser, lr_factor(self.train, step, steps, steps))
             losses = self._step(shown[step * BATCH : (step + 1) * BATCH])
-            if not math.isfinite(sum(losses.values())):
+            loss = sum(losses.values())
+            if not math.isfinite(loss):
                 return None
+            callbacks.step(step + 1, steps, loss)
             for name, value in losses.items() if step >= steps // 2 else ():
                 sums[name] = sums.get(name, 0.0) + value / (steps - steps // 2)
         return sums

@@ -74,7 +74,7 @@ def train(  # noqa: PLR0913  as `Engine` has it
             progress = _first_or_saved(plan, dataset, device, checkpointer, on_event)
             progress.micro_batch = min(progress.micro_batch, most_at_once)
             if instant.is_wanted(progress, plan):
-                callbacks = instant.Callbacks(on_epoch, on_event, stop)
+                callbacks = instant.Callbacks(on_epoch, on_step, on_event, stop)
                 began = clock.now() if clock else 0.0
                 _instant_answer(progress, checkpointer, samples, run, callbacks)
                 if clock:

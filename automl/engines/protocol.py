@@ -48,7 +48,11 @@ OnEpoch = Callable[[Epoch], float]
 """Scores and records an epoch; returns the primary metric, higher is better."""
 
 OnStep = Callable[[int, int, int, float], None]
-"""Shows progress: epoch, step, steps of the epoch, loss."""
+"""Shows progress: epoch, step, steps of the epoch, loss.
+
+Epoch 0 is the instant answer; while its features are computed, images count as steps, without a
+loss (NaN).
+"""
 
 OnEvent = Callable[[Event], None]
 """Records an event and says it."""

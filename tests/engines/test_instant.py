@@ -2,6 +2,7 @@
 
 import os
 import signal
+from math import isnan
 
 import pytest
 import torch
@@ -68,8 +69,21 @@ def test_answer__is_epoch_zero_and_the_bundle_says_the_same(toy, tmp_path, runne
         assert prediction.probabilities == pytest.approx(told, abs=1e-4)
 
 
+def test_answer__its_features_are_counted(toy, tmp_path):
+    steps = []
+    run, plan = RunDir(tmp_path), toy_plan("classification", toy, instant="torch", epochs=1)
+    native.train(plan, toy, run, Seen().epoch, lambda *step: steps.append(step), Seen().event)
+    assert [epoch for epoch, *_ in steps] == sorted(epoch for epoch, *_ in steps)
+    shown = [(done, images) for epoch, done, images, loss in steps if not epoch and isnan(loss)]
+    for split in ("train", "val"):
+        count = len(toy.split(split))
+        assert {(0, count), (count, count)} <= set(shown)
+
+
 def test_answer__is_saved_before_the_first_step(toy, tmp_path):
     def stop(epoch, step, steps, loss):
+        if not epoch:
+            return
         bundles.read(RunDir(tmp_path).model)
         assert [p.name for p in RunDir(tmp_path).checkpoints.iterdir()] == ["epoch-0000"]
         raise KeyboardInterrupt
@@ -80,8 +94,9 @@ def test_answer__is_saved_before_the_first_step(toy, tmp_path):
 
 
 def test_answer__resumed_right_after_it_ends_in_the_same_bits(toy, tmp_path):
-    def stop(*_):
-        raise KeyboardInterrupt
+    def stop(epoch, *_):
+        if epoch:
+            raise KeyboardInterrupt
 
     straight, resumed = Seen([0.1, 0.2, 0.3]), Seen([0.1, 0.2, 0.3])
     _, whole = trained(toy, tmp_path / "whole", straight)
@@ -178,9 +193,9 @@ def test_folds__groups_stay_together_and_classes_are_spread():
 
 
 def test_answer__a_signal_before_it_is_there_saves_nothing(toy, tmp_path, monkeypatch):
-    def looked(frozen, dataset, samples, look):
+    def looked(frozen, dataset, samples, on_images):
         os.kill(os.getpid(), signal.SIGTERM)
-        look()
+        on_images(0, 1)
 
     monkeypatch.setattr(instant, "image_features", looked)
     with pytest.raises(Interrupted, match="nothing to save"):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from math import isnan
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from automl.engines import checkpoint as checkpoints
 from automl.engines import feature_maps, instant_dense, native
+from automl.engines.features import ignore_images
 from automl.engines.loader import TrainingSamples
 from automl.engines.network import build_network
 from automl.errors import Interrupted
@@ -66,9 +68,19 @@ def test_answer__is_epoch_zero_and_leaves_the_backbone_alone(toy, tmp_path, runn
     assert all(first.stages[name] == 0 for name in moved)
 
 
+def test_answer__its_features_and_steps_are_counted(toy, tmp_path):
+    steps = []
+    trained(toy, tmp_path, Seen(), lambda *step: steps.append(step))
+    before = [step for step in steps if not step[0]]
+    assert before == steps[: len(before)]
+    assert [step[1:3] for step in before if isnan(step[3])] == [(0, 10), (8, 10), (10, 10)]
+    assert [step[1:3] for step in before if not isnan(step[3])] == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_answer__resumed_right_after_it_ends_in_the_same_bits(toy, tmp_path):
-    def stop(*_):
-        raise KeyboardInterrupt
+    def stop(epoch, *_):
+        if epoch:
+            raise KeyboardInterrupt
 
     _, whole = trained(toy, tmp_path / "whole", Seen())
     with pytest.raises(KeyboardInterrupt):
@@ -129,7 +141,7 @@ def test_replay__gives_the_losses_that_the_backbone_itself_would(toy):
     lit = network.copy()
     spot = feature_maps.find_backbone(lit)
     kept = feature_maps.compute_maps(
-        lit, instant_dense._frozen(lit, spot, samples), samples.frames, 10, lambda: None
+        lit, instant_dense._frozen(lit, spot, samples), samples.frames, 10, ignore_images
     )
     lessons = instant_dense.HeadTraining(lit, spot, samples, kept)
     size = samples.plan.train.image_size
@@ -163,10 +175,10 @@ def test_kept__fewer_images_where_the_memory_is_bounded(toy, monkeypatch):
     samples = TrainingSamples(plan_for(toy), toy)
     network = build_network(samples.plan, toy, CPU)
     frozen = instant_dense._frozen(network, feature_maps.find_backbone(network), samples)
-    assert feature_maps.compute_maps(network, frozen, samples.frames, 10, lambda: None).indices == [
-        0
-    ]
+    assert feature_maps.compute_maps(
+        network, frozen, samples.frames, 10, ignore_images
+    ).indices == [0]
     monkeypatch.undo()
-    kept = feature_maps.compute_maps(network, frozen, samples.frames, 4, lambda: None)
+    kept = feature_maps.compute_maps(network, frozen, samples.frames, 4, ignore_images)
     assert kept.indices == [0, 2, 5, 7]
     assert kept.finite
