@@ -80,7 +80,8 @@ def _few_classes(dataset: Dataset) -> list[Finding]:
             return [fatal("too_many_classes", ".", reason, "use masks whose values are class ids")]
         return _same_names(dataset)
     names = ", ".join(dataset.names) or "none"
-    reason = f"{dataset.task} needs at least {least} classes, found: {names}"
+    many = "2 classes" if least > 1 else "1 class"
+    reason = f"{dataset.task} needs at least {many}, found: {names}"
     return [fatal("too_few_classes", ".", reason, "add a class, or name them in `data.classes`")]
 
 

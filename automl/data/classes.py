@@ -1,14 +1,18 @@
 """Which classes a set has and which ids mean "no label", once its masks have been looked at."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from automl.data.images import MaskFacts
-from automl.data.reading import Reading
-from automl.dataset import Class
+from automl.data.reading import Reading, warning
+from automl.dataset import Class, Finding
 from automl.errors import DataError, Fault
+from automl.prediction import IGNORE
 from automl.recipe.checks import LARGEST_ID
 from automl.recipe.schema import Data
+
+_DIFFERENT_TOPS = 4
+"""Slices of a brain show one, two or three tissues, which are classes."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,17 @@ def refuse_classes(reading: Reading) -> None:
             faults.append(Fault(message, str(reading.root), "rename it"))
     if faults:
         raise DataError(f"{len(faults)} faults in the classes", faults=faults)
+
+
+def numbers_of_objects(masks: Sequence[MaskFacts], settled: Settled) -> list[Finding]:
+    """Ids that nobody has named, from 1 to as many as each mask needs: Penn-Fudan has such."""
+    shown = [set(mask.counts) - {0, IGNORE, *settled.ignore} for mask in masks]
+    tops = {max(ids) for ids in shown if ids}
+    if len(tops) < _DIFFERENT_TOPS or any(len(ids) != max(ids) for ids in shown if ids):
+        return []
+    reason = f"in each mask the ids count from 1, up to {max(tops)}: are they objects, not classes?"
+    cure = "write the id of its class into every object; if they are classes, name them in "
+    return [warning("ids_of_objects", ".", reason, cure + "`data.classes`")]
 
 
 def settle(reading: Reading, masks: Iterable[MaskFacts], data: Data) -> Settled:

@@ -27,6 +27,9 @@ _SPLIT_WORDS: dict[str, SplitName] = {
     "testing": "test",
 }
 
+_WORD = re.compile("[A-Z]*[a-z]+|[A-Z]+")
+"""Also those of `trainLabels`."""
+
 
 def split_word(name: str) -> SplitName | None:
     """The split that a folder or file name stands for as a whole: `valid` is `val`."""
@@ -35,8 +38,18 @@ def split_word(name: str) -> SplitName | None:
 
 def split_in(name: str) -> SplitName | None:
     """The split that a name mentions: `instances_train2017` is `train`; two splits are none."""
-    found = {_SPLIT_WORDS[w] for w in re.findall("[a-z]+", name.lower()) if w in _SPLIT_WORDS}
+    found = {split for word in _WORD.findall(name) if (split := split_word(word))}
     return found.pop() if len(found) == 1 else None
+
+
+def words(name: str) -> set[str]:
+    """The words of a name in small letters: `train-labelImg` has `train`, `label` and `img`."""
+    return {word.lower() for word in _WORD.findall(name)}
+
+
+def without_split(name: str) -> str:
+    """What `seg_train` and `seg_test` have in common."""
+    return _WORD.sub(lambda word: "" if split_word(word[0]) else word[0], name)
 
 
 def is_image(path: Path) -> bool:
@@ -129,11 +142,15 @@ def is_file(path: Path) -> bool:
 
 
 def ways(name: str) -> list[Path]:
-    """A path as it is written; one of another machine also without its first parts."""
+    """A path as it is written; one of another machine, or place, also without its first parts.
+
+    A relative one keeps a folder: `train/1.png` is not `1.png`.
+    """
     plain = PurePosixPath(name.replace("\\", "/"))
     foreign = plain.is_absolute() or re.match("[A-Za-z]:/", str(plain))
-    parts = plain.parts[1:][-DEEPEST:] if foreign else ()
-    return [Path(plain), *(Path(*parts[at:]) for at in range(len(parts)))]
+    parts = plain.parts[1:][-DEEPEST:]
+    least = 1 if foreign else 2
+    return [Path(plain), *(Path(*parts[at:]) for at in range(len(parts) + 1 - least))]
 
 
 def impossible(path: Path) -> str:

@@ -33,7 +33,7 @@ from automl.data.readers import (
     yolo,
 )
 from automl.data.readers import folders as class_folders
-from automl.data.readers.mask_folders import no_classes
+from automl.data.readers.not_classes import no_classes
 from automl.data.readers.one_hot import some_in
 from automl.data.readers.rows import SUFFIXES, header_of, is_utf8
 from automl.data.readers.table_columns import columns, holds_numbers
@@ -151,15 +151,16 @@ def _fitting(path: Path, task: Task | None) -> Iterator[Recognised]:
 
 def _clue(path: Path) -> str:
     """What keeps the likeliest layout from being recognised; empty where nothing tells."""
-    if other := foreign.known(path):
+    if other := foreign.by_words(path):
         return other
     tables = [t for s in SUFFIXES for t in files(path, s)] if path.is_dir() else []
-    tables.sort(key=lambda t: "submission" in t.name)
+    tables = [t for t in tables if "submission" not in t.name.lower()]
     if not path.is_dir() and path.suffix.lower() in SUFFIXES and path.is_file():
         tables = [path]
-    if tables:
-        return _clue_of_table(tables[0])
-    return _clue_of_folder(path)
+    if not tables:
+        return _clue_of_folder(path)
+    inside = _inside(path) if path.is_dir() else ""
+    return _clue_of_table(tables[0]) + (f"; or {inside}" if inside else "")
 
 
 def _clue_of_table(table: Path) -> str:
@@ -175,21 +176,26 @@ def _clue_of_table(table: Path) -> str:
             f"from 1, say `data.columns: {{runs: {column}}}`; if along the rows, as those of "
             "UW-Madison do, save the masks as PNG"
         )
+    if any(re.fullmatch(r"pixels?_?\d*", name.lower()) for name in header):
+        return f"`{table.name}` holds pixels, which are not read: write each row to an image file"
     if any(re.fullmatch(r"-?\d+(\.\d+)?", name) or is_image(Path(name)) for name in header):
         return f"`{table.name}` has no header: put one above, such as path,label,xmin,ymin,..."
     if len(hot := some_in(table)) > 1:
         few = ", ".join(name.strip() for name in hot[:4]) + (", ..." if len(hot) > 4 else "")
         return f"{found}: if some are classes (0 or 1), `data.classes: [{few}]` names them"
-    first, second = header if len(header) == 2 else ("file", "diagnosis")
+    first, second = header if len(header) == 2 else (theirs.get("path", "file"), "diagnosis")
     example = f"`data: {{path: ..., columns: {{path: {first}, label: {second}}}}}`"
     return f"{found}: say in a recipe which is which, such as {example}"
 
 
 def _clue_of_folder(path: Path) -> str:
     if not path.is_dir():
-        return "name a folder, an archive, or a file of one of these formats"
+        other = foreign.by_ending(path)
+        return other or "name a folder, an archive, or a file of one of these formats"
     if clue := _inside(path):
         return clue
+    if other := foreign.by_ending(path) or foreign.texts(path):
+        return other
     if pairs := no_classes([f for f in folders(path) if split_word(f.name)] or [path]):
         return pairs
     if images(path):
@@ -201,11 +207,20 @@ def _clue_of_folder(path: Path) -> str:
 
 def _inside(path: Path) -> str:
     """The folder inside that is a set, where only one is."""
-    found = [(f, one) for f in folders(path) if (one := next(_fitting(f, None), None))]
+    found = [inside for folder in folders(path) if (inside := _first_set(folder))]
     if len(found) != 1:
         return ""
     folder, one = found[0]
-    return f"`{folder.name}` inside is a set for {one.task}: set `data.path` to it"
+    name = folder.relative_to(path).as_posix()
+    return f"`{name}` inside is a set for {one.task}: set `data.path` to it"
+
+
+def _first_set(folder: Path) -> tuple[Path, Recognised] | None:
+    """The folder itself, or one that lies in it alone, and so on."""
+    if one := next(_fitting(folder, None), None):
+        return folder, one
+    inside = folders(folder)
+    return _first_set(inside[0]) if len(inside) == 1 and not images(folder) else None
 
 
 def _unrecognised(path: Path, task: Task | None) -> DataError:

@@ -19,6 +19,13 @@ LAYOUTS = {
     "nnU-Net": ("imagesTr/{name}_0000.png", "labelsTr/{name}.png"),
     "mmsegmentation": ("img_dir/{split}/{name}.png", "ann_dir/{split}/{name}.png"),
     "isic": ("Task1-2_Input/{name}.png", "Task1_GroundTruth/{name}_segmentation.png"),
+    "isic in splits": (
+        "ISIC2018_Task1-2_{split}_Input/{name}.png",
+        "ISIC2018_Task1_{split}_GroundTruth/{name}_segmentation.png",
+    ),
+    "words behind both names": ("images/{name}_image.png", "masks/{name}_mask.png"),
+    "words behind both names beside": ("{split}/{name}_sat.png", "{split}/{name}_mask.png"),
+    "mapillary": ("{split}/images/{name}.png", "{split}/v2.0/labels/{name}.png"),
     "pets": ("images/{name}.png", "annotations/trimaps/{name}.png"),
     "in splits": ("{split}/Images/{name}.png", "{split}/Labels/{name}.png"),
     "one level more": (
@@ -67,6 +74,10 @@ REFUSED = {
         ("Urban/images_png/{n}.png", "Urban/masks_png/{n}.png", "Rural/images_png/{n}.png"),
         "look like images",
     ),
+    "camvid": (("701_StillsRaw/{n}.png", "LabeledApproved/{n}_L.png"), "look like images and"),
+    "potsdam": (("1_DSM/a_{n}_x.png", "2_RGB/a_{n}_RGB.png", "5_Labels/a_{n}_l.png"), "look like"),
+    "celeba": (("CelebA-img/{n}.png", "CelebA-mask-anno/0/0{n}_hair.png"), "look like images"),
+    "parts": (("photos_1/0{n}.png", "photos_2/1{n}.png"), "look like parts of one set"),
     "no masks": (("images/{n}.png",), "nothing says what they show"),
 }
 
@@ -181,3 +192,40 @@ def test_folders__a_split_of_images_alone_is_no_class(tmp_path):
     with pytest.raises(DataError) as caught:
         recognise(tmp_path)
     assert caught.value.faults[0].hint.startswith("`train` inside is a set for classification")
+
+
+def test_folders__that_may_be_the_masks_that_are_meant_are_told(tmp_path):
+    """As DRIVE is: `mask` says where the eye is, `1st_manual` where its vessels are."""
+    made = write(tmp_path, "{split}/images/{name}.png", "{split}/mask/{name}_mask.png")
+    for toy in made:
+        save(toy.mask, tmp_path / toy.split / "1st_manual" / f"{toy.name}_manual1.png")
+    found = prepared(tmp_path, "segmentation").findings
+    assert [(f.code, f.file) for f in found] == [
+        ("folder_left_out", f"{split}/1st_manual") for split in ("test", "train", "val")
+    ]
+
+
+def test_ids__numbers_of_objects_are_told(tmp_path):
+    """As Penn-Fudan has them: every person of an image has an id."""
+    made = write(tmp_path, "PNGImages/{name}.png", "PedMasks/{name}_mask.png")
+    for i, toy in enumerate(made):
+        objects = np.zeros_like(toy.mask)
+        for number in range(1 + i % 4):
+            objects[5:20, 9 * number : 9 * number + 7] = number + 1
+        save(objects, tmp_path / "PedMasks" / f"{toy.name}_mask.png")
+    found = prepared(tmp_path, "segmentation")
+    assert codes(found, "warning") == ["ids_of_objects"]
+    named = prepared(tmp_path, "segmentation", classes=["ground", "a", "b", "c", "d"])
+    assert named.findings == ()
+
+
+def test_folders__classes_that_say_mask_are_classes(tmp_path):
+    """Photos are saved as JPEG; and a name that says mask needs one that does not."""
+    for toy in toys():
+        for name in ("vest", "mask"):
+            file = tmp_path / "photos" / name / f"{toy.name}.jpg"
+            save(toy.pixels if name == "mask" else 255 - toy.pixels, file)
+        for name in ("with_mask", "without_mask"):
+            save(toy.pixels, tmp_path / "drawings" / name / f"{toy.name}.png")
+    for top in ("photos", "drawings"):
+        assert recognise(tmp_path / top).format == "folders"

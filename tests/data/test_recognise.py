@@ -14,6 +14,7 @@ from tests.data.drawn import (
     write_openimages,
 )
 from tests.data.toys import (
+    NAMES,
     prepared,
     save,
     toys,
@@ -117,6 +118,15 @@ FOREIGN = {
         '{"images": [], "annotations": [{"segments_info": []}], "categories": []}',
     ),
     "masks/a.npy": ("NumPy", ""),
+    "labels.xlsx": ("as CSV", ""),
+    "setid.mat": ("labels as CSV", ""),
+    "via_project_csv.csv": ("VIA", "filename,region_shape_attributes,region_attributes\n"),
+    "project-1.json": (
+        "Label Studio",
+        '[{"image": "a", "label": [{"original_width": 4, "rectanglelabels": ["b"]}]}]',
+    ),
+    "labels/train.json": ("BDD100K", '[{"name": "a.png", "labels": [{"box2d": {"x1": 1}}]}]'),
+    "label_2/a.txt": ("`label_2/a.txt` is in no format", "Car 0.00 0 -1.58 587.01 173.33"),
 }
 
 
@@ -136,3 +146,38 @@ def test_recognise__a_set_in_the_folder_inside_is_named(tmp_path):
         recognise(tmp_path)
     hint = caught.value.faults[0].hint
     assert hint == "`Objects` inside is a set for classification: set `data.path` to it"
+
+
+def test_recognise__a_set_deeper_inside_is_named(tmp_path):
+    """Files of other programs beside it say less."""
+    write_folders(tmp_path / "UCMerced" / "Images", toys())
+    write_text(tmp_path / "lists.mat", "")
+    with pytest.raises(DataError) as caught:
+        recognise(tmp_path)
+    hint = caught.value.faults[0].hint
+    assert hint == "`UCMerced/Images` inside is a set for classification: set `data.path` to it"
+
+
+@pytest.mark.parametrize("folder", ["seg_{}", "seg_{0}/seg_{0}", "{0}/{0}", "{0}ing_set"])
+def test_folders__splits_of_longer_names_and_folders_in_folders(tmp_path, folder):
+    """As Kaggle packs them."""
+    for toy in toys():
+        split = "train" if toy.split == "train" else "test"
+        top = tmp_path / folder.format(split)
+        save(toy.pixels, top / NAMES[toy.label] / f"{toy.name}.png")
+    save(255 - toys(1)[0].pixels, tmp_path / "seg_pred" / "0.png")
+    assert recognise(tmp_path).format == "folders"
+    found = prepared(tmp_path, "classification")
+    assert [(f.code, f.file) for f in found.findings] == [("folder_left_out", "seg_pred")]
+    assert found.dataset.names == list(NAMES)
+    assert found.dataset.counts()["test"] == 4
+
+
+def test_folders__of_images_of_splits_are_no_classes(tmp_path):
+    """As COCO's pixel maps are beside its images."""
+    for toy in toys():
+        split = "train" if toy.split == "train" else "val"
+        save(toy.pixels, tmp_path / f"{split}2017" / f"{toy.name}.png")
+        save(toy.mask, tmp_path / "stuffthingmaps" / f"{split}2017" / f"{toy.name}.png")
+    with pytest.raises(DataError, match="no known layout"):
+        recognise(tmp_path)

@@ -1,11 +1,20 @@
 """Class folders, with or without a level of `train`, `val`, `test` above them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from automl.data.files import folders, holds_images, images, split_in, split_word, walk_images
-from automl.data.readers.mask_folders import masks_among, no_classes
+from automl.data.files import (
+    folders,
+    holds_images,
+    images,
+    split_in,
+    split_word,
+    walk_images,
+    without_split,
+)
+from automl.data.readers.mask_folders import masks_among
+from automl.data.readers.not_classes import no_classes
 from automl.data.reading import (
     Entry,
     Reading,
@@ -28,7 +37,8 @@ def looks_like(path: Path, task: Task) -> str:
     if "train" in splits.values():
         return f"`{'`, `'.join(f.name for f in splits)}` hold a folder of images per class"
     classes = [f.name for f in folders(path) if holds_images(f)]
-    if len(classes) < 2 or all(split_in(name) for name in classes):  # splits without classes
+    without_classes = all(split_in(name) for name in classes) or _by_longer_names(path)
+    if len(classes) < 2 or without_classes:
         return ""
     return f"a folder of images per class: {_few(classes)}"
 
@@ -54,20 +64,41 @@ def read(path: Path, task: Task, options: ReadOptions) -> Reading:
         inside = [image for image in inside if image not in drawn]
         entries += [Entry(image, split, label=ids[folder.name]) for image in inside]
         nested.update(_below(folder, inside))
-    findings += [*_nested(nested, path, splits), *_masks(masks, path)]
+    findings += [*_nested(nested, path), *_masks(masks, path), *_left_out(path, splits)]
     return Reading(
         "folders", path, classes, tuple(entries), tuple(findings), frozenset(splits.values())
     )
 
 
 def _split_folders(path: Path) -> dict[Path, SplitName]:
-    """Folders named as a split that hold class folders; a class may be called `train` itself."""
-    named = {f: s for f in folders(path) if (s := split_word(f.name))}
-    found = {f: s for f, s in named.items() if any(holds_images(c) for c in folders(f))}
-    if "train" not in found.values():
+    """Folders named as a split that hold class folders; a class may be called `train` itself.
+
+    Longer names may as well stand for something else, unless `train` holds two classes.
+    """
+    words = {f: s for f in folders(path) if (s := split_word(f.name))}
+    named = {_unwrapped(f): s for f, s in (words or _by_longer_names(path)).items()}
+    counts = {f: sum(map(holds_images, folders(f))) for f in named}
+    found = {f: s for f, s in named.items() if counts[f]}
+    if not any(s == "train" and (words or counts[f] > 1) for f, s in found.items()):
         return {}
     empty = {f: s for f, s in named.items() if f not in found and not images(f)}
     return {f: s for f, s in named.items() if f in found or f in empty}
+
+
+def _by_longer_names(path: Path) -> dict[Path, SplitName]:
+    """Folders whose names differ in the split alone, as `seg_train` and `seg_test` do."""
+    named: dict[str, dict[Path, SplitName]] = defaultdict(dict)
+    for folder in folders(path):
+        if split := split_in(folder.name):
+            named[without_split(folder.name)][folder] = split
+    several = (own for own in named.values() if len(own) > 1 and "train" in own.values())
+    return next((own for own in several if len(set(own.values())) == len(own)), {})
+
+
+def _unwrapped(folder: Path) -> Path:
+    """Kaggle often packs a folder into one of its own name."""
+    inside = folder / folder.name
+    return _unwrapped(inside) if folders(folder) == [inside] and not images(folder) else folder
 
 
 def _below(folder: Path, inside: Iterable[Path]) -> Counter[Path]:
@@ -78,7 +109,7 @@ def _below(folder: Path, inside: Iterable[Path]) -> Counter[Path]:
     return Counter({f: n for f, n in counts.items() if several and f != folder})
 
 
-def _nested(nested: Counter[Path], root: Path, splits: Iterable[Path]) -> list[Finding]:
+def _nested(nested: Counter[Path], root: Path) -> list[Finding]:
     """Folders inside class folders, all in one: shoots of a class, or classes that are not learnt.
 
     Where they are named as splits, the split that someone made would be lost.
@@ -90,10 +121,22 @@ def _nested(nested: Counter[Path], root: Path, splits: Iterable[Path]) -> list[F
             first = min(own)
             count = f"{len(own)} folders" if len(own) > 1 else "1 folder"
             reason = f"{count} inside class folders ({sum(own.values())} images): {_MEANING[code]}"
-            above = "[^/]+/" * (2 if any(splits) else 1)
+            above = "[^/]+/" * (len(first.relative_to(root).parts) - 1)
             cure = _CURES[code].format(pattern=f"^{above}([^/]+)/")
             found.append(warning(code, shown(first, root), reason, cure))
     return found
+
+
+def _left_out(root: Path, splits: Iterable[Path]) -> list[Finding]:
+    """Folders beside splits that hold images too, and are called otherwise."""
+    read = {split.relative_to(root).parts[0] for split in splits}
+    rest = [f for f in folders(root) if read and f.name not in read and not split_word(f.name)]
+    reason, cure = "images beside the splits, in a folder named as none", "rename or remove it"
+    return [
+        warning("folder_left_out", shown(folder, root), f"{reason}, are left out", cure)
+        for folder in rest
+        if holds_images(folder)
+    ]
 
 
 def _masks(masks: list[Path], root: Path) -> list[Finding]:

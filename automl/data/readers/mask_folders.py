@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from itertools import islice
 from pathlib import Path
 
 from automl.data.files import (
@@ -17,11 +16,12 @@ from automl.data.files import (
 )
 from automl.dataset import SplitName
 
+_Folders = tuple[Path, Path]
 Pair = tuple[SplitName | None, Path, Path]
 """Split, folder of images, folder of masks; both the same where masks lie beside their images."""
 
-CITY = "_leftImg8bit"
-"""What Cityscapes puts behind the name that an image and its mask share."""
+_OF_IMAGES = ("_leftImg8bit", "_image", "_img", "_sat", "_0000")
+"""What may stand behind the name that an image and its mask share; nnU-Net numbers channels."""
 _CITY_IDS = ("_gtFine_labelTrainIds", "_gtFine_labelIds")
 BESIDE = ("_mask", "_masks", "_label", "_labels", "_seg", "_segmentation", "_gt")
 """What tells the mask from its image where both lie in one folder."""
@@ -31,20 +31,28 @@ _AFTER = re.compile(f"({'|'.join(BESIDE)})(_\\d+)?$")
 OTHER_VIEWS = (*_CITY_IDS, "_gtFine_color", "_gtFine_instanceIds", "_color", "_instanceIds")
 """What may follow it in a second picture of the same mask, which is left out."""
 
-_IMAGES = ("images", "image", "imgs", "img", "leftImg8bit")
-_CLEAR = ("masks", "annotations", "annot", "labels", "gt", "gtFine", "ground_truth", "groundtruth")
+IMAGES = ("images", "image", "imgs", "img", "leftImg8bit")
+_CLEAR = (
+    "masks",
+    "annotations",
+    "annot",
+    "labels",
+    "gt",
+    "gtFine",
+    "ground_truth",
+    "groundtruth",
+    "v2.0/labels",
+)
 """Folders that hold masks, whatever the folder of the images beside them is called."""
 _MASKS = (*_CLEAR, "mask")
-_IMAGE_WORDS = ("jpegimages", "images", "image", "imgs", "img", "inputs", "input", "original")
-_MASK_WORDS = (
+IMAGE_WORDS = ("jpegimages", "images", "image", "imgs", "img", "inputs", "input", "original")
+MASK_WORDS = (
     *("groundtruth", "annotations", "annotation", "annots", "annot", "ann", "masks", "mask"),
     *("labels", "label", "targets", "target", "segmentations", "segmentation", "semantic", "gt"),
 )
 """Parts of longer names, such as `imagesTr`, `train_images`, `img_dir` and `Ground Truth`."""
 _OF_VOC = ("SegmentationClass", "SegmentationObject")
 """Left to the reader of Pascal VOC, which knows its lists of images."""
-_LOOKED_AT = 20
-"""Folders that are looked into before a set of a thousand classes is believed to be one."""
 _SHORT: dict[str, SplitName] = {"tr": "train", "ts": "test"}
 """How nnU-Net and the Medical Segmentation Decathlon call a split."""
 
@@ -70,55 +78,17 @@ def pairs(path: Path) -> list[Pair]:
     return [*of_splits] or _named(path) or _deeper(path) or _mixed(path)
 
 
-_CURE = "they are read from `images/` and `masks/` with the same file names"
-
-
-def no_classes(tops: Iterable[Path]) -> str:
-    """What makes folders images and masks rather than classes; empty where nothing does."""
-    every = [(top, folders(top)) for top in tops]
-    for top, inside in every:
-        names = [f.name for f in islice((f for f in inside if holds_images(f)), 2)]
-        rest = _role(names[0], _IMAGE_WORDS) if len(names) == 1 else None
-        if rest is not None and not rest.strip("0123456789"):  # KITTI numbers its cameras
-            shown = f"{top.name}/{names[0]}" if len(every) > 1 else names[0]
-            return f"`{shown}` holds images, and nothing says what they show"
-    for top, inside in every:
-        for place in (top, *inside[:_LOOKED_AT]):
-            if found := _suspected(place):
-                return "`{}` and `{}` look like images and their masks: {}".format(*found, _CURE)
-    return ""
-
-
-def _suspected(place: Path) -> tuple[str, str] | None:
-    """Two folders, one named after images and one after masks."""
-    pictures, masks = ([f for f, _ in _called(place, w)] for w in (_IMAGE_WORDS, _MASK_WORDS))
-    found = ((p, m) for p in pictures for m in masks if p != m)
-    first = next((f for f in found if _plain(*f) or _paired(*f) or _is_one(f[0], place)), None)
-    return (first[0].name, first[1].name) if first else None
-
-
-def _plain(pictures: Path, masks: Path) -> bool:
-    """Called images and masks in so many words, whatever the files inside are called."""
-    return pictures.name.lower() in _IMAGES and _role(masks.name, _MASK_WORDS) == ""
-
-
-def _is_one(pictures: Path, place: Path) -> bool:
-    """A folder per image, as in `ID/images/ID.png` beside `ID/masks/`."""
-    found = images(pictures)
-    return len(found) == 1 and found[0].stem == place.name
-
-
 def _beside(folder: Path) -> tuple[Path, Path] | None:
     """The folders of images and of masks inside: by name, or the only other one with such files."""
     masks = _mask_folder(folder)
     if masks is None or any(f.name.startswith("panoptic") for f in folders(masks)):
         return None
-    if pictures := first_folder(folder, *_IMAGES):
+    if pictures := first_folder(folder, *IMAGES):
         return pictures, _only_one(masks, pictures)
     others = [f for f in folders(folder) if f != masks and holds_images(f)]
     if masks.name not in _CLEAR or len(others) != 1:
         return None
-    known = {base(p, others[0]) for p in walk_images(others[0])}
+    known = {name for p in walk_images(others[0]) for name in bases(p, others[0])}
     ends = (*ENDINGS, *OTHER_VIEWS)
     paired = all(extends(stem(mask, masks), known, ends) for mask in walk_images(masks))
     return (others[0], masks) if paired else None
@@ -183,20 +153,29 @@ def _deeper(path: Path) -> list[Pair]:
 
 def _by_role(folder: Path) -> list[tuple[Path, Path]]:
     """Pairs of folders whose names differ in the word for images or masks only, else the one."""
-    pictures, masks = _called(folder, _IMAGE_WORDS), _called(folder, _MASK_WORDS)
+    pictures, masks = called(folder, IMAGE_WORDS), called(folder, MASK_WORDS)
     alike = [(p, m) for p, one in pictures for m, other in masks if one == other and p != m]
     if not alike and len(pictures) == len(masks) == 1 and pictures[0] != masks[0]:
         alike = [(pictures[0][0], masks[0][0])]
-    return [(p, m) for p, m in alike if _paired(p, m)]
+    alike = alike or _by_split(pictures, masks)
+    return [(p, m) for p, m in alike if paired(p, m)]
 
 
-def _called(folder: Path, words: Sequence[str]) -> list[tuple[Path, str]]:
+def _by_split(pictures: list[tuple[Path, str]], masks: list[tuple[Path, str]]) -> list[_Folders]:
+    """Where each split has one folder of images and one of masks, whatever else their names say."""
+    ours, theirs = ([(split_in(f.name), f) for f, _ in named] for named in (pictures, masks))
+    found = [(p, m) for split, p in ours for other, m in theirs if split and split == other]
+    once = len({p for p, _ in found}) == len({m for _, m in found}) == len(found)
+    return found if once else []
+
+
+def called(folder: Path, words: Sequence[str]) -> list[tuple[Path, str]]:
     """Folders inside that hold images and are called so, with the rest of their names."""
-    named = [(f, rest) for f in folders(folder) if (rest := _role(f.name, words)) is not None]
+    named = [(f, rest) for f in folders(folder) if (rest := role(f.name, words)) is not None]
     return [(f, rest) for f, rest in named if holds_images(f)]
 
 
-def _role(name: str, words: Sequence[str]) -> str | None:
+def role(name: str, words: Sequence[str]) -> str | None:
     """What is left of a name once its word for images or masks is taken off; None without one."""
     if name in _OF_VOC:
         return None
@@ -208,11 +187,11 @@ def _role(name: str, words: Sequence[str]) -> str | None:
 
 
 def _split_of(folder: Path) -> SplitName | None:
-    rest = _role(folder.name, _IMAGE_WORDS) or ""
+    rest = role(folder.name, IMAGE_WORDS) or ""
     return _SHORT.get(rest) or split_in(rest) or split_in(folder.name)
 
 
-def _paired(pictures: Path, masks: Path) -> bool:
+def paired(pictures: Path, masks: Path) -> bool:
     """Whether most masks are called as an image is."""
     known = {name for p in walk_images(pictures) for name in bases(p, pictures)}
     found = [stem(m, masks) for m in walk_images(masks)]
@@ -238,7 +217,8 @@ def masks_among(files: Iterable[Path]) -> set[Path]:
     found = set()
     for whole, path in known.items():
         name = _AFTER.sub("", whole.name)
-        if name and name != whole.name and whole.with_name(name) in known:
+        beside = (whole.with_name(name + end) for end in ("", *_OF_IMAGES) if name)
+        if name != whole.name and any(image in known for image in beside):
             found.add(path)
     return found
 
@@ -248,15 +228,10 @@ def stem(path: Path, folder: Path) -> str:
     return without_ending(path.relative_to(folder)).as_posix()
 
 
-def base(image: Path, folder: Path) -> str:
-    """What an image and its mask have in common."""
-    return stem(image, folder).removesuffix(CITY)
-
-
 def bases(image: Path, folder: Path) -> list[str]:
-    """The same, the likeliest first; nnU-Net numbers channels from `_0000`."""
-    name = base(image, folder)
-    return [name, name.removesuffix("_0000")] if name.endswith("_0000") else [name]
+    """What an image and its mask may have in common, the likeliest first."""
+    name = stem(image, folder)
+    return [name, *(name.removesuffix(end) for end in _OF_IMAGES if name.endswith(end))]
 
 
 def extends(mask: str, known: Collection[str], ends: tuple[str, ...]) -> bool:

@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 from automl.data.documents import load_json
-from automl.data.files import folders, read_text, split_word, walk_images
+from automl.data.files import folders, holds_images, read_text, split_in, split_word, walk_images
 from automl.data.readers.mask_folders import (
     ENDINGS,
     OTHER_VIEWS,
-    base,
+    Pair,
     bases,
     extends,
     is_second,
@@ -24,11 +24,15 @@ from automl.data.reading import (
     fatal,
     shown,
     unusable,
+    warning,
 )
 from automl.dataset import Finding, SplitName, Task
 
 _Colours = tuple[tuple[int, int, int, int], ...]
-_TABLES = ("labelmap.txt", "classes.csv", "class_dict.csv", "label_colors.txt", "colors.txt")
+_TABLES = (
+    *("labelmap.txt", "classes.csv", "class_dict.csv", "label_class_dict.csv", "label_colors.txt"),
+    "colors.txt",
+)
 
 
 def looks_like(path: Path, task: Task) -> str:
@@ -51,6 +55,7 @@ def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     findings: list[Finding] = []
     for split, pictures, masks in found:
         _pair_up(split, pictures, masks, path, entries, findings)
+    findings += _left_out(found, path)
     names, colours = listed_names(path, options)
     classes = classes_by_id(names, options.classes) if names or options.classes else ()
     splits = frozenset(split for split, _, _ in found if split)
@@ -84,12 +89,25 @@ def _pair_up(
                 )
             )
             continue
-        paired.add(base(image, pictures))
+        paired.update(bases(image, pictures))
         entries.append(Entry(image, split, mask=free.pop(key)))
     findings += [
         _left_over(mask, pictures, root, second=is_second(name, paired))
         for name, mask in free.items()
         if not extends(name, paired, OTHER_VIEWS)
+    ]
+
+
+def _left_out(found: list[Pair], root: Path) -> list[Finding]:
+    """Folders beside images and masks may be the masks that are meant: DRIVE has such."""
+    used = {folder for _, *both in found for folder in both}
+    tops = dict.fromkeys(pictures.parent for _, pictures, masks in found if pictures != masks)
+    rest = [f for top in tops for f in folders(top) if f not in used and not split_in(f.name)]
+    rest = [f for f in rest if not any(one.is_relative_to(f) for one in used) and holds_images(f)]
+    cure = "if it holds the masks that are meant, call it `masks`, and the other one otherwise"
+    return [
+        warning("folder_left_out", shown(f, root), "holds images too, and is left out", cure)
+        for f in rest
     ]
 
 
