@@ -216,3 +216,90 @@ def test_openimages__ids_with_the_ending_of_the_file(tmp_path):
     found = prepared(tmp_path, "detection")
     assert codes(found) == []
     assert len(found.dataset.samples) == len(made)
+
+
+@pytest.mark.parametrize("header", [["id", "breed"], ["Image", "Id"], ["", "id_code", "diagnosis"]])
+def test_two_columns__the_one_that_names_no_image_is_the_class(tmp_path, header):
+    made = pictures(tmp_path)
+    ends = [".png" if "Image" in header else "", NAMES]
+    rows = [[f"{t.name}x{ends[0]}", NAMES[t.label]] for t in made]
+    rows = [[i, *row] for i, row in enumerate(rows)] if header[0] == "" else rows
+    write_rows(tmp_path / "labels.csv", [header, *rows])
+    write_rows(tmp_path / "names.csv", [["breed", "group"], ["disc", "round"], ["ring", "round"]])
+    found = recognise(tmp_path)
+    assert (found.format, found.task) == ("csv", "classification")
+    assert f"{header[-2]}, {header[-1]}" in found.why
+    found = prepared(tmp_path, "classification")
+    assert [(f.code, f.severity) for f in found.findings] == [("label_column", "warning")]
+    assert {s.path[-7:-5]: found.dataset.names[s.label] for s in found.dataset.samples} == {
+        t.name: NAMES[t.label] for t in made
+    }
+
+
+@pytest.mark.parametrize("value", ["a {i}th caption", "{i}.5"])
+def test_two_columns__values_that_do_not_come_again_are_no_classes(tmp_path, value):
+    rows = [[f"{t.name}x", value.format(i=i)] for i, t in enumerate(pictures(tmp_path))]
+    write_rows(tmp_path / "labels.csv", [["image", "said"], *rows])
+    with pytest.raises(DataError) as caught:
+        recognise(tmp_path)
+    assert "columns: {path: image, label: said}" in caught.value.faults[0].hint
+
+
+def test_split__tables_of_none_are_left_out_beside_that_of_train(tmp_path):
+    """As GTSRB is: `Train.csv`, `Test.csv` and `Meta.csv`, which shows a sign of each class."""
+    made = pictures(tmp_path)
+    rows = [[f"train/{t.name}x.png", t.label] for t in made]
+    write_rows(tmp_path / "Train.csv", [["Path", "ClassId"], *rows[:8]])
+    write_rows(tmp_path / "Test.csv", [["Path", "ClassId"], *rows[8:]])
+    write_rows(tmp_path / "Meta.csv", [["Path", "ClassId"], *rows[:3]])
+    found = prepared(tmp_path, "classification")
+    assert [(f.code, f.file) for f in found.findings] == [("table_left_out", "Meta.csv")]
+    assert found.dataset.counts()["test"] == 4
+
+
+def test_split__in_the_middle_of_a_word(tmp_path):
+    """As CIFAR-10 is at Kaggle: `trainLabels.csv` of `train/1.png`, where `test/1.png` is too."""
+    for toy in toys():
+        save(toy.pixels, tmp_path / "train" / f"{toy.name}.png")
+        save(255 - toy.pixels, tmp_path / "test" / f"{toy.name}.png")
+    rows = [[t.name, NAMES[t.label]] for t in toys()]
+    write_rows(tmp_path / "trainLabels.csv", [["id", "label"], *rows])
+    found = prepared(tmp_path, "classification")
+    assert found.findings == ()
+    assert {s.path.partition("/")[0] for s in found.dataset.samples} == {"train"}
+
+
+def test_path__that_begins_with_the_folder_of_the_table(tmp_path):
+    """As CheXpert has it; the names of files alone are the same for each patient."""
+    for toy in toys():
+        save(toy.pixels, tmp_path / "set" / "train" / f"patient{toy.name}" / "view1.png")
+    rows = [[f"CheXpert/train/patient{t.name}/view1.png", NAMES[t.label]] for t in toys()]
+    write_rows(tmp_path / "set/train.csv", [["Path", "Label"], *rows])
+    found = prepared(tmp_path / "set", "classification")
+    assert found.findings == ()
+    assert len(found.dataset.samples) == 12
+
+
+def test_classes__names_before_numbers(tmp_path):
+    """As EuroSAT has both."""
+    made = pictures(tmp_path)
+    rows = [[f"{t.name}x.png", t.label, NAMES[t.label]] for t in made]
+    write_rows(tmp_path / "train.csv", [["Filename", "Label", "ClassName"], *rows])
+    assert prepared(tmp_path, "classification").dataset.names == list(NAMES)
+
+
+def test_label_studio__its_csv(tmp_path):
+    made = pictures(tmp_path, "images")
+    header = ["annotation_id", "annotator", "choice", "id", "image"]
+    rows = [[i, 1, NAMES[t.label], i, f"/data/upload/1/{t.name}x.png"] for i, t in enumerate(made)]
+    write_rows(tmp_path / "project-1-at-2026.csv", [header, *rows])
+    found = prepared(tmp_path, "classification")
+    assert found.findings == ()
+    assert found.dataset.names == list(NAMES)
+
+
+def test_recognise__a_table_of_pixels(tmp_path):
+    write_rows(tmp_path / "train.csv", [["label", "pixel0", "pixel1"], [1, 0, 255]])
+    with pytest.raises(DataError) as caught:
+        recognise(tmp_path)
+    assert "holds pixels" in caught.value.faults[0].hint

@@ -12,7 +12,13 @@ from automl.data.readers.named import Found, Mark, Picture, assemble, malformed,
 from automl.data.readers.one_hot import classes_in, shown_in
 from automl.data.readers.rows import SUFFIXES, attributes_of, is_utf8, rows_of
 from automl.data.readers.table_boxes import WRITTEN, marks_of
-from automl.data.readers.table_columns import columns, holds_numbers, says_no_class, unknown
+from automl.data.readers.table_columns import (
+    columns,
+    holds_numbers,
+    image_and_class,
+    says_no_class,
+    unknown,
+)
 from automl.data.readers.table_masks import Line, in_files, in_runs, picture_of
 from automl.data.reading import Reading, ReadOptions, fatal, shown, unusable, warning
 from automl.dataset import Finding, SplitName, Task
@@ -27,14 +33,17 @@ _NEEDS: dict[Task, str] = {
 
 def looks_like(path: Path, task: Task) -> str:
     """Why this is a table that serves the task; empty where it is not."""
-    tables = [t for t in _tables(path, ReadOptions()) if _serves(t, task, ReadOptions())]
+    options = _of_two_columns(path, task, ReadOptions())
+    tables = [t for t in _tables(path, options) if _serves(t, task, options)]
     if not all(map(is_utf8, tables)):  # told with the cure where nothing else fits
         return ""
     if task == "classification":  # a line per box would be several classes of one image
-        tables = [t for t in tables if not _serves(t, "detection", ReadOptions())]
+        tables = [t for t in tables if not _serves(t, "detection", options)]
     names = ", ".join(f"`{t.name}`" for t in tables)
-    if tables and (classes := one_hot(tables[0], ReadOptions())):
+    if tables and (classes := one_hot(tables[0], options)):
         return f"{names} with a column of 0 and 1 for each of {len(classes)} classes"
+    if options.columns and tables:
+        return f"{names} with the columns {options.columns['path']}, {options.columns['label']}"
     return f"{names} with the columns {_NEEDS[task].replace('`', '')}" if tables else ""
 
 
@@ -54,13 +63,14 @@ def fits(path: Path, task: Task, options: ReadOptions) -> bool:
 def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Reads one table, or one per split where a folder holds several."""
     found = Found("csv", path if path.is_dir() else path.parent)
+    asked, options = options, _of_two_columns(path, task, options)
     tables = [t for t in _tables(path, options) if _serves(t, task, options)]
     if not tables:
         hint = "add that header, or name the columns in `data.columns`"
         raise unusable(f"no table with the columns {_NEEDS[task]}", path, hint)
-    if len(tables) > 1 and not all(_split_of(t, found.root) for t in tables):
-        names = ", ".join(t.name for t in tables)
-        raise unusable(f"several tables: {names}", path, "name one of them as `data.path`")
+    tables = _of_splits(tables, found)
+    if options is not asked:
+        found.findings.append(_told(tables[0], options, found.root))
     lines = chain.from_iterable(_lines(t, options, found, alone=len(tables) == 1) for t in tables)
     if task == "segmentation":
         runs = any("runs" in columns(t, options) for t in tables)
@@ -74,22 +84,62 @@ def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     return assemble(found, task, options)
 
 
+def _of_two_columns(path: Path, task: Task, options: ReadOptions) -> ReadOptions:
+    """As if the recipe had named the columns, where none of a known name says the class."""
+    known = any(_serves(table, task, options) for table in _tables(path, options))
+    if known or options.columns or task != "classification":
+        return options
+    tables = next((every for every in _candidates(path) if every), [])
+    found = [pair for t in tables if (pair := image_and_class(t))]
+    alike = bool(found) and found.count(found[0]) == len(found)
+    return replace(options, columns=found[0]) if alike else options
+
+
+def _of_splits(tables: list[Path], found: Found) -> list[Path]:
+    """Those named after a split, where one is of `train`; the others are left out, and told."""
+    splits = {table: _split_of(table, found.root) for table in tables}
+    if len(tables) == 1 or all(splits.values()):
+        return tables
+    if "train" not in splits.values():
+        names = ", ".join(t.name for t in tables)
+        raise unusable(f"several tables: {names}", found.root, "name one of them as `data.path`")
+    reason, cure = "named after no split, and left out beside those that are", "rename or remove it"
+    rest = [table for table, split in splits.items() if not split]
+    found.findings += [warning("table_left_out", shown(t, found.root), reason, cure) for t in rest]
+    return [table for table, split in splits.items() if split]
+
+
+def _told(table: Path, options: ReadOptions, root: Path) -> Finding:
+    column = options.columns["label"]
+    reason = f"the column `{column}` counts as the class: the only other one names the images"
+    cure = "nothing, if so; else name the one that is in `data.columns`"
+    return warning("label_column", shown(table, root), reason, cure)
+
+
 def _tables(path: Path, options: ReadOptions) -> list[Path]:
     """At the top, else in folders named as a split."""
+    found = ([t for t in every if _is_table(t, options)] for every in _candidates(path))
+    return next(filter(None, found), [])
+
+
+def _candidates(path: Path) -> Iterator[list[Path]]:
     if not path.is_dir():
-        return [path] if _is_table(path, options) else []
+        yield [path] if _may_be_table(path) else []
+        return
     inside = [f for f in folders(path) if split_word(f.name)]
     for places in ([path], inside):
-        every = [t for place in places for s in SUFFIXES for t in files(place, s)]
-        if found := [t for t in every if _is_table(t, options)]:
-            return found
-    return []
+        every = (t for place in places for s in SUFFIXES for t in files(place, s))
+        yield [t for t in every if _may_be_table(t)]
+
+
+def _may_be_table(table: Path) -> bool:
+    """Not answers to be filled in."""
+    known = table.suffix.lower() in SUFFIXES and table.is_file()
+    return known and "submission" not in table.stem.lower()
 
 
 def _is_table(table: Path, options: ReadOptions) -> bool:
-    known = table.suffix.lower() in SUFFIXES and table.is_file()
-    known = known and "submission" not in table.stem.lower()  # answers to be filled in
-    return known and bool({"path", "path_label"} & set(columns(table, options)))
+    return bool({"path", "path_label"} & set(columns(table, options)))
 
 
 def _split_of(table: Path, root: Path) -> SplitName | None:

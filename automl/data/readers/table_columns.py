@@ -18,8 +18,8 @@ _COLUMNS = {
     ),
     "path_label": ("imageid_classid", "image_label"),
     "label": (
-        *("label", "class", "category", "class_name", "label_name", "target", "classid"),
-        "class_id",
+        *("label_name", "class_name", "classname", "category_name"),  # may stand beside numbers
+        *("label", "class", "category", "target", "classid", "class_id", "choice"),
     ),
     "labels": ("labels", "classes", "categories", "tags"),
     "split": ("split", "set", "subset", "partition"),
@@ -57,6 +57,21 @@ def columns(table: Path, options: ReadOptions) -> dict[str, str]:
     if unnamed and "id" in plain and names_images(table, plain["id"]):
         found["path"] = plain["id"]
     return found
+
+
+def image_and_class(table: Path) -> dict[str, str]:
+    """What two columns can only mean: one names images, the other says some values again and again.
+
+    Half as many values as lines at most; a caption or a measurement has one for nearly each.
+    """
+    names = [name for name in header_of(table) if name.strip()]
+    path = next((n for n in names if names_images(table, n)), None)
+    rest = [name for name in names if name != path]
+    if path is None or len(rest) != 1:
+        return {}
+    cells = [row.get(rest[0], "") for _, row in islice(rows_of(table), _LOOKED_AT)]
+    repeated = len(set(cells)) * 2 <= len(cells)
+    return {"path": path, "label": rest[0]} if repeated and all(cells) else {}
 
 
 def unknown(table: Path, known: Mapping[str, str]) -> list[str]:
