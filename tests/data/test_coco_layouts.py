@@ -174,3 +174,17 @@ def test_no_categories__ids_that_differ_stay_unknown(tmp_path):
         save(toy.pixels, tmp_path / "images" / f"{toy.name}.png")
     write_text(tmp_path / "boxes.json", json.dumps(document))
     assert "unknown_class" in codes(prepared(tmp_path, "detection"))
+
+
+def test_coco__lvis_names_images_by_their_address(tmp_path):
+    for split in ("train", "val"):
+        mine = [t for t in toys() if (t.split == "train") == (split == "train")]
+        document = coco_document(mine)
+        for toy, image in zip(mine, document["images"], strict=True):
+            del image["file_name"]
+            image["coco_url"] = f"http://images.cocodataset.org/train2017/{toy.name}.png"
+            save(toy.pixels, tmp_path / "train2017" / f"{toy.name}.png")
+        write_text(tmp_path / f"annotations/lvis_v1_{split}.json", json.dumps(document))
+    found = prepared(tmp_path, "detection")
+    assert found.findings == ()
+    assert boxes(found) == expected(toys())

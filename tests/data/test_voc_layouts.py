@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from automl.data.convert import convert
+from automl.data.ground_truth import truth
 from automl.data.recognise import recognise
 from automl.talk import Silent
 from tests.data.toys import (
@@ -113,3 +115,28 @@ def test_objects_of_other_shapes_are_refused_with_the_way_out(tmp_path, shape):
     found = prepared(tmp_path, "detection")
     first = next(f for f in found.findings if f.severity == "fatal")
     assert f"a {shape} is not read" in first.reason
+
+
+def test_pets__xml_in_a_folder_of_annotations(tmp_path):
+    for toy in toys():
+        save(toy.pixels, tmp_path / "images" / f"{toy.name}.png")
+        write_text(tmp_path / "annotations/xmls" / f"{toy.name}.xml", voc_text(toy))
+        save(toy.mask, tmp_path / "annotations/trimaps" / f"{toy.name}.png")
+    assert recognise(tmp_path, "detection").format == "voc"
+    assert recognise(tmp_path, "segmentation").format == "masks"
+    assert boxes(prepared(tmp_path, "detection")) == expected(toys())
+
+
+def test_masks__of_cvat_in_folders_below(tmp_path):
+    """Images keep the folders that they were uploaded in."""
+    for toy in toys():
+        save(toy.pixels, tmp_path / "JPEGImages/day 1" / f"{toy.name}.png")
+        save(toy.mask, tmp_path / "SegmentationClass/day 1" / f"{toy.name}.png")
+    names = "".join(f"day 1/{toy.name}\n" for toy in toys())
+    write_text(tmp_path / "ImageSets/Segmentation/default.txt", names)
+    assert (recognise(tmp_path).format, recognise(tmp_path).task) == ("voc", "segmentation")
+    found = prepared(tmp_path, "segmentation")
+    assert found.findings == ()
+    for sample in found.dataset.samples:
+        toy = next(t for t in toys() if t.name in sample.path)
+        assert np.array_equal(truth(found.dataset, sample).mask, toy.mask)

@@ -113,3 +113,14 @@ def test_turned_boxes_are_told(tmp_path, turned):
             lines += f"{name} {' '.join(f'{v:.6f}' for v in shares)}\n"
         write_text(tmp_path / "labels" / toy.split / f"{toy.name}.txt", lines)
     check(tmp_path, made, *(["turned_box"] if turned else []))
+
+
+def test_lists_of_images_in_labels_are_no_boxes(tmp_path):
+    """As DTD is: `labels/train1.txt` beside `images/CLASS`."""
+    for toy in toys():
+        save(toy.pixels, tmp_path / "images" / NAMES[toy.label] / f"{toy.name}.png")
+    lines = "".join(f"{NAMES[t.label]}/{t.name}.png\n" for t in toys())
+    write_text(tmp_path / "labels/train1.txt", lines)
+    with pytest.raises(DataError) as caught:
+        recognise(tmp_path)
+    assert caught.value.faults[0].hint.startswith("`images` inside is a set for classification")

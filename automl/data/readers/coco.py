@@ -133,7 +133,7 @@ def _read_one(
     known = set()
     for image in document["images"]:
         try:
-            key, name, declared = image["id"], str(image["file_name"]), _size(image)
+            key, name, declared = image["id"], layout.name_of(image), _size(image)
             if key in known:
                 continue
             known.add(key)

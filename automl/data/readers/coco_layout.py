@@ -1,6 +1,7 @@
 """Where a COCO set keeps its JSON files and its images."""
 
 from pathlib import Path
+from typing import Any
 
 from automl.data.documents import holds
 from automl.data.files import (
@@ -78,6 +79,12 @@ def bases(source: Path, root: Path, split: SplitName | None) -> list[Path]:
     same += [inside for f in same if (inside := first_folder(f, *_PICTURES))]
     bases = [top / name for top in tops for name in named] + same + tops + [source.parent]
     return [base for base in dict.fromkeys(bases) if base.is_dir()]
+
+
+def name_of(image: dict[str, Any]) -> str:
+    """Of LVIS, which has addresses alone, the last two parts: `train2017/000000000009.jpg`."""
+    name = image.get("file_name")
+    return str(name) if name else "/".join(image["coco_url"].split("/")[-2:])
 
 
 def find(bases: list[Path], name: str, root: Path) -> Path:

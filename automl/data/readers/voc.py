@@ -17,13 +17,16 @@ from automl.data.files import (
     first_folder,
     first_there,
     folders,
+    holds_images,
     images,
     is_file,
     read_text,
     split_word,
+    walk_images,
 )
 from automl.data.images import Corners
 from automl.data.readers import voc_lists
+from automl.data.readers.mask_folders import stem
 from automl.data.readers.masks import listed_names
 from automl.data.reading import (
     Box,
@@ -74,7 +77,7 @@ _OTHER_SHAPES = {
 }
 """Of roLabelImg and the old LabelMe."""
 _PICTURES = ("JPEGImages", "images", "Images")
-_XMLS = ("Annotations", "annotations", "xmls")
+_XMLS = ("Annotations", "annotations/xmls", "annotations", "xmls")
 
 
 def looks_like(path: Path, task: Task) -> str:
@@ -86,7 +89,7 @@ def looks_like(path: Path, task: Task) -> str:
         return voc_lists.looks_like(root)
     if task == "segmentation":
         masks = root / "SegmentationClass"
-        return "`JPEGImages` and `SegmentationClass`" if masks.is_dir() and images(masks) else ""
+        return "`JPEGImages` and `SegmentationClass`" if holds_images(masks) else ""
     inside = _annotations(root)
     if inside and files(inside, ".xml"):
         lists = " and `ImageSets/Main`" if (root / "ImageSets" / "Main").is_dir() else ""
@@ -137,9 +140,9 @@ def read(path: Path, task: Task, options: ReadOptions) -> Reading:
 
 def _read_masks(path: Path, root: Path, options: ReadOptions) -> Reading:
     """Pairs by name, as `ImageSets/Segmentation` lists them, otherwise all masks."""
-    masks = {mask.stem: mask for mask in images(root / "SegmentationClass")}
-    pictures = first_folder(root, *_PICTURES) or root
-    own = {image.stem: image for image in images(pictures)}
+    folder, pictures = root / "SegmentationClass", first_folder(root, *_PICTURES) or root
+    masks = {stem(mask, folder): mask for mask in walk_images(folder)}
+    own = {stem(image, pictures): image for image in walk_images(pictures)}
     lists = _lists(root / "ImageSets" / "Segmentation")
     listed = [(name, split) for source, split in lists for name in _names(source)]
     entries: list[Entry] = []

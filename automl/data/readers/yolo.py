@@ -15,6 +15,7 @@ from automl.data.readers.yolo_files import (
     description_of,
     is_described,
     key_points,
+    lists_images,
     load,
     names_beside,
     split_folders,
@@ -72,7 +73,8 @@ def looks_like(path: Path, task: Task) -> str:
     for top in (path, *(f for f, _ in split_folders(path))):
         labels = top / "labels"
         inside = [labels, *folders(labels)] if labels.is_dir() else []
-        if (top / "images").is_dir() and any(files(folder, ".txt") for folder in inside):
+        texts = (text for folder in inside for text in files(folder, ".txt"))
+        if (top / "images").is_dir() and not all(map(lists_images, texts)):
             return f"`{shown(top / 'images', path)}` beside `labels` with text files"
     return ""
 

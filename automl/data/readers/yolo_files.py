@@ -138,6 +138,12 @@ def _listed(place: Path) -> list[Path]:
     return [place.parent / Path(*one.parts[skipped:]) for one in named]
 
 
+def lists_images(source: Path) -> bool:
+    """Whether the first line names an image: some sets keep lists of their splits in `labels`."""
+    with source.open(encoding="utf-8", errors="replace") as lines:
+        return any(is_image(Path(word)) for word in next(lines, "").split())
+
+
 def _skipped(named: list[Path], folder: Path) -> int:
     """How many first parts of listed paths mean another folder, or machine: one answer for all."""
     for skipped in range(max((len(one.parts) for one in named), default=0)):
