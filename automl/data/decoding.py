@@ -6,6 +6,7 @@ some of the rest.
 """
 
 import io
+import logging
 import stat
 import zlib
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from PIL import Image, UnidentifiedImageError, features
 from automl.data.frame import Frame, number_of
 from automl.errors import DataError, MachineError
 
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what is wrong is told by whoever asked
 _open = Image.open
 """Pillow's own: Ultralytics replaces it by one that asks for a package where a file is no image."""
 
@@ -119,10 +121,7 @@ def decode(data: bytes, path: Path, short_side: int = 0, frame: Frame | None = N
     except MemoryError:
         raise _takes_memory(path) from None
     except Exception as error:  # decoders raise anything on broken bytes
-        reason = "not an image" if isinstance(error, UnidentifiedImageError) else _first(error)
-        raise DataError(
-            f"broken image: {reason}", where=str(path), hint="fetch it again or remove it"
-        ) from None
+        raise _undecodable(error, data, path) from None
     if broken:
         notes.append(("broken_exif", "its EXIF data is broken and is ignored"))
     return Decoded(image, orientation, (*notes, *_shape_notes(image)), full)
@@ -201,6 +200,17 @@ def _too_large(what: str, path: Path) -> DataError:
     limit = f"more than can be decoded safely ({LARGEST_PIXELS // 10**6} million)"
     message = f"{what} {limit}".replace("more pixels than more than", "more pixels than")
     return DataError(message, where=str(path), hint="cut it into tiles")
+
+
+def _undecodable(error: Exception, data: bytes, path: Path) -> DataError:
+    """Satellites have more bands than three, and scientific cameras other numbers."""
+    unknown = isinstance(error, UnidentifiedImageError)
+    if unknown and data.startswith((b"II*\0", b"MM\0*")):
+        reason = "a TIFF that is neither grey nor RGB of 8 or 16 bits"
+        hint = "write three of its bands: `gdal_translate -b 3 -b 2 -b 1 -ot Byte -scale IN OUT`"
+        return DataError(reason, where=str(path), hint=hint)
+    reason = f"broken image: {'not an image' if unknown else _first(error)}"
+    return DataError(reason, where=str(path), hint="fetch it again or remove it")
 
 
 def ending_of(path: Path) -> str:

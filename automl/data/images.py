@@ -128,7 +128,7 @@ def image_facts(path: Path, frame: Frame | None = None) -> ImageFacts:
     image = decoded.image
     plain = to_pixels.is_plain(image)
     stored, notes = (image, ()) if plain else to_pixels.grey_or_rgb(image, path)
-    wide = image.mode in to_pixels.SIXTEEN_BIT
+    wide = to_pixels.is_wide(image, data)
     width, height = image.size[::-1] if decoded.orientation >= 5 else image.size
     return ImageFacts(
         digest=hashlib.sha256(data).hexdigest(),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from automl.data.decoding import Note
 from automl.data.nifti import FORMAT as NIFTI
@@ -21,6 +22,9 @@ SIXTEEN_BIT = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
 STRIP = 1 << 20
 """Pixels that are converted at a time."""
 
+_BITS = 258  # the tag of TIFF
+_DEPTH_OF_PNG = 24
+"""Place of the byte in its header."""
 _ALPHA = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 _GREY = SIXTEEN_BIT | {"1", "L", "LA", "F"}
 _USUAL_RANGES = (1.0, 255.0, 65535.0)
@@ -105,14 +109,26 @@ def _from_sixteen_bit(image: Image.Image, path: Path) -> np.ndarray:
         wide = np.asarray(part)
         if wide.min() < 0 or wide.max() > 65535:
             hint = "convert it to 8 or 16 bit"
-            raise DataError("pixels are wider than 16 bit", where=str(path), hint=hint)
+            reason = f"pixels from {wide.min()} to {wide.max()}, outside of 0 to 65535"
+            raise DataError(reason, where=str(path), hint=hint)
         grey[rows] = (wide.astype(np.uint32) + 128) // 257
     return grey
 
 
+def is_wide(image: Image.Image, data: bytes) -> bool:
+    """Whether the file keeps 16 bits of a channel; of three, Pillow keeps the upper 8."""
+    if image.mode in SIXTEEN_BIT:
+        return True
+    depths = image.tag_v2.get(_BITS, ()) if isinstance(image, TiffImageFile) else ()
+    of_png = image.format == "PNG" and data[_DEPTH_OF_PNG] == 16
+    return image.mode in ("RGB", "RGBA") and (of_png or 16 in depths)
+
+
 def brightest(image: Image.Image) -> int:
-    """The largest value of a picture with one channel."""
-    return int(_ends(image)[1])
+    """The largest value of a picture of 16 bits."""
+    if image.mode in SIXTEEN_BIT:
+        return int(_ends(image)[1])
+    return 257 * max(int(top) for _, top in image.getextrema()[:3])  # type: ignore[misc]
 
 
 def _ends(image: Image.Image) -> tuple[float, float]:

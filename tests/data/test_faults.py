@@ -3,6 +3,7 @@
 import json
 import os
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -389,10 +390,12 @@ def test_prepare__writes_nothing_into_the_data(tmp_path):
     assert state() == before
 
 
-def test_narrow_sixteen_bit_range_is_said(tmp_path):
+@pytest.mark.parametrize("channels", [1, 3])
+def test_narrow_sixteen_bit_range_is_said(tmp_path, channels):
     for toy in toys():
-        wide = toy.pixels[:, :, 0].astype(np.uint16) * 16
-        save(wide, tmp_path / NAMES[toy.label] / f"{toy.name}.png")
+        path = tmp_path / NAMES[toy.label] / f"{toy.name}.png"
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), toy.pixels[:, :, :channels].astype(np.uint16) * 16)
     finding = only(prepared(tmp_path, "classification"), "narrow_range", "warning")
     assert "nearly black" in finding.reason
 

@@ -3,6 +3,7 @@
 import io
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -319,3 +320,24 @@ def test_read_mask__jpeg_is_refused(tmp_path):
     Image.fromarray(PIXELS[:, :, 0]).save(tmp_path / "a.jpg")
     with pytest.raises(DataError, match="JPEG"):
         mask_facts(tmp_path / "a.jpg")
+
+
+def test_read_image__a_tiff_of_other_numbers_is_no_broken_one(tmp_path, capfd):
+    """As scientific cameras and satellites write them."""
+    path = tmp_path / "a.tif"
+    cv2.imwrite(str(path), np.zeros((8, 9, 3), np.float32))
+    with pytest.raises(DataError, match="neither grey nor RGB") as caught:
+        read_image(path)
+    assert "gdal_translate" in caught.value.faults[0].hint
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_facts__three_channels_of_sixteen_bits(tmp_path, ending):
+    """Pillow gives their upper 8 bits alone."""
+    wide = np.arange(720, dtype=np.uint16).reshape(16, 15, 3) * 5
+    path = tmp_path / f"a.{ending}"
+    cv2.imwrite(str(path), wide)
+    facts = image_facts(path)
+    assert (facts.bit_depth, facts.channels) == (16, 3)
+    assert abs(facts.brightest - wide.max()) < 257
