@@ -17,10 +17,13 @@ from automl.data.images import read_image
 from automl.errors import Fault, UsageError
 from automl.model.bundle import Bundle, read
 from automl.prediction import Prediction
+from automl.recipe.tree import absolute
 from automl.scoring.multi_label import THRESHOLD
 
 Format = Literal["jsonl", "coco", "masks"]
 Found = Iterable[tuple[Path, Prediction]]
+_WRITTEN = ("drawn", "masks")
+"""Folders of pictures in the output."""
 _LONGEST = 240
 """Bytes of a name; a file's may have 255."""
 
@@ -101,25 +104,39 @@ def choose(
         faults.append(
             Fault("the COCO format cannot hold classification results", hint="`--format jsonl`")
         )
-    images = _listed(named, faults)
+    images = _listed(named, out, faults)
     if faults:
         raise UsageError(f"{len(faults)} faults in the arguments", faults=faults)
     return Answers(bundle, images, chosen, out, draw, min_confidence)
 
 
-def _listed(named: list[Path], faults: list[Fault]) -> dict[Path, str]:
-    """Every image, with a name for its files that no other image has."""
+def _listed(named: list[Path], out: Path | None, faults: list[Fault]) -> dict[Path, str]:
+    """Every image, with a name for its files that no other image has.
+
+    What an earlier call has left in `out` is no image to predict, where `out` lies among them.
+    """
     found: dict[Path, str] = {}
+    ours = [absolute(out / kind) for kind in _WRITTEN] if out else []
     for root in named:
         if not root.exists():
             faults.append(Fault("no such file or folder", str(root)))
-        inside = walk_images(root) if root.is_dir() else [root]
+        inside = _images(root, ours) if root.is_dir() else [root]
         if not inside:
             faults.append(Fault("no image in this folder", str(root)))
         for path in inside:
             name = path.relative_to(root) if root.is_dir() else Path(path.name)
             found.setdefault(path, "/".join(_with_room(part) for part in name.parts))
     return _apart(found)
+
+
+def _images(folder: Path, ours: list[Path]) -> list[Path]:
+    """Those below the folder but not in ours, unless it is one of them itself."""
+    own = absolute(folder)
+    left_out = [place for place in ours if place != own and place.is_relative_to(own)]
+    if not left_out:
+        return walk_images(folder)
+    placed = ((image, absolute(image)) for image in walk_images(folder))
+    return [i for i, place in placed if not any(place.is_relative_to(out) for out in left_out)]
 
 
 def _apart(found: dict[Path, str]) -> dict[Path, str]:

@@ -214,3 +214,14 @@ def test_lines__a_full_disk_is_told_with_its_folder(tmp_path, images):
     with pytest.raises(OSError, match="No space left") as caught:
         list(given.lines(found))
     assert caught.value.filename == str(out)
+
+
+def test_choose__what_an_earlier_call_has_drawn_is_no_image_to_predict(tmp_path, images):
+    for place in ("out/drawn/a.png", "out/masks/a.png"):
+        (images / place).parent.mkdir(parents=True)
+        (images / place).write_bytes((images / "a.png").read_bytes())
+    named = answers(tmp_path, "detection", images, out=images / "out").images
+    assert sorted(named.values()) == ["a", "deep/a"]
+    named = answers(tmp_path, "detection", images / "out" / "drawn", out=images / "out").images
+    assert list(named.values()) == ["a"]
+    assert len(answers(tmp_path, "detection", images).images) == 4
