@@ -3,6 +3,7 @@
 import os
 import shlex
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 
 from automl.data.archive import opened
@@ -48,7 +49,8 @@ def write_starter(data: Path, file: Path | None, talk: Talk, task: Task | None =
     except FileExistsError:
         hint = "name another file with `--out FILE`, or delete this one"
         raise UsageError("the recipe already exists", where=str(target), hint=hint) from None
-    talk.say(f"next: {shlex.join(['automl', 'run', str(target)])}")
+    shown = f"./{target}" if str(target).startswith("-") else str(target)  # else an option
+    talk.say(f"next: {shlex.join(['automl', 'run', shown])}")
     return target
 
 
@@ -64,7 +66,7 @@ def _text(found: Recognised, data: Path, target: Path) -> str:
     return _TEXT.format(
         why=_on_one_line(f"{found.format}: {found.why}"),
         task=found.task,
-        path=dump(path.as_posix()).removesuffix("...\n").strip(),
+        path=dump(path.as_posix(), width=inf).removesuffix("...\n").strip(),
         format=found.format,
         classes=_MASK_CLASSES if found.format == "masks" else "",
         metric=_metric(found, data),

@@ -201,9 +201,9 @@ def resolve(text: str) -> Any:
     return text
 
 
-def dump(value: Any) -> str:
+def dump(value: Any, width: float = 100) -> str:
     """YAML that `parse` reads back equal: text that looks like a number is quoted, no aliases."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -82,3 +82,15 @@ def test_write_starter__the_goal_is_a_score_of_the_set(heard):
 def test_write_starter__the_task_may_be_named_where_a_set_serves_several(heard, task):
     drawn.write_coco_outlines(Path("outlines"), toys())
     assert load_recipe(write_starter(Path("outlines"), None, heard, task)).task == task
+
+
+def test_a_long_path__stays_on_one_line(heard, tmp_path):
+    """YAML would be folded, and then no recipe."""
+    deep = tmp_path / "a folder of many words in its name" / ("and another one " * 6) / "-my set"
+    deep.parent.mkdir(parents=True)
+    Path("my set").rename(deep)
+    Path("far").mkdir()
+    os.chdir("far")
+    written = write_starter(deep, None, heard)
+    assert load_recipe(written).data.path == str(deep)
+    assert heard.lines[-1] == "next: automl run './-my set.yaml'"
