@@ -45,6 +45,7 @@ _USAGE = {
 
 def exit_code(app: typer.Typer) -> int:
     """Runs the command line; only a bug of our own ends in a crash file."""
+    _open_streams()
     arguments = sys.argv[1:] or ["--help"]
     settle(online="--fetch" in arguments)
     with listening() as stop:
@@ -86,6 +87,14 @@ def _called(app: typer.Typer, arguments: list[str], stop: Stop) -> int:
         return _stopped(stop)
     sys.stdout.flush()  # what is left is refused here, not while the interpreter ends
     return int(code or 0)
+
+
+def _open_streams() -> None:
+    """Who starts a program may close its streams; the next file to be opened would take over."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nothing = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115  stays open
+            setattr(sys, name, nothing)
 
 
 def _take_any_name() -> None:

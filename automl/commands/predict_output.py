@@ -104,6 +104,8 @@ def choose(
         faults.append(
             Fault("the COCO format cannot hold classification results", hint="`--format jsonl`")
         )
+    if not 0 <= min_confidence <= 1:  # typer lets `nan` pass
+        faults.append(Fault("`--min-confidence` is a number from 0 to 1"))
     images = _listed(named, out, faults)
     if faults:
         raise UsageError(f"{len(faults)} faults in the arguments", faults=faults)

@@ -45,3 +45,13 @@ def test_a_stream_of_few_characters__takes_every_name(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert r"caf\udce9" in done.stdout
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams__are_no_bug(tmp_path, closed):
+    """As daemons start their programs."""
+    (tmp_path / "empty").mkdir()
+    command = f"'{sys.executable}' -m automl check empty {closed}"
+    found = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]

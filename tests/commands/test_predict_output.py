@@ -216,6 +216,12 @@ def test_lines__a_full_disk_is_told_with_its_folder(tmp_path, images):
     assert caught.value.filename == str(out)
 
 
+def test_choose__a_confidence_that_is_no_number(tmp_path, images):
+    with pytest.raises(UsageError) as caught:
+        answers(tmp_path, "detection", images, min_confidence=float("nan"))
+    assert "--min-confidence" in caught.value.faults[0].message
+
+
 def test_choose__what_an_earlier_call_has_drawn_is_no_image_to_predict(tmp_path, images):
     for place in ("out/drawn/a.png", "out/masks/a.png"):
         (images / place).parent.mkdir(parents=True)
