@@ -36,6 +36,8 @@ class Stop:
     def __init__(self) -> None:
         """Nobody has asked yet."""
         self.signal: str = ""
+        self.raised = False
+        """Whether work is being left: what fails from here on may be the library that was in it."""
 
     @property
     def asked(self) -> bool:
@@ -74,6 +76,7 @@ class _Ears:
     def end(self) -> None:
         """Raises; from here on the work is being left."""
         self.raised = time.monotonic()
+        self.stop.raised = True
         raise Stopped(f"stopped by {self.stop.signal}")
 
     def count(self) -> None:

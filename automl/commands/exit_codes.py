@@ -73,7 +73,7 @@ def _run(app: typer.Typer, arguments: list[str], stop: Stop) -> int:
     except OSError as error:
         return _of_machine(error)
     except Exception as error:  # the last line of defence: a bug of ours becomes a file
-        return _crash(error)
+        return _stopped(stop) if stop.raised else _crash(error)  # pydantic makes an error of a stop
 
 
 def _called(app: typer.Typer, arguments: list[str], stop: Stop) -> int:
