@@ -69,6 +69,7 @@ CODES = {
     "shape_without_area": "a shape that encloses nothing, such as a point or a line",
     "similar_classes": "two classes whose names differ in capitals, spaces or dashes only",
     "size_differs": "an image of another size than its annotation says",
+    "smoothed_mask": "masks of two values with many others at their edges",
     "split_shift": "two splits whose images differ in kind",
     "split_without_labels": "a list of test images that all have the label 0, left out",
     "table_left_out": "a table beside those of the splits, left out",

@@ -1,10 +1,11 @@
 """Which classes a set has and which ids mean "no label", once its masks have been looked at."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from automl.data.images import MaskFacts
-from automl.data.reading import Reading, warning
+from automl.data.reading import Reading, fatal, warning
 from automl.dataset import Class, Finding
 from automl.errors import DataError, Fault
 from automl.prediction import IGNORE
@@ -13,6 +14,10 @@ from automl.recipe.schema import Data
 
 _DIFFERENT_TOPS = 4
 """Slices of a brain show one, two or three tissues, which are classes."""
+
+
+_SHADES, _BRIGHT, _EDGES = 8, 200, 0.1
+"""Different values, the highest of them, and the share of the pixels that edges have at most."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,25 @@ def numbers_of_objects(masks: Sequence[MaskFacts], settled: Settled) -> list[Fin
     reason = f"in each mask the ids count from 1, up to {max(tops)}: are they objects, not classes?"
     cure = "write the id of its class into every object; if they are classes, name them in "
     return [warning("ids_of_objects", ".", reason, cure + "`data.classes`")]
+
+
+def smoothed(masks: Sequence[MaskFacts]) -> list[Finding]:
+    """Many values between 0 and 255 in few pixels: two classes whose edges were resized.
+
+    Classes that nobody has named are numbered from 0, and are not as rare as that together.
+    """
+    counts = Counter[int]()
+    for mask in masks:
+        counts.update(mask.counts)
+    between = {i: n for i, n in counts.items() if 0 < i < IGNORE}
+    if not {0, IGNORE} <= set(counts) or len(between) < _SHADES or max(between) < _BRIGHT:
+        return []
+    share = sum(between.values()) / counts.total()
+    if share > _EDGES:
+        return []
+    reason = f"{len(between)} values between 0 and 255 in {share:.1%} of the pixels: smoothed edges"
+    cure = "write two values, such as by `mask > 127`; if they are classes, name them in "
+    return [fatal("smoothed_mask", ".", reason, cure + "`data.classes`")]
 
 
 def settle(reading: Reading, masks: Iterable[MaskFacts], data: Data) -> Settled:

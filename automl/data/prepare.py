@@ -9,7 +9,7 @@ from automl.data.archive import opened
 from automl.data.box_format import check_format
 from automl.data.boxes import Placed, place, without_them
 from automl.data.checks import check, check_brightness, waived
-from automl.data.classes import Settled, numbers_of_objects, refuse_classes, settle
+from automl.data.classes import Settled, numbers_of_objects, refuse_classes, settle, smoothed
 from automl.data.digest import digest_of
 from automl.data.duplicate_groups import Copies, check_copies, find_copies
 from automl.data.file_names import name_twins, once_each
@@ -71,7 +71,8 @@ def prepare(recipe: Recipe, talk: Talk, *, mending: bool = False) -> Prepared:
     findings += linked
     masks = [s.mask for s in scanned if s.mask]
     settled = settle(reading, masks, recipe.data)
-    findings += numbers_of_objects(masks, settled) if not reading.classes else []
+    if not reading.classes:
+        findings += [*numbers_of_objects(masks, settled), *smoothed(masks)]
     drafts = _drafts(scanned, settled, _common_root(reading), findings, mending=mending)
     drafts = _once_each(drafts, findings)
     facts = [draft.scanned for draft in drafts]

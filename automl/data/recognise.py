@@ -194,7 +194,7 @@ def _clue_of_folder(path: Path) -> str:
         return other or "name a folder, an archive, or a file of one of these formats"
     if clue := _inside(path):
         return clue
-    if other := foreign.by_ending(path) or foreign.texts(path):
+    if other := foreign.by_ending(path) or foreign.beside(path):
         return other
     if pairs := no_classes([f for f in folders(path) if split_word(f.name)] or [path]):
         return pairs

@@ -229,3 +229,15 @@ def test_folders__classes_that_say_mask_are_classes(tmp_path):
             save(toy.pixels, tmp_path / "drawings" / name / f"{toy.name}.png")
     for top in ("photos", "drawings"):
         assert recognise(tmp_path / top).format == "folders"
+
+
+def test_ids__smoothed_edges_of_two_values_are_refused(tmp_path):
+    """255 would be ignored, and each shade a class."""
+    made = write(tmp_path, "images/{name}.png", "masks/{name}.png")
+    for toy in made:
+        drawn = np.kron((toy.mask > 0) * 255, np.ones((4, 4))).astype(np.uint8)
+        image = Image.fromarray(np.kron(toy.pixels, np.ones((4, 4, 1))).astype(np.uint8))
+        image.save(tmp_path / "images" / f"{toy.name}.png")
+        soft = Image.fromarray(drawn).resize((60, 45), Image.Resampling.BILINEAR)
+        soft.resize(image.size, Image.Resampling.NEAREST).save(tmp_path / f"masks/{toy.name}.png")
+    assert codes(prepared(tmp_path, "segmentation")) == ["smoothed_mask"]

@@ -1,5 +1,6 @@
 """Sets of other tools that are not read: what each is known by, and how it becomes one that is."""
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -60,15 +61,23 @@ def by_ending(path: Path) -> str:
     return f"`{file.name}`: {_BY_ENDING[file.suffix.lower()]}" if file else ""
 
 
-def texts(path: Path) -> str:
-    """A text file that is called as an image is: where its objects are, in a way of its own."""
-    every = list(islice(_files(path, (".txt",)), _LOOKED_AT))
+def beside(path: Path) -> str:
+    """A file that is called as an image is: what the image shows, in a way of its own."""
+    every = list(islice(_files(path, (".txt", ".json", ".xml")), _LOOKED_AT))
     names = {image.stem for image in walk_images(path)} if every else set()
     file = next((file for file in every if file.stem in names), None)
     if file is None:
         return ""
+    shown = f"`{file.parent.name}/{file.name}`"
+    if _is_yolo(file):
+        return f"{shown} looks like YOLO: call the folder of images `images`, this one `labels`"
     how = "write lines `class x y width height`, in shares of the image, into `labels/`"
-    return f"`{file.parent.name}/{file.name}` is in no format that is read: {how}, or COCO"
+    return f"{shown} is in no format that is read: export it as COCO, or {how}"
+
+
+def _is_yolo(file: Path) -> bool:
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        return bool(re.fullmatch(r"\d+( [01]?\.\d+| [01]){4,}", next(lines, "").strip()))
 
 
 def _files(path: Path, kinds: Iterable[str]) -> Iterator[Path]:
