@@ -30,6 +30,8 @@ from automl.files import sync
 MOST_BYTES = 2**41
 """Of all files together, unpacked."""
 
+PACKED = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
+"""Last endings of archives; the last two are not read."""
 _CHUNK = 1 << 20
 _RESERVE = 64 * 2**20
 """Bytes of the disk that stay free."""
@@ -40,6 +42,11 @@ _LAYOUT = ("images", "annotations", "labels", "masks", "train", "val", "test", "
 def is_archive(path: Path) -> bool:
     """Whether the name says archive."""
     return bool(suffix_of(path.name)) and path.is_file()
+
+
+def is_packed(path: Path) -> bool:
+    """The same, with archives that are not read."""
+    return is_archive(path) or (path.suffix.lower() in PACKED[-2:] and path.is_file())
 
 
 def opened(path: Path) -> Path:

@@ -172,7 +172,7 @@ def read_text(path: Path) -> str:
 
 
 def _inside(folder: Path) -> list[Path]:
-    hidden = (".", "__MACOSX")
+    hidden = (".", "__MACOSX", "@eaDir")  # of Synology, with a thumbnail of each image
     try:
         return [path for path in folder.iterdir() if not path.name.startswith(hidden)]
     except (FileNotFoundError, NotADirectoryError):

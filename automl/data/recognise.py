@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from automl.data.archive import opened
+from automl.data.archive import PACKED, is_packed, opened
 from automl.data.files import (
     files,
     folders,
@@ -123,6 +123,7 @@ def recognise(path: Path, task: Task | None = None) -> Recognised:
     if not is_there(path):
         raise DataError("no such file or folder", where=str(path), hint="correct the path")
     path = opened(path)
+    _refuse_packed(path)
     fit = list(_fitting(path, task))
     if not fit:
         raise _unrecognised(path, task)
@@ -132,6 +133,15 @@ def recognise(path: Path, task: Task | None = None) -> Recognised:
     first = fit[0]
     also = ", ".join(others)
     return Recognised(first.format, first.task, f"{first.why} (also looks like {also})")
+
+
+def _refuse_packed(path: Path) -> None:
+    """One archive alone is unpacked; beside tables, or beside others, nobody says into which."""
+    found = (p for ending in PACKED for p in files(path, ending))
+    packed = sorted(p.name for p in found if is_packed(p))
+    if packed and not holds_images(path):
+        message = f"the images are still packed: {', '.join(packed[:4])}"
+        raise DataError(message, where=str(path), hint="unpack each into a folder of its own name")
 
 
 def _fitting(path: Path, task: Task | None) -> Iterator[Recognised]:

@@ -19,7 +19,7 @@ from automl.data.archive import opened, unpacked
 from automl.data.recognise import recognise
 from automl.errors import DataError, MachineError
 from tests.data.test_readers import check_labels
-from tests.data.toys import NAMES, prepared, toys, write_folders
+from tests.data.toys import NAMES, prepared, save, toys, write_folders, write_text
 
 
 @pytest.fixture(autouse=True)
@@ -307,3 +307,14 @@ def test_names__all_scripts_survive(tmp_path):
     for name in ("set.zip", "set.tgz"):
         dataset = prepared(packed(folder, tmp_path / name), "classification").dataset
         assert "ü 日本" in dataset.names
+
+
+@pytest.mark.parametrize("name", ["train.zip", "train.7z", "train.tar.gz"])
+def test_packed__beside_a_table_is_told(tmp_path, name):
+    """As Kaggle hands out sets: the table says images that are not there."""
+    write_text(tmp_path / "train.csv", "image_id,label\na,cat\nb,dog\n")
+    write_text(tmp_path / name, "")
+    with pytest.raises(DataError, match=f"still packed: {name}"):
+        recognise(tmp_path)
+    save(toys(1)[0].pixels, tmp_path / "train" / "a.png")
+    assert recognise(tmp_path).format == "csv"

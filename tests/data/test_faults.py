@@ -376,6 +376,7 @@ def test_hidden_files_are_not_images(tmp_path):
     (tmp_path / "train/disc/._00.png").write_bytes(b"mac")
     (tmp_path / "train/.ipynb_checkpoints").mkdir()
     (tmp_path / "train/disc/Thumbs.db").write_bytes(b"win")
+    save(toys(1)[0].pixels[::2], tmp_path / "train/disc/@eaDir/00.png/thumbnail.png")
     assert prepared(tmp_path, "classification").findings == ()
 
 

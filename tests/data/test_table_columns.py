@@ -298,6 +298,15 @@ def test_label_studio__its_csv(tmp_path):
     assert found.dataset.names == list(NAMES)
 
 
+def test_header__spaces_around_its_names(tmp_path):
+    made = pictures(tmp_path)
+    rows = [[f"{t.name}x.png", NAMES[t.label]] for t in made]
+    write_rows(tmp_path / "train.csv", [[" path ", " label "], *rows])
+    found = prepared(tmp_path, "classification")
+    assert found.findings == ()
+    assert found.dataset.names == list(NAMES)
+
+
 def test_recognise__a_table_of_pixels(tmp_path):
     write_rows(tmp_path / "train.csv", [["label", "pixel0", "pixel1"], [1, 0, 255]])
     with pytest.raises(DataError) as caught:

@@ -39,7 +39,7 @@ def is_utf8(table: Path) -> bool:
 def _first_line(table: Path) -> list[str]:
     try:
         with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            line = file.readline(1 << 20).strip()
+            line = file.readline(1 << 20).strip("\r\n")
         return next(csv.reader([line], delimiter=_delimiter(line)), [])
     except (OSError, csv.Error):
         return []
