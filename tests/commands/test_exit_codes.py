@@ -81,3 +81,9 @@ def test_a_stop__that_a_library_turns_into_an_error_is_no_bug(tmp_path, monkeypa
     assert exit_code(app) == 75
     assert "stopped by SIGINT" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_stop__while_the_command_line_is_imported(tmp_path):
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    done = run("runs", env=os.environ | {"PYTHONPATH": str(tmp_path)})
+    assert (done.returncode, done.stdout, done.stderr) == (75, "", "")
