@@ -307,6 +307,17 @@ def test_header__spaces_around_its_names(tmp_path):
     assert found.dataset.names == list(NAMES)
 
 
+def test_label__that_pandas_has_not_found(tmp_path):
+    made = pictures(tmp_path)
+    rows = [[f"{t.name}x.png", NAMES[t.label] if t.name > "00" else "nan"] for t in made]
+    write_rows(tmp_path / "train.csv", [["path", "label"], *rows])
+    found = prepared(tmp_path, "classification")
+    assert [(f.code, f.file, f.reason) for f in found.findings] == [
+        ("no_class", "train.csv:2", "the label is nan")
+    ]
+    assert found.dataset.names == list(NAMES)
+
+
 def test_recognise__a_table_of_pixels(tmp_path):
     write_rows(tmp_path / "train.csv", [["label", "pixel0", "pixel1"], [1, 0, 255]])
     with pytest.raises(DataError) as caught:

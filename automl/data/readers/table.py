@@ -220,8 +220,9 @@ def _keep(line: Line, names: list[str], known: dict[Path, list[str]], found: Fou
 def _fault(
     line: Line, names: list[str], known: dict[Path, list[str]], root: Path
 ) -> Finding | None:
-    if names == [""]:
-        return fatal("no_class", line.where, "the label is empty", "fill it in or remove the line")
+    if names in ([""], ["nan"], ["NaN"]):  # as pandas writes what is missing
+        reason = f"the label is {names[0] or 'empty'}"
+        return fatal("no_class", line.where, reason, "fill it in or remove the line")
     before = known.get(line.image)
     if before is None:
         return None
