@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from automl.data.files import (
@@ -77,12 +78,17 @@ def _split_folders(path: Path) -> dict[Path, SplitName]:
     """
     words = {f: s for f in folders(path) if (s := split_word(f.name))}
     named = {_unwrapped(f): s for f, s in (words or _by_longer_names(path)).items()}
-    counts = {f: sum(map(holds_images, folders(f))) for f in named}
-    found = {f: s for f, s in named.items() if counts[f]}
-    if not any(s == "train" and (words or counts[f] > 1) for f, s in found.items()):
+    least = 1 if words else 2
+    found = {f: s for f, s in named.items() if _holds_classes(f)}
+    if not any(s == "train" and _holds_classes(f, least) for f, s in found.items()):
         return {}
     empty = {f: s for f, s in named.items() if f not in found and not images(f)}
     return {f: s for f, s in named.items() if f in found or f in empty}
+
+
+def _holds_classes(folder: Path, least: int = 1) -> bool:
+    """Whether so many folders inside hold images; no more are looked into."""
+    return len(list(islice(filter(holds_images, folders(folder)), least))) == least
 
 
 def _by_longer_names(path: Path) -> dict[Path, SplitName]:

@@ -47,9 +47,9 @@ def no_classes(tops: Iterable[Path]) -> str:
 
 def _parts(inside: list[Path]) -> list[str]:
     """All folders, where their names differ in a number only: `images_001` and `images_002`."""
-    names = [f.name for f in inside if holds_images(f)]
-    plain = {re.sub(r"\d+$", "", name) for name in names}
-    return names if len(plain) == 1 and _SAYS_PART & words(plain.pop()) else []
+    plain = {re.sub(r"\d+$", "", f.name) for f in inside}
+    alike = len(plain) == 1 and _SAYS_PART & words(plain.pop())
+    return [f.name for f in inside if holds_images(f)] if alike else []
 
 
 def _suspected(place: Path) -> tuple[str, str] | None:
