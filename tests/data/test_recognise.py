@@ -183,3 +183,14 @@ def test_folders__of_images_of_splits_are_no_classes(tmp_path):
         save(toy.mask, tmp_path / "stuffthingmaps" / f"{split}2017" / f"{toy.name}.png")
     with pytest.raises(DataError, match="no known layout"):
         recognise(tmp_path)
+
+
+def test_folders__of_folders_of_folders_are_told(tmp_path):
+    """As rock, paper, scissors is: `rps/rps/rock` beside `rps-test-set/rps-test-set/rock`."""
+    for toy in toys():
+        top = "rps" if toy.split == "train" else "rps-test-set"
+        save(toy.pixels, tmp_path / top / top / NAMES[toy.label] / f"{toy.name}.png")
+    (told,) = [f for f in prepared(tmp_path, "classification").findings if "nested" in f.code]
+    assert told.file == "rps/rps/disc"
+    assert told.reason.startswith("5 folders inside class folders (12 images)")
+    assert "'^[^/]+/[^/]+/([^/]+)/'" in told.cure

@@ -1,5 +1,6 @@
 """Class folders, with or without a level of `train`, `val`, `test` above them."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from itertools import islice
@@ -108,9 +109,13 @@ def _unwrapped(folder: Path) -> Path:
 
 
 def _below(folder: Path, inside: Iterable[Path]) -> Counter[Path]:
-    """Images by the folder below a class folder, where that holds more than one such folder."""
-    parts = [image.relative_to(folder).parts for image in inside]
-    counts = Counter(folder / part[0] if len(part) > 1 else folder for part in parts)
+    """Images by the folder below a class folder, where there is more than one such folder.
+
+    What all have in common, as in `rps/rps/rock` and `rps/rps/paper`, tells none apart.
+    """
+    parts = [image.relative_to(folder).parts[:-1] for image in inside]
+    depth = len(os.path.commonprefix(parts))
+    counts = Counter(folder.joinpath(*part[: depth + 1]) for part in parts)
     several = len(counts) > 1 or any(split_word(f.name) for f in counts if f != folder)
     return Counter({f: n for f, n in counts.items() if several and f != folder})
 
