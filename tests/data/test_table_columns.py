@@ -318,6 +318,21 @@ def test_label__that_pandas_has_not_found(tmp_path):
     assert found.dataset.names == list(NAMES)
 
 
+def test_columns_of_classes__of_1_and_minus_1(tmp_path):
+    """As CelebA has them."""
+    made = pictures(tmp_path, "img_align_celeba")
+    shown = {t.name: {k for k, _ in t.boxes} for t in made}
+    rows = [[f"{t.name}x.png", *(1 if k in shown[t.name] else -1 for k in range(3))] for t in made]
+    write_rows(tmp_path / "list_attr_celeba.csv", [["image_id", *NAMES], *rows])
+    found = prepared(tmp_path, "classification")
+    assert found.findings == ()
+    assert labels_of(found.dataset) == {n: [NAMES[k] for k in sorted(s)] for n, s in shown.items()}
+    rows[0][1] = 0
+    write_rows(tmp_path / "list_attr_celeba.csv", [["image_id", *NAMES], *rows])
+    with pytest.raises(DataError):
+        recognise(tmp_path)
+
+
 def test_recognise__a_table_of_pixels(tmp_path):
     write_rows(tmp_path / "train.csv", [["label", "pixel0", "pixel1"], [1, 0, 255]])
     with pytest.raises(DataError) as caught:
