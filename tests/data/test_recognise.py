@@ -128,7 +128,7 @@ FOREIGN = {
     "labels/train.json": ("BDD100K", '[{"name": "a.png", "labels": [{"box2d": {"x1": 1}}]}]'),
     "JPEGs/a.txt": ("call the folder of images `images`", "0 0.5 0.5 0.25 1\n"),
     "annotations/a.json": ("export it as COCO", '{"item": {"slots": []}}'),
-    "label_2/a.txt": ("`label_2/a.txt` is in no format", "Car 0.00 0 -1.58 587.01 173.33"),
+    "label_2/a.txt": ("`label_2/a.txt` belongs to an image", "Car 0.00 0 -1.58 587.01 173.33"),
 }
 
 

@@ -72,7 +72,8 @@ def beside(path: Path) -> str:
     if _is_yolo(file):
         return f"{shown} looks like YOLO: call the folder of images `images`, this one `labels`"
     how = "write lines `class x y width height`, in shares of the image, into `labels/`"
-    return f"{shown} is in no format that is read: export it as COCO, or {how}"
+    odd = f"{shown} belongs to an image, but its format, or its place, is none that is read"
+    return f"{odd}: export it as COCO, or {how}"
 
 
 def _is_yolo(file: Path) -> bool:
