@@ -4,12 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
-import typer
-
-from automl.commands.exit_codes import exit_code
 
 AUTOML = [sys.executable, "-m", "automl"]
 
@@ -61,25 +57,34 @@ def test_closed_streams__are_no_bug(tmp_path, closed):
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
-def test_a_stop__that_a_library_turns_into_an_error_is_no_bug(tmp_path, monkeypatch, capsys):
+BUILDS = """
+import os, signal, sys, time
+import typer
+from automl.commands.exit_codes import exit_code
+
+app = typer.Typer()
+
+@app.command()
+def verb():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+    except KeyboardInterrupt as error:
+        raise ValueError(f"cannot build: {error}") from None
+
+@app.command()
+def other(): ...
+
+sys.exit(exit_code(app))
+"""
+
+
+def test_a_stop__that_a_library_turns_into_an_error_is_no_bug(tmp_path):
     """As pydantic does while it builds the check of a class."""
-    app = typer.Typer()
-
-    @app.command()
-    def verb() -> None:
-        try:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(5)
-        except KeyboardInterrupt as error:
-            raise ValueError(f"cannot build: {error}") from None
-
-    @app.command()
-    def other() -> None: ...
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["automl", "verb"])
-    assert exit_code(app) == 75
-    assert "stopped by SIGINT" in capsys.readouterr().err
+    command = [sys.executable, "-c", BUILDS, "verb"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 75
+    assert "stopped by SIGINT" in done.stderr
     assert not list(tmp_path.iterdir())
 
 
