@@ -25,7 +25,10 @@ def batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
 
 
 def micro_batches(batch: np.ndarray, size: int, processes: int) -> list[list[np.ndarray]]:
-    """For each process the micro-batches of one optimiser step, of at most `size` images."""
+    """For each process the micro-batches of one optimiser step, of at most `size` images.
+
+    None is empty: where single images do not go round evenly, some processes have one fewer.
+    """
     rounds = -(-len(batch) // (size * processes))
-    pieces = np.array_split(batch, rounds * processes)
+    pieces = np.array_split(batch, min(rounds * processes, len(batch)))
     return [pieces[rank::processes] for rank in range(processes)]

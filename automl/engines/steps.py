@@ -194,11 +194,11 @@ def _compute_gradients(
             seed_for(session.train.seed, "step", progress.epoch, progress.step, place)
         )
         of_images = len(part.images) / images
-        with progress.network.autocast(device):
-            losses = session.learner(part.images, part.targets)
-        weighted = {name: loss * share.get(name, of_images) for name, loss in losses.items()}
-        total = torch.stack(list(weighted.values())).sum() * world.size
         with _gradient_sync(session, last=number + 1 == len(parts)):
+            with progress.network.autocast(device):
+                losses = session.learner(part.images, part.targets)
+            weighted = {name: loss * share.get(name, of_images) for name, loss in losses.items()}
+            total = torch.stack(list(weighted.values())).sum() * world.size
             total.backward()  # type: ignore[no-untyped-call]
         for name, value in weighted.items():
             sums[name] = sums.get(name, 0) + value.detach() * world.size
@@ -206,7 +206,7 @@ def _compute_gradients(
 
 
 def _gradient_sync(session: Session, *, last: bool) -> AbstractContextManager[Any]:
-    """The processes exchange gradients once per step: with the last micro-batch."""
+    """Processes exchange gradients once per step; the forward pass prepares it, so it is inside."""
     if last or not isinstance(session.learner, nn.parallel.DistributedDataParallel):
         return nullcontext()
     return session.learner.no_sync()

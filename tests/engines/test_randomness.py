@@ -39,3 +39,14 @@ def test_micro_batches__two_processes_see_what_one_sees() -> None:
     alone = [piece.tolist() for piece in one[0]]
     together = [piece.tolist() for pair in zip(*two, strict=True) for piece in pair]
     assert alone == together
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "processes"), [(9, 1, 2), (5, 1, 4), (7, 2, 3), (4, 4, 4)]
+)
+def test_micro_batches__none_is_empty_however_many_processes(count, size, processes) -> None:
+    shares = micro_batches(np.arange(count), size, processes)
+    pieces = [piece for share in shares for piece in share]
+    assert sorted(np.concatenate(pieces)) == list(range(count))
+    assert all(1 <= len(piece) <= size for piece in pieces)
+    assert all(shares)

@@ -48,12 +48,14 @@ def batch(task: Task, *, several: bool = False) -> Batch:
     return Batch(images, labels, [str(n) for n in range(6)])
 
 
-def gradients(task: Task, whole: Batch, sizes: list[int], settings: LossSettings):
-    """What one step adds up, and its losses."""
+def gradients(task: Task, whole: Batch, sizes: list[int], settings: LossSettings, wrapped=None):
+    """What one step adds up, and its losses; `wrapped` makes a learner for several processes."""
     cpu, net = torch.device("cpu"), Pixels(dense=task == "segmentation")
     spread = SimpleNamespace(mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
     network = Network(net, task, None, spread, "fp32", 6, cpu, {})
-    session = SimpleNamespace(world=World(), train=toy_train(), learner=Learner(network, settings))
+    learner = Learner(network, settings)
+    learner = wrapped(learner) if wrapped else learner
+    session = SimpleNamespace(world=World(), train=toy_train(), learner=learner)
     progress = SimpleNamespace(network=network, epoch=0, step=0)
     ends = np.cumsum([0, *sizes])
     parts = [
@@ -101,3 +103,33 @@ def test_split__nothing_but_ignored_pixels():
     found, losses = gradients("segmentation", whole, [2, 4], LossSettings(0.0, WEIGHTS))
     assert not found.any()
     assert not any(losses.values())
+
+
+@pytest.fixture
+def alone_in_a_group():
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.usefixtures("alone_in_a_group")
+def test_split__processes_exchange_gradients_once_a_step():
+    exchanged = []
+
+    def hook(_state, bucket):
+        exchanged.append(bucket.index())
+        done: torch.futures.Future[torch.Tensor] = torch.futures.Future()
+        done.set_result(bucket.buffer())
+        return done
+
+    def wrapped(learner: Learner) -> nn.Module:
+        found = nn.parallel.DistributedDataParallel(learner, gradient_as_bucket_view=True)
+        found.register_comm_hook(None, hook)
+        return found
+
+    whole, settings = batch("classification"), LossSettings()
+    expected, _ = gradients("classification", whole, [6], settings)
+    found, _ = gradients("classification", whole, [2, 2, 2], settings, wrapped)
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-7)
+    assert exchanged == [0]
