@@ -162,7 +162,8 @@ def train(run: RunName = "latest") -> None:
     folder = workspace.find(run)
     with working(folder, lambda: f"automl train {workspace.name(folder)}"):
         trained = pipeline.train(folder, talk())
-    out(str(workspace.shown(trained.bundle)))
+    if trained is not None:
+        out(str(workspace.shown(trained.bundle)))
 
 
 @app.command()

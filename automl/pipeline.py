@@ -183,10 +183,14 @@ def _plan(
     return made
 
 
-def train(run: RunDir, talk: Talk, clock: Clock | None = None) -> "Trained":
-    """Plan + dataset -> bundle in `model/`; goes on from the last checkpoint if there is one."""
+def train(run: RunDir, talk: Talk, clock: Clock | None = None) -> "Trained | None":
+    """Plan + dataset -> bundle in `model/`, or on from a checkpoint; None where it only helps."""
     from automl import training
+    from automl.engines.torchrun import help_training, leads
 
+    if not leads():
+        help_training()
+        return None
     with timed(run.times, "train", clock) as running:
         return training.train(*planned(run), run, talk, running)
 

@@ -207,6 +207,21 @@ def leave_to_the_system() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
+@contextmanager
+def left_to_the_system() -> Iterator[None]:
+    """For a wait inside of a library with nothing to save: any signal ends the process at once."""
+    if not _in_main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    leave_to_the_system()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _fragile(frame: FrameType | None) -> bool:
     """Whether the main thread imports a library or cleans up, where an exception is lost."""
     while frame is not None:

@@ -1,9 +1,21 @@
 """Several processes training one model: `torchrun` starts them, torch.distributed joins them."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
+
+from automl.errors import MachineError, UsageError
+
+PATIENCE = timedelta(days=7)
+"""How long a process waits for the first one, which reads the data, plans and validates alone.
+
+The library's half an hour is too short for a large set. Nobody waits for a process that has died:
+`torchrun` ends the others.
+"""
 
 
 @dataclass(frozen=True)
@@ -34,13 +46,40 @@ def world() -> World:
     return World(int(env["RANK"]), int(env["WORLD_SIZE"]), int(env["LOCAL_RANK"]))
 
 
+def refuse_shared_cards(planned: str) -> None:
+    """UsageError where more processes would train on this machine than it has cards."""
+    here, cards = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if planned.startswith("cuda") and here > cards:
+        raise UsageError(
+            f"{here} processes need a card each, and this machine has {cards}",
+            hint=f"`--nproc-per-node {cards}`, or `--device cpu`",
+        )
+
+
 def join_group() -> World:
     """Joins the group once: gloo for tensors on the CPU, NCCL for those on CUDA."""
     here = world()
     if here.size > 1 and not torch.distributed.is_initialized():
-        both = torch.cuda.is_available()
-        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if both else "gloo")
+        cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if here.local_rank < cards:  # for what names no card, such as pinned memory
+            torch.cuda.set_device(here.local_rank)
+        kinds = "cpu:gloo,cuda:nccl" if cards else "gloo"
+        torch.distributed.init_process_group(kinds, timeout=PATIENCE)
     return here
+
+
+@contextmanager
+def others_followed() -> Iterator[None]:
+    """MachineError where another process has gone: what it died of is not this one's fault."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):
+            raise
+        raise MachineError(
+            "another process of this training has ended",
+            hint="what it said stands above; `automl run --resume` goes on from the checkpoint",
+        ) from error
 
 
 def broadcast_text(text: str, sender: int = 0) -> str:

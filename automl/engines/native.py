@@ -69,7 +69,7 @@ def train(  # noqa: PLR0913  as `Engine` has it
     samples = TrainingSamples(plan, dataset)
     checkpointer = Checkpointer(run.checkpoints, world.leads)
     most_at_once = plan.train.micro_batch
-    with watch() as stop:
+    with distributed.others_followed(), watch() as stop:
         while True:  # again from the newest checkpoint where memory ran out during an update
             progress = _first_or_saved(plan, dataset, device, checkpointer, on_event)
             progress.micro_batch = min(progress.micro_batch, most_at_once)

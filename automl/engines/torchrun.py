@@ -7,6 +7,7 @@ from automl.dataset import Dataset
 from automl.errors import UsageError
 from automl.plan import Plan
 from automl.run_dir import RunDir
+from automl.signals import left_to_the_system
 
 
 def leads() -> bool:
@@ -30,19 +31,23 @@ def announce(run: RunDir, plan: Plan, images: int) -> None:
             f"a batch of {smallest} images cannot be shared by {processes} processes",
             hint=f"start fewer, or plan with `--set train.batch_size={2 * processes}`",
         )
-    from automl.engines.distributed import broadcast_text
+    from automl.engines.distributed import broadcast_text, refuse_shared_cards
 
+    refuse_shared_cards(plan.device)
     broadcast_text(str(run.root.absolute()))
 
 
 def help_training() -> None:
     """What the others do: wait for the plan, train along, write nothing."""
     from automl.engines import native
-    from automl.engines.distributed import broadcast_text
+    from automl.engines.distributed import broadcast_text, others_followed
 
-    run = RunDir(Path(broadcast_text("")))
-    plan, dataset = Plan.read(run.plan), Dataset.read(run.dataset)
-    native.train(plan, dataset, run, lambda _: 0.0, lambda *_: None)
+    with others_followed():
+        with left_to_the_system():  # it hears nothing there, until `torchrun` kills it
+            told = broadcast_text("")
+        run = RunDir(Path(told))
+        plan, dataset = Plan.read(run.plan), Dataset.read(run.dataset)
+        native.train(plan, dataset, run, lambda _: 0.0, lambda *_: None)
 
 
 def _several() -> bool:

@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from automl.engines import distributed
 from automl.model.build import build
 from automl.planning.backbones import find
 from tests.engines.toy import draw_set
@@ -134,3 +136,56 @@ def test_torchrun__more_processes_than_images_in_a_batch_are_refused(tmp_path: P
     (tmp_path / "recipe.yaml").write_text(RECIPE.replace("size: 8, micro_batch: 4", "size: 1"))
     done = run(tmp_path, TORCHRUN, "run")
     assert "a batch of 1 images cannot be shared by 2 processes" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("cards", "device", "refused"), [(1, "cuda:0", True), (2, "cuda:0", False), (1, "cpu", False)]
+)
+def test_torchrun__each_process_needs_a_card_of_its_own(
+    monkeypatch, cards, device, refused
+) -> None:
+    from automl.engines.distributed import refuse_shared_cards
+    from automl.errors import UsageError
+
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
+    if not refused:
+        refuse_shared_cards(device)
+        return
+    with pytest.raises(UsageError, match="2 processes need a card each, and this machine has 1"):
+        refuse_shared_cards(device)
+
+
+def test_join_group__waits_for_a_first_process_that_reads_a_large_set(monkeypatch) -> None:
+    asked = {}
+    monkeypatch.setattr(
+        torch.distributed, "init_process_group", lambda *_, **given: asked.update(given)
+    )
+    told = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "TORCHELASTIC_RUN_ID": "x"}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert distributed.join_group().size == 2
+    assert asked["timeout"] > timedelta(days=1)
+
+
+def test_others_followed__who_has_gone_is_told_in_one_line() -> None:
+    from automl.errors import MachineError
+
+    gone = "[/third_party/gloo/gloo/transport/tcp/pair.cc:561] Connection closed by peer"
+    with pytest.raises(MachineError, match="another process"), distributed.others_followed():
+        raise RuntimeError(gone)
+    with pytest.raises(RuntimeError, match="of its own"), distributed.others_followed():
+        raise RuntimeError("a fault of its own")
+
+
+@pytest.mark.slow
+def test_torchrun__the_stage_alone_is_told_of_once(tmp_path: Path) -> None:
+    class_folders(tmp_path)
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    for launcher, verb in (([], ["plan", "recipe.yaml", "--run-dir"]), (TORCHRUN, ["train"])):
+        command = [sys.executable, *launcher, "-m", "automl", *verb, "two"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["two/model"]
+    for kind, count in (("start", 1), ("epoch", 2), ("trained", 1)):
+        assert len(events_of(tmp_path / "two", kind)) == count

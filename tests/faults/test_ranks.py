@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from automl.engines import checkpoint as checkpoints
 from automl.run_dir import RunDir
@@ -36,6 +37,26 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def test_signal__ends_a_rank_that_waits_for_the_first_at_once(tmp_path: Path) -> None:
+    """As `torchrun` does where the first one has found a fault in the data."""
+    class_folders(tmp_path)
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    port = free_port()
+    store = torch.distributed.TCPStore("127.0.0.1", port, 2, is_master=True, wait_for_workers=False)
+    waiting = started(tmp_path, 1, port)
+    try:
+        before, until = store.num_keys(), time.monotonic() + 120
+        while store.num_keys() == before:
+            assert time.monotonic() < until
+            assert waiting.poll() is None, waiting.communicate()[1]
+            time.sleep(0.1)
+        waiting.send_signal(signal.SIGTERM)
+        waiting.communicate(timeout=10)
+        assert waiting.returncode == -signal.SIGTERM
+    finally:
+        waiting.kill()
 
 
 @pytest.mark.slow
