@@ -20,6 +20,7 @@ from automl.clock import Clock
 from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
 from automl.engines import distributed, instant, instant_dense, recorded_schedule
+from automl.engines.compilation import compile_net
 from automl.engines.divergence import LossMonitor
 from automl.engines.frames import Frames
 from automl.engines.inference import predicted, predictions
@@ -82,7 +83,7 @@ def train(  # noqa: PLR0913  as `Engine` has it
             steps = progress.steps_per_epoch
             session = Session(
                 samples,
-                _learner(progress.network, plan, dataset, device, world),
+                _learner(progress.network, plan, dataset, world, on_event),
                 world,
                 stop,
                 checkpointer,
@@ -210,13 +211,13 @@ def _learner(
     network: Network,
     plan: Plan,
     dataset: Dataset,
-    device: torch.device,
     world: distributed.World,
+    on_event: OnEvent,
 ) -> nn.Module:
     """The net with its loss, compiled and wrapped for several processes as the plan asks."""
-    learner = Learner(network, loss_settings(plan, dataset, device))
-    if plan.train.compile:
-        network.net.compile()  # in place: names of weights, and copies, stay as they are
+    learner = Learner(network, loss_settings(plan, dataset, network.device))
+    if plan.train.compile and (why := compile_net(network.net, network.device)):
+        on_event(Event("compile", f"the net is not compiled: {why}", {"because": why}))
     if world.size == 1:
         return learner
     return nn.parallel.DistributedDataParallel(

@@ -35,8 +35,8 @@ class Event:
     """What else happens in a training: `kind` and `facts` for the journal, `text` for the person.
 
     `resume`: it goes on from a checkpoint. `checkpoint`: a damaged one was passed over. `memory`:
-    out of memory, so fewer images at once. `pace`: how many steps the budget has time for; it may
-    have no text.
+    out of memory, so fewer images at once. `compile`: the net is not compiled, and why. `pace`: how
+    many steps the budget has time for; it may have no text.
     """
 
     kind: str

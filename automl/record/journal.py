@@ -11,12 +11,13 @@ from automl.errors import DataError
 from automl.files import cannot_write
 
 EVENTS = (
-    *("start", "resume", "checkpoint", "memory", "pace", "instant", "epoch", "enough"),
+    *("start", "resume", "checkpoint", "memory", "compile", "pace", "instant", "epoch", "enough"),
     *("tainted", "trained", "scores", "end"),
 )
 """What a run writes. `start` comes with every process that trains, `resume` where it goes on from a
-checkpoint, `checkpoint` where a damaged one was passed over, `memory` where memory ran out, `pace`
-where a budget decides on the number of steps, `tainted` where the data was changed meanwhile.
+checkpoint, `checkpoint` where a damaged one was passed over, `memory` where memory ran out,
+`compile` where the net could not be compiled, `pace` where a budget decides on the number of steps,
+`tainted` where the data was changed meanwhile.
 `instant` follows epoch 0, a head on frozen features; `enough` comes where training ends with it."""
 
 
