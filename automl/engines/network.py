@@ -170,11 +170,13 @@ def _mark(net: nn.Module, *, several: bool) -> None:
 def loss_settings(plan: Plan, dataset: Dataset, device: torch.device) -> LossSettings:
     """Balanced weights go by the square root of the inverse frequency, with mean 1.
 
-    The root keeps classes that are a thousand times rarer from ruling the loss.
+    The root keeps classes that are a thousand times rarer from ruling the loss. One without any
+    example has the mean: where images show several classes, all that is learnt of it is to say no.
     """
     weights = None
     if plan.train.class_weights == "balanced":
-        frequency = torch.tensor(module(plan.task).class_frequency(dataset)).clamp(min=1)
-        weights = frequency.rsqrt()
-        weights = (weights / weights.mean()).to(device, torch.float32)
+        frequency = torch.tensor(module(plan.task).class_frequency(dataset))
+        seen = frequency > 0
+        weights = frequency.rsqrt() / frequency[seen].rsqrt().mean()
+        weights = torch.where(seen, weights, 1.0).to(device, torch.float32)
     return LossSettings(plan.train.label_smoothing, weights)

@@ -42,10 +42,15 @@ def loss(
         wanted, weights = targets * (1 - share) + share / 2, settings.class_weights
         value = functional.binary_cross_entropy_with_logits(logits, wanted, weights)
         return {"binary_cross_entropy": value}
-    value = functional.cross_entropy(
-        logits, targets, settings.class_weights, label_smoothing=settings.label_smoothing
-    )
-    return {"cross_entropy": value}
+    weights, smoothing = settings.class_weights, settings.label_smoothing
+    if weights is None:
+        value = functional.cross_entropy(logits, targets, label_smoothing=smoothing)
+        return {"cross_entropy": value}
+    # An image counts by its class. Given the weights, torch would also smooth towards each class
+    # by its weight: towards one without any image so far that it is often the answer.
+    each = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+    counts = weights[targets]
+    return {"cross_entropy": (each * counts).sum() / counts.sum()}
 
 
 def counted(targets: torch.Tensor, settings: LossSettings) -> dict[str, torch.Tensor]:

@@ -1,9 +1,15 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
-from automl.engines.network import Network
+from automl.dataset import Class
+from automl.engines.network import Network, loss_settings
 from automl.model.preprocess import Preprocess
 from automl.planning.backbones import find
+from automl.tasks import classification
+from automl.tasks.protocol import LossSettings
+from tests.engines.toy import draw_set, toy_plan
 
 
 @pytest.mark.parametrize("side", [1, 2, 33])
@@ -23,3 +29,31 @@ def test_normalise__rows_at_once_give_the_bits_of_channel_by_channel(side: int) 
     assert torch.equal(found, plain)
     assert found.permute(0, 2, 3, 1).is_contiguous()
     assert images.dtype == torch.uint8
+
+
+def test_loss_settings__a_class_without_examples_has_the_mean_weight(tmp_path) -> None:
+    dataset = draw_set("classification", tmp_path, train=12, val=2)
+    few = [s for s in dataset.samples if s.label == 0 or s.path in ("001.png", "003.png")]
+    more = (*dataset.classes, Class(9, "unused"))
+    dataset = replace(dataset, samples=tuple(few), classes=more)
+    plan = toy_plan("classification", dataset, class_weights="balanced")
+    found = loss_settings(plan, dataset, torch.device("cpu")).class_weights
+    assert found is not None
+    frequent, rare, unused = found.tolist()
+    assert rare / frequent == pytest.approx(3**0.5)
+    assert (frequent + rare) / 2 == pytest.approx(1.0)
+    assert unused == 1.0
+
+
+def test_loss__smoothing_goes_to_all_classes_alike_whatever_their_weights() -> None:
+    logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([0, 1, 0, 1, 0, 0])
+
+    def loss(weights: list[float]) -> torch.Tensor:
+        settings = LossSettings(0.1, torch.tensor(weights))
+        parts = classification.loss(torch.nn.Identity(), logits, targets, settings)
+        return parts["cross_entropy"]
+
+    plain = classification.loss(torch.nn.Identity(), logits, targets, LossSettings(0.1))
+    assert torch.allclose(loss([1.0, 1.0, 1.0]), plain["cross_entropy"])
+    assert torch.equal(loss([0.5, 2.0, 0.1]), loss([0.5, 2.0, 30.0]))
