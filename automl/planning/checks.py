@@ -8,6 +8,17 @@ from automl.plan import Plan
 from automl.recipe.checks import Clash, clashes
 from automl.recipe.schema import Recipe
 
+NOT_OF_ULTRALYTICS: dict[str, tuple[object, ...]] = {
+    "instant": ("none",),
+    "frozen_epochs": (0,),
+    "backbone_lr": (0, 1),
+    "layer_decay": (1,),
+    "clip_norm": (),
+    "ema": (),
+    "fit": ("letterbox",),
+}
+"""Settings that Ultralytics' trainer does not have, and values that say what it does anyway."""
+
 
 def check_plan(plan: Plan, recipe: Recipe, profile: Profile, *, native_bf16: bool) -> None:
     """RecipeError with every impossible combination of what was asked for and what was chosen."""
@@ -15,13 +26,25 @@ def check_plan(plan: Plan, recipe: Recipe, profile: Profile, *, native_bf16: boo
     if plan.train.precision == "bf16" and plan.device == "cpu" and not native_bf16:
         message = "`train.precision: bf16` needs a graphics card, or a processor that knows bf16"
         found.append(("precision", message, "leave it out"))
-    if plan.engine != "native" and plan.train.instant != "none":
-        message = f"`train.instant` does not fit the model `{plan.model}`"
-        found.append(("instant", message, "leave it out"))
+    found += _with_model(plan, recipe)
     if not found:
         return
     faults = [Fault(message, recipe.place(f"train.{key}"), hint) for key, message, hint in found]
     raise RecipeError(f"{len(faults)} impossible settings in `train`", faults=faults)
+
+
+def _with_model(plan: Plan, recipe: Recipe) -> Iterator[Clash]:
+    """What a recipe asks for and the model's trainer would pass over in silence."""
+    if plan.engine == "native":
+        if plan.task == "detection" and plan.train.class_weights == "balanced":
+            message = f"`train.class_weights: balanced` does not fit the model `{plan.model}`"
+            yield "class_weights", message, "leave it out: the detector's loss sees to rare classes"
+        return
+    hint = "leave it out: Ultralytics' trainer has no such setting"
+    for key, same in NOT_OF_ULTRALYTICS.items():
+        given = getattr(recipe.train, key)
+        if given is not None and given not in same:
+            yield key, f"`train.{key}` does not fit the model `{plan.model}`", hint
 
 
 def _with_data(plan: Plan, profile: Profile) -> Iterator[Clash]:

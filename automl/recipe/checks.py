@@ -25,6 +25,13 @@ STRIDE = 32
 """Nets halve an image five times: sides in front of a decoder or pyramid are multiples of it."""
 Clash = tuple[str, str, str]
 """Key of `train`, what is wrong with it, and the cure."""
+_CLASSIFIERS_ALONE = ("label_smoothing", "instant_images", "stored_size")
+UNFIT: dict[Task, tuple[str, ...]] = {
+    "classification": ("instant_steps", "mosaic"),
+    "segmentation": (*_CLASSIFIERS_ALONE, "mosaic"),
+    "detection": (*_CLASSIFIERS_ALONE, "compile"),
+}
+"""Keys of `train` that would do nothing for a task."""
 
 
 def impossible(recipe: "Recipe") -> list[Fault]:
@@ -117,8 +124,7 @@ def clashes(task: Task, train: Any) -> Iterator[Clash]:
     A recipe is asked before its data is read, its plan again when nothing is open any more.
     """
     yield from _sides(task, train)
-    classifying = task == "classification"
-    for key in ("instant_steps",) if classifying else ("label_smoothing", "instant_images"):
+    for key in UNFIT[task]:
         if getattr(train, key):
             yield key, f"`train.{key}` does not fit the task {task}", "leave it out"
     yield from _together(task, train)
@@ -131,8 +137,6 @@ def _together(task: Task, train: Any) -> Iterator[Clash]:
     elif any(c > s for c, s in zip(train.crop or (), train.image_size or (), strict=False)):
         message = "`train.crop` is larger than `train.image_size`"
         yield "crop", message, "a crop is cut from an image of image_size"
-    if train.mosaic and task != "detection":
-        yield "mosaic", f"`train.mosaic` does not fit the task {task}", "leave it out"
     if train.fit == "crop" and task == "detection":
         yield "fit", "`train.fit: crop` would cut boxes off", "set letterbox or squash"
     if train.batch_size and train.micro_batch and train.batch_size % train.micro_batch:

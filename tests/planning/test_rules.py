@@ -199,6 +199,10 @@ def test_speed__a_busy_hour_changes_no_decision():
         ("classification", {"batch_size": 10, "micro_batch": 4}, "no multiple of"),
         ("classification", {"epochs": 2, "warmup_epochs": 5}, "more than"),
         ("classification", {"precision": "bf16"}, "graphics card"),
+        ("detection", {"class_weights": "balanced"}, "balanced` does not fit the model `fcos-"),
+        ("detection", {"compile": True}, "`train.compile` does not fit the task"),
+        ("detection", {"stored_size": 200}, "`train.stored_size` does not fit the task"),
+        ("segmentation", {"stored_size": 200}, "`train.stored_size` does not fit the task"),
     ],
 )
 def test_checks__impossible_combinations_are_errors_with_a_cure(task, train, text):
@@ -206,6 +210,18 @@ def test_checks__impossible_combinations_are_errors_with_a_cure(task, train, tex
         plan_for(profile(task), train=train)
     assert any(text in fault.message for fault in caught.value.faults)
     assert all(fault.hint for fault in caught.value.faults)
+
+
+def test_checks__what_ultralytics_would_pass_over_is_refused():
+    asked = {"ema": 0.9, "layer_decay": 0.5, "frozen_epochs": 1, "clip_norm": 1.0, "fit": "squash"}
+    for key, value in {**asked, "backbone_lr": 0.5, "instant": "torch"}.items():
+        with pytest.raises(RecipeError) as caught:
+            plan_for(profile("detection"), model="yolo11n", licence="any", train={key: value})
+        (fault,) = caught.value.faults
+        assert fault.message == f"`train.{key}` does not fit the model `yolo11n`"
+    same = {"layer_decay": 1.0, "frozen_epochs": 0, "backbone_lr": 0.0, "fit": "letterbox"}
+    weighed = {**same, "class_weights": "balanced"}
+    plan_for(profile("detection"), model="yolo11n", licence="any", train=weighed)
 
 
 def test_checks__all_faults_at_once():
