@@ -15,7 +15,7 @@ from automl.epoch_log import log_event, score_epoch
 from automl.files import write_text
 from automl.model import bundle
 from automl.plan import Plan
-from automl.record.journal import Journal, read, told_epochs
+from automl.record.journal import Journal, last_training, read, told_epochs
 from automl.record.mlflow_live import live
 from automl.record.taint import recheck_data
 from automl.run_dir import RunDir
@@ -30,7 +30,7 @@ def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk, clock: Clock) -
         clock.forget("train")
         if told_epochs(read(run.journal)):
             talk.say("train: no checkpoint of this plan is left; from the start")
-    began = clock.now()
+    began, done, scored = clock.now(), not anew and _is_done(run), set[int]()
     disk_space.check(plan, dataset, run)
     journal = Journal(run.journal)
     about = {"recipe": run.recipe.name, "run": run.id, "model": plan.model, "task": plan.task}
@@ -41,6 +41,7 @@ def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk, clock: Clock) -
     def on_epoch(epoch: Epoch) -> float:
         origin.note_determinism()
         value = score_epoch(epoch, plan, dataset, run, talk)
+        scored.add(epoch.number)
         following.epoch(epoch.number, epoch.total, epoch.seconds)
         clock.beat()
         return value
@@ -59,18 +60,29 @@ def train(plan: Plan, dataset: Dataset, run: RunDir, talk: Talk, clock: Clock) -
         announce(run, plan, len(dataset.split("train")))
         on_event = partial(log_event, run=run, talk=talk)
         trained = engine(plan.engine).train(plan, dataset, run, on_epoch, on_step, on_event, clock)
-        origin.ended(trained, recheck_data(run, dataset, talk, "train").dataset)
+        origin.ended(trained, _data_again(run, dataset, talk, learnt=bool(scored) or not done))
     journal.write(
         "trained",
         best_epoch=trained.best_epoch,
         epochs=trained.epochs,
         stopped_early=trained.stopped_early,
-        seconds=round(clock.now() - began, 3),
+        seconds=round(clock.passed().get("train", clock.now() - began), 3),
         weights_digest=bundle.read(trained.bundle).weights_sha256,
         **trained.facts,
     )
     dvc_resume.let_go(run)
     return trained
+
+
+def _data_again(run: RunDir, dataset: Dataset, talk: Talk, *, learnt: bool) -> Dataset | None:
+    """The data as it is at the end; None where nothing was learnt since it was looked at last."""
+    again = recheck_data(run, dataset, talk, "train" if learnt else "resume")
+    return again.dataset if learnt else None
+
+
+def _is_done(run: RunDir) -> bool:
+    """Whether the training that is gone on with has come to its end before."""
+    return any(event["event"] == "trained" for event in last_training(read(run.journal)))
 
 
 def _forget_others(run: RunDir, plan: Plan) -> bool:

@@ -21,18 +21,19 @@ def recheck_data(
 ) -> "Again":
     """Reads the data once more; what changed makes the run tainted.
 
-    Inside of a DVC stage other than training nothing is written, for the journal is another
-    stage's output; `dvc repro` finds the edit by itself.
+    Not a training that was done before (stage `resume`): its model is what it was. Inside of a DVC
+    stage other than training nothing is written, for the journal is another stage's output;
+    `dvc repro` finds the edit by itself.
     """
     from automl.data.verify import SHOWN, recheck
 
     again = recheck(dataset, talk, split)
     if not again.changed:
         return again
-    few = list(again.changed[:SHOWN])
-    if stage == "train" or "DVC_STAGE" not in os.environ:
-        Journal(run.journal).write("tainted", stage=stage, changed=len(again.changed), files=few)
-    talk.say(line({"stage": stage, "changed": len(again.changed), "files": few}))
+    event = {"stage": stage, "changed": len(again.changed), "files": [*again.changed[:SHOWN]]}
+    if stage == "train" or (stage != "resume" and "DVC_STAGE" not in os.environ):
+        Journal(run.journal).write("tainted", **event)
+    talk.say(line(event))
     return again
 
 
@@ -48,8 +49,13 @@ def tainted(events: Sequence[Event]) -> str:
 
 
 def line(event: Event) -> str:
-    """What a person is told of a tainted run."""
+    """What a person is told of a tainted run; a change before an evaluation is no other there."""
     files, number = list(event["files"]), int(event["changed"])
     shown = ", ".join(files[:3]) + (f" and {number - 3} more" if number > 3 else "")
-    verb = "evaluation" if event["stage"] == "evaluate" else "training"
-    return f"tainted: the data was changed during {verb}: {shown}; run again for a sound result"
+    if event["stage"] == "train":
+        said = f"the data was changed during training: {shown}"
+    else:
+        said = f"the data differs from what the run was trained on: {shown}"
+    if event["stage"] == "resume":
+        return f"{said}; the model is as it was"
+    return f"tainted: {said}; run again for a sound result"

@@ -89,11 +89,33 @@ def test_evaluate__a_change_of_the_judged_split(run, monkeypatch):
     monkeypatch.setenv("DVC_STAGE", "evaluate")
     told = Editor(None)
     pipeline.evaluate(run, told)
-    assert any("changed during evaluation: 020.png" in text for text in told.lines)
+    differs = "tainted: the data differs from what the run was trained on: 020.png"
+    assert any(differs in text for text in told.lines)
     assert not taint.taint_notice(run)  # the journal is another stage's output
     monkeypatch.delenv("DVC_STAGE")
     pipeline.evaluate(run, Silent())
-    assert "during evaluation: 020.png" in taint.taint_notice(run)
+    assert differs in taint.taint_notice(run)
+
+
+def test_train__of_a_finished_run_says_what_was_edited_since_and_keeps_it_sound(run):
+    pipeline.train(run, Silent())
+    origin = json.loads(run.provenance.read_text())["dataset"]
+    edited = Path(Dataset.read(run.dataset).root) / "000.png"
+    shutil.copy(edited.with_name("002.png"), edited)
+    told = Editor(None)
+    pipeline.train(run, told)
+    line = "the data differs from what the run was trained on: 000.png; the model is as it was"
+    assert line in told.lines
+    assert not taint.taint_notice(run)
+    assert not runs.summary(run.root).tainted
+    assert json.loads(run.provenance.read_text())["dataset"] == origin
+
+
+def test_train__of_a_finished_run_tells_the_time_of_all_of_it(run):
+    pipeline.train(run, Silent())
+    pipeline.train(run, Silent())
+    first, second = (e["seconds"] for e in journal.read(run.journal) if e["event"] == "trained")
+    assert second > first
 
 
 def test_recheck__folders_that_changed_places(run):
