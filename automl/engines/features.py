@@ -6,11 +6,10 @@ key, and batches are cut the same way each time.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from automl.data.images import read_image
+from automl.data.decoding import read_bytes
+from automl.data.images import image_from_bytes
 from automl.dataset import Dataset, Sample, SplitName
 from automl.engines import disk_cache
 from automl.engines.onnx_net import Forward, NotConverted, converted, outputs_of
@@ -122,8 +122,9 @@ def image_features(
     if found is not None:
         frozen.computed_by = "kept"
         return found
-    computed = _computed(frozen, dataset, samples, on_images)
-    disk_cache.keep(key, computed.tobytes())
+    computed, genuine = _computed(frozen, dataset, samples, on_images)
+    if genuine:
+        disk_cache.keep(key, computed.tobytes())
     return computed
 
 
@@ -171,28 +172,36 @@ def _read(data: bytearray | None, count: int) -> np.ndarray | None:
 
 def _computed(
     frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample], on_images: OnImages
-) -> np.ndarray:
+) -> tuple[np.ndarray, bool]:
+    """Features, and whether all files still held what the data index knows: only those are kept."""
     frozen.forward = frozen.forward or build_forward(frozen)
     frozen.computed_by, forward = frozen.forward
     rows: list[np.ndarray] = []
-    for batch in _batches(frozen, dataset, samples):
-        on_images(len(rows) * BATCH[frozen.runner], len(samples))
-        rows.append(forward(batch)[0])
+    genuine, size = True, BATCH[frozen.runner]
+    for begin in range(0, len(samples), size):
+        on_images(begin, len(samples))
+        read = [_image(frozen, dataset, sample) for sample in samples[begin : begin + size]]
+        genuine &= all(known for _, known in read)
+        rows.append(forward(_normalised(frozen, np.stack([image for image, _ in read])))[0])
     on_images(len(samples), len(samples))
-    return np.concatenate(rows)
+    return np.concatenate(rows), genuine
 
 
-def _batches(
-    frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample]
-) -> Iterator[np.ndarray]:
-    """Normalised images float32 [B, 3, H, W], as the model sees them at prediction."""
-    preprocess, size = frozen.preprocess, BATCH[frozen.runner]
-    mean = np.array(preprocess.mean, np.float32).reshape(1, 3, 1, 1) * 255
-    std = np.array(preprocess.std, np.float32).reshape(1, 3, 1, 1) * 255
-    frame = dataset.frame
-    paths = iter(Path(dataset.root) / sample.path for sample in samples)
-    while chunk := [preprocess.apply(read_image(path, frame))[0] for path in islice(paths, size)]:
-        yield (np.stack(chunk).transpose(0, 3, 1, 2).astype(np.float32) - mean) / std
+def _image(frozen: FrozenBackbone, dataset: Dataset, sample: Sample) -> tuple[np.ndarray, bool]:
+    """The image as the model sees it at prediction, and whether it is the one of the index."""
+    path = Path(dataset.root) / sample.path
+    data = read_bytes(path)
+    image, _ = frozen.preprocess.apply(image_from_bytes(data, path, dataset.frame))
+    return image, hashlib.sha256(data).hexdigest() == sample.digest
+
+
+def _normalised(frozen: FrozenBackbone, images: np.ndarray) -> np.ndarray:
+    """uint8 [B, H, W, 3] -> float32 [B, 3, H, W]."""
+    mean, std = (
+        np.array(three, np.float32).reshape(1, 3, 1, 1) * 255
+        for three in (frozen.preprocess.mean, frozen.preprocess.std)
+    )
+    return np.asarray((images.transpose(0, 3, 1, 2).astype(np.float32) - mean) / std)
 
 
 def build_forward(frozen: FrozenBackbone) -> tuple[str, Forward]:

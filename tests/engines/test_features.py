@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from automl.data.verify import sha256_of
 from automl.engines import disk_cache
 from automl.engines.features import FeatureOptions, evenly_spread, features, without_last_layer
 from automl.engines.onnx_net import NotConverted, converted
@@ -29,7 +30,11 @@ def toy(tmp_path, monkeypatch):
     save_file(build(ROW, 1000, SIZE).state_dict(), tmp_path / "weights" / "test_resnet.safetensors")
     weights = at_hand(ROW)
     assert weights is not None
-    return draw_set("classification", tmp_path / "set", train=20, val=6), weights
+    dataset = draw_set("classification", tmp_path / "set", train=20, val=6)
+    samples = tuple(
+        replace(s, digest=sha256_of(tmp_path / "set" / s.path)) for s in dataset.samples
+    )
+    return replace(dataset, samples=samples), weights
 
 
 def entries(tmp_path):
@@ -68,7 +73,7 @@ def test_features__onnx_runtime_and_torch_agree(toy):
 def test_features__another_image_another_entry(toy, tmp_path):
     dataset, weights = toy
     first, _ = features(ROW, weights, dataset, "val", SIZE, FeatureOptions(runner="torch"))
-    samples = tuple(replace(s, digest="other") if s.split == "val" else s for s in dataset.samples)
+    samples = tuple(reversed(dataset.samples))
     features(
         ROW, weights, replace(dataset, samples=samples), "val", SIZE, FeatureOptions(runner="torch")
     )
@@ -79,6 +84,21 @@ def test_features__another_image_another_entry(toy, tmp_path):
     assert len(entries(tmp_path)) == 4
     assert len(few) == len(paths) == 2
     np.testing.assert_allclose(few[0], first[0], rtol=1e-4, atol=1e-5)
+
+
+def test_features__of_a_file_that_was_edited_since_are_not_kept(toy, tmp_path):
+    dataset, weights = toy
+    options = FeatureOptions(runner="torch")
+    edited, other = (tmp_path / "set" / s.path for s in dataset.split("val")[:2])
+    genuine = edited.read_bytes()
+    edited.write_bytes(other.read_bytes())
+    wrong, _ = features(ROW, weights, dataset, "val", SIZE, options)
+    assert np.allclose(wrong[0], wrong[1], atol=1e-5)
+    assert not entries(tmp_path)
+    edited.write_bytes(genuine)
+    right, _ = features(ROW, weights, dataset, "val", SIZE, options)
+    assert not np.allclose(right[0], wrong[0], atol=1e-3)
+    assert len(entries(tmp_path)) == 1
 
 
 def test_spread__is_even_and_keeps_order():
