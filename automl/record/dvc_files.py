@@ -2,9 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from automl.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,12 @@ def _dvc_file(root: Path, place: Path) -> Iterator[DvcOut]:
     file = place.with_name(f"{place.name}.dvc")
     if not file.is_file():
         return
-    content = _yaml(file)
-    owned = "deps" in content or bool(content.get("frozen"))
-    start = file.parent / str(content.get("wdir", "."))
-    for out in content.get("outs") or ():
-        yield from _out(root, start, out, file, owned=owned)
+    with _as_dvc_writes(file):
+        content = _yaml(file)
+        owned = "deps" in content or bool(content.get("frozen"))
+        start = file.parent / str(content.get("wdir", "."))
+        for out in content.get("outs") or ():
+            yield from _out(root, start, out, file, owned=owned)
 
 
 def _lock(root: Path, folder: Path) -> Iterator[DvcOut]:
@@ -70,9 +74,10 @@ def _lock(root: Path, folder: Path) -> Iterator[DvcOut]:
     file = folder / "dvc.lock"
     if not file.is_file():
         return
-    for name, stage in (_yaml(file).get("stages") or {}).items():
-        for out in stage.get("outs") or ():
-            yield from _out(root, folder, out, file, owned=True, stage=str(name))
+    with _as_dvc_writes(file):
+        for name, stage in (_yaml(file).get("stages") or {}).items():
+            for out in stage.get("outs") or ():
+                yield from _out(root, folder, out, file, owned=True, stage=str(name))
 
 
 def _out(
@@ -82,6 +87,21 @@ def _out(
     if path.is_relative_to(root):  # or lie outside of the workspace
         md5, old = str(out.get("md5", "")), out.get("hash") != "md5"
         yield DvcOut(_posix(root, path), md5, _posix(root, file), owned, stage, old)
+
+
+@contextmanager
+def _as_dvc_writes(file: Path) -> Iterator[None]:
+    """DataError where a file is anything else: a merge may have left its marks in it."""
+    import yaml
+
+    try:
+        yield
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"`{file.name}` is not what DVC writes",
+            where=str(file),
+            hint="finish the merge that it is in, or bring it back by `git checkout`",
+        ) from error
 
 
 def _yaml(file: Path) -> dict[str, Any]:

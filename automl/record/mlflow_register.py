@@ -159,7 +159,8 @@ def _requirements(run: RunDir) -> list[str]:
     names = list(NEEDS)
     if '"engine": "yolo"' in (run.model / "model.json").read_text(encoding="utf-8"):
         names.append("ultralytics-opencv-headless")
-    return [f"{name}=={metadata.version(name)}" for name in names]
+    # Without the label of a build, such as `+cu128`: no index knows it that a server installs from.
+    return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in names]
 
 
 def _tags(facts: Facts) -> dict[str, str]:
