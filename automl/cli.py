@@ -83,6 +83,7 @@ def run(
     from automl.clock import process_age
     from automl.commands.summary import finished_lines, run_facts
 
+    workspace.refuse_other_plan(folder, smoke=smoke, device=device, resumed=resume is not None)
     new = run_dir is None and resume is None
     with workspace.running(folder, new=new, smoke=smoke, device=device):
         workspace.keep(loaded, folder)
@@ -93,7 +94,7 @@ def run(
         return
     facts = run_facts(folder)
     out_json(facts) if json else out(*finished_lines(facts))
-    pipeline.check_goal(folder)
+    pipeline.check_goal(folder, talk())
 
 
 @app.command()
@@ -181,7 +182,7 @@ def evaluate(run: RunName = "latest", json: AsJson = False) -> None:
     facts = run_facts(folder)
     scores, intervals = facts["scores"], facts["intervals"]
     out_json(scores | {"intervals": intervals}) if json else out(*score_lines(scores, intervals))
-    pipeline.check_goal(folder)
+    pipeline.check_goal(folder, talk())
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from automl.data.digest import digest_of
 from automl.dataset import Dataset, Task
-from automl.errors import DataError, UsageError
+from automl.errors import DataError, MachineError, UsageError
 from automl.model import bundle as bundles
 from automl.plan import Plan
 from automl.record import journal
@@ -32,7 +32,14 @@ def planned(run: RunDir) -> tuple[Plan, Dataset]:
     from automl.planning.hardware import require_device
 
     plan, dataset = matched(run)
-    require_device(plan.device)
+    try:
+        require_device(plan.device)
+    except MachineError as error:
+        raise MachineError(
+            f"the run was planned for a device that is not here: {error}",
+            where=str(run.plan),
+            hint="go on where it is; `automl predict` takes the model to any machine",
+        ) from error
     return plan, dataset
 
 

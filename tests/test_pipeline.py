@@ -9,7 +9,8 @@ import pytest
 from automl import pipeline
 from automl.dataset import Profile
 from automl.errors import DataError, Fault, GateError, UsageError
-from automl.plan import Goal, Plan
+from automl.plan import Goal, Plan, Reason
+from automl.planning.smoke import BECAUSE
 from automl.recipe.schema import load_recipe
 from automl.run_dir import RunDir
 from automl.talk import Silent
@@ -63,14 +64,29 @@ def test_line__ends_with_scores_of_the_judged_split_and_a_gate(started: RunDir) 
     scores = pipeline.evaluate(started, Silent())
     assert scores.split == "val"
     assert json.loads(started.metrics.read_text())["accuracy"] == scores.metrics["accuracy"]
-    pipeline.check_goal(started)  # no goal, no gate
+    pipeline.check_goal(started, Silent())  # no goal, no gate
     plan = Plan.read(started.plan)
     plan.model_copy(update={"goal": Goal(metric="accuracy", at_least=1.01)}).write(started.plan)
     with pytest.raises(GateError, match=r"the goal is 1\.01"):
-        pipeline.check_goal(started)
+        pipeline.check_goal(started, Silent())
     plan.model_copy(update={"goal": Goal(metric="nonsense", at_least=0)}).write(started.plan)
     with pytest.raises(UsageError, match="was not scored"):
-        pipeline.check_goal(started)
+        pipeline.check_goal(started, Silent())
+
+
+def test_check_goal__a_smoke_run_has_none_to_reach(started: RunDir) -> None:
+    told: list[str] = []
+
+    class Listener(Silent):
+        def say(self, text: str) -> None:
+            told.append(text)
+
+    plan, small = Plan.read(started.plan), Reason(because=BECAUSE)
+    goal, reasons = Goal(metric="accuracy", at_least=1.0), {"train.epochs": small}
+    plan.model_copy(update={"goal": goal, "reasons": reasons}).write(started.plan)
+    started.metrics.write_text('{"accuracy": 0.1}')
+    pipeline.check_goal(started, Listener())
+    assert told == ["goal: not checked in a smoke run"]
 
 
 def test_prepare__fatal_findings_are_all_raised_at_once(tmp_path: Path) -> None:

@@ -91,5 +91,6 @@ def test_planned__for_other_data(run):
 
 def test_planned__on_a_machine_with_another_device(run):
     change(run.plan, 'device: "cpu"', 'device: "cuda:63"')
-    with pytest.raises(MachineError, match="`cuda:63` is not on this machine"):
+    with pytest.raises(MachineError, match="`cuda:63` is not on this machine") as caught:
         planned(run)
+    assert "--device" not in caught.value.faults[0].hint  # what goes on has no such choice

@@ -78,6 +78,29 @@ def running(
         raise
 
 
+def refuse_other_plan(run: RunDir, *, smoke: bool, device: str | None, resumed: bool) -> None:
+    """UsageError where a run is planned already, and not as the options say now.
+
+    `--resume` need not say again what is planned; a command that is repeated has to.
+    """
+    if not leads() or not run.plan.is_file():
+        return
+    from automl.plan import Plan
+    from automl.planning.smoke import is_smoke
+
+    plan, hint = Plan.read(run.plan), f"`{resuming(run)}` keeps its plan; else start a new run"
+    if smoke != is_smoke(plan) and (smoke or not resumed):
+        kind = "no smoke run" if smoke else "a smoke run"
+        raise UsageError(f"the run was planned as {kind}", where=str(shown(run.plan)), hint=hint)
+    if device in (None, "auto"):
+        return
+    from automl.planning.hardware import require_device
+
+    if require_device(device) != plan.device:
+        message = f"the run was planned for `{plan.device}`, not for `{device}`"
+        raise UsageError(message, where=str(shown(run.plan)), hint=hint)
+
+
 def keep(recipe: "Recipe", run: RunDir) -> None:
     """From here on the run can be gone on with, whenever it is stopped."""
     from automl.recipe.schema import write_recipe

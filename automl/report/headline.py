@@ -7,6 +7,7 @@ from typing import Any
 from automl.record.promise import promise
 from automl.report import formatting
 from automl.report.run_files import Material
+from automl.report.sections import is_smoke
 
 Fact = tuple[str, str]
 _DONE = {
@@ -87,8 +88,9 @@ def _goal(material: Material) -> dict[str, Any] | None:
         return None
     value = (material.evaluation.get("metrics") or {}).get(goal["metric"])
     name, least = formatting.metric(goal["metric"]), f"{goal['at_least']:g}"
-    if value is None:
-        return {"state": "open", "word": "Goal not judged yet", "text": f"{name} ≥ {least}"}
+    if value is None or is_smoke(material):
+        word = "Goal not judged yet" if value is None else "Goal not judged in a smoke run"
+        return {"state": "open", "word": word, "text": f"{name} ≥ {least}"}
     if value >= goal["at_least"]:
         return {"state": "met", "word": "Goal met", "text": f"{name} {value:.3f} ≥ {least}"}
     return {"state": "missed", "word": "Goal not met", "text": f"{name} {value:.3f} < {least}"}

@@ -6,7 +6,10 @@ import pytest
 
 from automl.commands import workspace
 from automl.errors import UsageError
+from automl.plan import Reason
+from automl.planning.smoke import BECAUSE
 from automl.run_dir import RunDir
+from tests.engines.toy import plan_of
 
 
 @pytest.fixture(autouse=True)
@@ -122,3 +125,28 @@ def test_begin__a_finished_run_without_checkpoints_is_not_trained_again(tmp_path
         workspace.begin(None, [], None, resume="done")
     run.checkpoints.mkdir()
     assert workspace.begin(None, [], None, resume="done")[1] == run
+
+
+@pytest.mark.parametrize(
+    ("planned_smoke", "asked", "said"),
+    [
+        (False, {"smoke": True, "resumed": True}, "planned as no smoke run"),
+        (True, {"smoke": False, "resumed": False}, "planned as a smoke run"),
+        (False, {"device": "auto"}, ""),
+        (True, {"smoke": True, "resumed": False}, ""),
+        (True, {"smoke": False, "resumed": True}, ""),
+        (False, {"device": "cpu"}, "planned for `cuda:0`, not for `cpu`"),
+    ],
+)
+def test_run__options_that_are_not_those_of_the_plan_are_refused(
+    tmp_path, planned_smoke, asked, said
+):
+    run = RunDir(tmp_path / "one")
+    reason = Reason(because=BECAUSE if planned_smoke else "set in the recipe")
+    plan_of("detection", device="cuda:0", reasons={"train.epochs": reason}).write(run.plan)
+    options = {"smoke": False, "device": None, "resumed": True, **asked}
+    if not said:
+        workspace.refuse_other_plan(run, **options)
+        return
+    with pytest.raises(UsageError, match=said):
+        workspace.refuse_other_plan(run, **options)
