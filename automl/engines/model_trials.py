@@ -76,7 +76,7 @@ def _kept(said: list[Any], measure: Callable[[], Any]) -> Any:
 
 
 def bf16_gain(model: TrialModel) -> float | None:
-    """FeatureOptions many times faster a step is in bf16 on this CPU: as kept, or measured now."""
+    """How many times faster a step is in bf16 on this CPU: as kept, or measured now."""
 
     def measure() -> float | None:
         plain, short = (_measured(model, "cpu", bf16=bf16) for bf16 in (False, True))
@@ -157,7 +157,7 @@ def _transfers(
     seconds: float,
     talk: Talk,
 ) -> list[Transfer | None]:
-    """FeatureOptions well each candidate's features fit, of as many images as the seconds allow."""
+    """How well each candidate's features fit, of as many images as the seconds allow."""
     nothing: list[Transfer | None] = [None] * len(models)
     cost = sum(PASS_SHARE * (t or a.step_s) for a, t in zip(models, times, strict=True))
     seen = evenly_spread(dataset.split("train"), _stepped(min(MOST_IMAGES, seconds / cost)))
