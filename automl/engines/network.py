@@ -58,7 +58,7 @@ class Network:
         if frozen:
             for name, part in self.net.named_modules():
                 own = [f"{name}.{p}" for p, _ in part.named_parameters(recurse=False)]
-                if own and all(self.stages[p] > 0 for p in own):
+                if name and own and all(self.stages[p] > 0 for p in own):
                     part.eval()
 
     def copy(self) -> "Network":

@@ -13,6 +13,16 @@ from tests.engines.toy import draw_set, toy_plan
 CPU = torch.device("cpu")
 
 
+def test_train__a_frozen_transformer_whose_first_parameters_are_its_own(tmp_path):
+    dataset = draw_set("classification", tmp_path / "set", train=2, val=2)
+    plan = toy_plan("classification", dataset, backbone_lr=0.0)
+    network = build_network(plan.model_copy(update={"model": "test_vit"}), dataset, CPU)
+    network.train(frozen=True)
+    modes = {name: part.training for name, part in network.net.named_modules()}
+    assert modes["head"]
+    assert not modes["blocks.0.norm1"]
+
+
 @pytest.mark.parametrize("task", ["segmentation", "detection"])
 def test_frozen_epochs__the_backbone_learns_after_them(task, tmp_path):
     dataset = draw_set(task, tmp_path / "set", train=8, val=4)
