@@ -125,6 +125,8 @@ def build_network(plan: Plan, dataset: Dataset, device: torch.device) -> Network
     if plan.weights.source != "none":
         load_backbone(net, backbone, plan.weights)
     _mark(net, several=dataset.multi_label)
+    if not plan.train.compile:
+        _train_on_lone_values(net)
     mean, std = normalisation(backbone)
     return Network(
         net=net.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
@@ -165,6 +167,28 @@ def _mark(net: nn.Module, *, several: bool) -> None:
 
     if several:
         setattr(net, SEVERAL, True)
+
+
+def _train_on_lone_values(net: nn.Module) -> None:
+    """Lets batch norm train where one image leaves it a single value, as after global pooling.
+
+    There it goes by its running statistics; torch refuses, for there is no deviation of one value.
+    """
+    for part in net.modules():
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+            part.register_forward_pre_hook(_by_running_statistics)
+            part.register_forward_hook(_as_before)
+
+
+def _by_running_statistics(part: Any, given: tuple[torch.Tensor, ...]) -> None:
+    values = given[0]
+    if part.training and values.numel() == values.shape[1]:
+        part.training, part.lone = False, True
+
+
+def _as_before(part: Any, _given: Any, _result: Any) -> None:
+    if getattr(part, "lone", False):
+        part.training, part.lone = True, False
 
 
 def loss_settings(plan: Plan, dataset: Dataset, device: torch.device) -> LossSettings:

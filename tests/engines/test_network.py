@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from automl.dataset import Class
-from automl.engines.network import Network, loss_settings
+from automl.engines.network import Network, build_network, loss_settings
 from automl.model.preprocess import Preprocess
 from automl.planning.backbones import find
 from automl.tasks import classification
@@ -57,3 +57,20 @@ def test_loss__smoothing_goes_to_all_classes_alike_whatever_their_weights() -> N
     plain = classification.loss(torch.nn.Identity(), logits, targets, LossSettings(0.1))
     assert torch.allclose(loss([1.0, 1.0, 1.0]), plain["cross_entropy"])
     assert torch.equal(loss([0.5, 2.0, 0.1]), loss([0.5, 2.0, 30.0]))
+
+
+@pytest.mark.parametrize("model", ["test_resnet", "mobilenetv4_conv_small"])
+def test_build_network__one_small_image_alone_can_be_trained_on(tmp_path, model) -> None:
+    """Its last maps are one pixel, on which batch normalisation fails."""
+    dataset = draw_set("classification", tmp_path, train=2, val=2)
+    plan = toy_plan("classification", dataset, image_size=(32, 32), crop=(32, 32))
+    network = build_network(plan.model_copy(update={"model": model}), dataset, torch.device("cpu"))
+    network.train(frozen=False)
+    lone = torch.rand(1, 3, 32, 32)
+    network.net(lone).sum().backward()
+    norms = [m for m in network.net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert all(norm.training for norm in norms)
+    assert all(norm.weight.grad is not None for norm in norms)
+    network.train(frozen=True)
+    network.net(lone)
+    assert not norms[0].training
