@@ -101,6 +101,13 @@ def test_features__of_a_file_that_was_edited_since_are_not_kept(toy, tmp_path):
     assert len(entries(tmp_path)) == 1
 
 
+def test_converted__says_nothing_of_a_net_that_cannot_be(capfd):
+    net = build(find("test_vit", "classification"), 3, SIZE).eval()
+    with pytest.raises(NotConverted, match="cannot be converted"):
+        converted(net, SIZE, 1, "a net")
+    assert capfd.readouterr().out == ""
+
+
 def test_spread__is_even_and_keeps_order():
     samples = list(range(10))
     assert evenly_spread(samples, 4) == [0, 2, 5, 7]
