@@ -13,6 +13,7 @@ from automl.plan import Plan
 from automl.record import journal
 from automl.record.provenance import git_commit, weights_digest, without_secrets
 from automl.record.runs import recipe_name
+from automl.record.taint import standing
 from automl.run_dir import RunDir
 
 TRAINING_TAG = "automl.training"
@@ -67,7 +68,8 @@ def read_facts(run: RunDir) -> Facts:
     plan = Plan.read(run.plan)
     everything = journal.read(run.journal)
     events = journal.last_training(everything)
-    tainted = any(event["event"] == "tainted" for event in events)
+    told = any(event["event"] == "tainted" for event in events)
+    tainted = "true" if standing(events) else "false"
     events = [event for event in events if event["event"] in journal.EVENTS]
     times = [journal.milliseconds(event) for event in events]
     if not times:
@@ -87,7 +89,7 @@ def read_facts(run: RunDir) -> Facts:
         scores=list(_final_points(run, events, times[-1])) if finished else [],
         tags={
             **_tags(run, plan, recipe, times[0], finished=finished),
-            **({"automl.tainted": "true"} if tainted else {}),
+            **({"automl.tainted": tainted} if told else {}),
         },
         data=data,
         finished=finished,

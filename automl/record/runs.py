@@ -11,6 +11,7 @@ from automl.errors import DataError, UsageError
 from automl.files import read_object
 from automl.folder_swap import put_back
 from automl.record import journal
+from automl.record.taint import standing
 from automl.run_dir import RunDir
 
 State = Literal["prepared", "planned", "training", "trained", "scored", "finished", "damaged"]
@@ -126,7 +127,7 @@ def summary(path: Path) -> RunSummary:
         weights=str((origin.get("weights") or {}).get("final") or ""),
         restarts=len(origin.get("restarts") or ()),
         promoted=promoted(run),
-        tainted=any(event["event"] == "tainted" for event in events),
+        tainted=bool(standing(events)),
     )
 
 

@@ -28,13 +28,28 @@ def recheck_data(
     from automl.data.verify import SHOWN, recheck
 
     again = recheck(dataset, talk, split)
-    if not again.changed:
+    if not again.changed and not _is_good_news(run, stage):
         return again
     event = {"stage": stage, "changed": len(again.changed), "files": [*again.changed[:SHOWN]]}
     if stage == "train" or (stage != "resume" and "DVC_STAGE" not in os.environ):
         Journal(run.journal).write("tainted", **event)
-    talk.say(line(event))
+    if again.changed:
+        talk.say(line(event))
     return again
+
+
+def _is_good_news(run: RunDir, stage: str) -> bool:
+    """Whether an evaluation has to take back what an earlier one has found changed."""
+    events = journal.last_training(journal.read(run.journal))
+    return stage == "evaluate" and any(event["stage"] == stage for event in standing(events))
+
+
+def standing(events: Sequence[Event]) -> list[Event]:
+    """The edits that still count: of an evaluation until another finds all as it was."""
+    found = [event for event in events if event["event"] == "tainted"]
+    learnt = [event for event in found if event["stage"] != "evaluate"]
+    judged = [event for event in found if event["stage"] == "evaluate"][-1:]
+    return [event for event in (*learnt, *judged) if int(event["changed"])]
 
 
 def taint_notice(run: RunDir) -> str:
@@ -44,7 +59,7 @@ def taint_notice(run: RunDir) -> str:
 
 def tainted(events: Sequence[Event]) -> str:
     """The same from the events of a training."""
-    found = [event for event in events if event["event"] == "tainted"]
+    found = standing(events)
     return line(max(found, key=lambda event: int(event["changed"]))) if found else ""
 
 

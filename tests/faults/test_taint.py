@@ -95,6 +95,24 @@ def test_evaluate__a_change_of_the_judged_split(run, monkeypatch):
     monkeypatch.delenv("DVC_STAGE")
     pipeline.evaluate(run, Silent())
     assert differs in taint.taint_notice(run)
+    assert runs.summary(run.root).tainted
+
+
+def test_evaluate__of_data_that_was_brought_back_takes_the_mark_away(run):
+    pipeline.train(run, Silent())
+    judged = Path(Dataset.read(run.dataset).root) / "020.png"
+    genuine = judged.read_bytes()
+    shutil.copy(judged.with_name("021.png"), judged)
+    pipeline.evaluate(run, Silent())
+    judged.write_bytes(genuine)
+    told = Editor(None)
+    pipeline.evaluate(run, told)
+    pipeline.evaluate(run, told)
+    assert not any("differs" in text for text in told.lines)
+    assert not taint.taint_notice(run)
+    assert not runs.summary(run.root).tainted
+    assert read_facts(run).tags["automl.tainted"] == "false"
+    assert run.journal.read_text().count('"tainted"') == 2
 
 
 def test_train__of_a_finished_run_says_what_was_edited_since_and_keeps_it_sound(run):
