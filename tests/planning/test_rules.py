@@ -48,6 +48,17 @@ def test_model__few_photos_keep_their_pretrained_features():
     assert plan.expected_train_s < 160
 
 
+@pytest.mark.parametrize("task", ["classification", "segmentation", "detection"])
+def test_optimiser__sgd_has_a_rate_and_a_decay_of_its_own(task):
+    usual = plan_for(profile(task))
+    chosen = plan_for(profile(task), train={"optimiser": "sgd"})
+    assert chosen.train.lr == pytest.approx(30 * usual.train.lr, rel=0.05)
+    assert chosen.train.weight_decay == 5e-4 < usual.train.weight_decay
+    assert "under SGD" in chosen.reasons["train.lr"].because
+    own = plan_for(profile(task), train={"optimiser": "sgd", "lr": 0.5, "weight_decay": 0.1})
+    assert (own.train.lr, own.train.weight_decay) == (0.5, 0.1)
+
+
 def test_model__small_objects_in_detection_get_pixels():
     small = plan_for(profile("detection", object_size=(0.03, 0.1, 0.2)))
     large = plan_for(profile("detection", object_size=(0.3, 0.5, 0.8)))
