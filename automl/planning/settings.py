@@ -21,7 +21,8 @@ by `benchmarks/memory.py`."""
 HEAD_LR = {"classification": 1e-3, "segmentation": 1e-3, "detection": 1e-3}
 """Peak learning rate of new layers under AdamW at `LR_BATCH`."""
 SGD_FASTER = {"native": 30.0, "yolo": 10.0}
-"""Times that rate under SGD; at AdamW's own it learns next to nothing."""
+"""Times that rate under SGD, by engine: measured for the native one (benchmarks/RESULTS.md), which
+learns next to nothing at AdamW's own; for the other it makes 0.01, Ultralytics' default."""
 SGD_DECAY = 5e-4
 """SGD multiplies its weight decay by a larger rate, and by what momentum adds up."""
 LR_BATCH = {"classification": 32, "segmentation": 8, "detection": 8}
