@@ -50,7 +50,8 @@ def convert(
         out_json(facts | {"classes": dataset.names, "findings": len(findings)})
         return
     counts = ", ".join(f"{n} {split}" for split, n in dataset.counts().items())
-    talk().say(f"read: {dataset.format}, {dataset.task}, {counts} images; {len(findings)} findings")
+    told = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+    talk().say(f"read: {dataset.format}, {dataset.task}, {counts} images; {told}")
     for note in lost:
         talk().say(f"note: {note}")
     show(str(out))

@@ -68,7 +68,7 @@ def _run(app: typer.Typer, arguments: list[str], stop: Stop) -> int:
         show_faults(error)
         return error.exit_code
     except typer.TyperException as error:
-        show_fault(error.format_message().rstrip("."), f"`{_helpful(app)}` shows its usage")
+        show_fault(error.format_message().rstrip("."), _usage_hint(app, error))
         return error.exit_code
     except OSError as error:
         return _of_machine(error)
@@ -139,10 +139,24 @@ def _of_machine(error: OSError) -> int:
     return kind.exit_code
 
 
-def _helpful(app: typer.Typer) -> str:
+def _usage_hint(app: typer.Typer, error: typer.TyperException) -> str:
+    """Where the usage stands; what is an option elsewhere may be a key of the recipe here."""
     verbs = getattr(typer.main.get_command(app), "commands", {})
     verb = next((word for word in sys.argv[1:] if word in verbs), "")
-    return " ".join(part for part in ("automl", verb, "--help") if part)
+    usage = f"`{' '.join(part for part in ('automl', verb, '--help') if part)}` shows its usage"
+    option = getattr(error, "option_name", "")
+    if not verb or not option.startswith("--"):
+        return usage
+    options = {name for one in verbs[verb].params for name in one.opts}
+    if "--set" not in options:
+        return usage
+    from automl.recipe.faults import key_for
+    from automl.recipe.schema import Recipe
+
+    key = key_for(option.removeprefix("--"), Recipe)
+    if not key or f"--{key}" in options:
+        return usage
+    return f"say `--set {key}=...`, or write it in the recipe; {usage}"
 
 
 def _crash(error: Exception) -> int:

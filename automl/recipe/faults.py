@@ -33,6 +33,24 @@ _BOUNDS = {
     "less_than": ("lt", "less than"),
     "less_than_equal": ("le", "at most"),
 }
+_OF_OTHER_TOOLS = {
+    **dict.fromkeys(("batch", "bs", "per_device_train_batch_size"), "train.batch_size"),
+    **dict.fromkeys(("imgsz", "img_size", "input_size", "resolution"), "train.image_size"),
+    **dict.fromkeys(("lr0", "learning_rate"), "train.lr"),
+    **dict.fromkeys(("num_epochs", "max_epochs", "n_epochs", "num_train_epochs"), "train.epochs"),
+    **dict.fromkeys(("num_workers", "dataloader_num_workers"), "train.workers"),
+    **dict.fromkeys(("arch", "architecture", "backbone", "encoder"), "model"),
+    **dict.fromkeys(("amp", "fp16", "bf16", "half"), "train.precision"),
+    **dict.fromkeys(("dataset", "data_dir", "data_path"), "data.path"),
+    **dict.fromkeys(("project", "experiment_name"), "track.experiment"),
+    "opt": "train.optimiser",
+    "freeze": "train.frozen_epochs",
+    "early_stopping": "train.patience",
+    "max_time": "budget",
+    "pretrained": "weights",
+    "augmentation": "augment",
+}
+"""What Ultralytics, timm, Lightning, transformers and others call our keys."""
 
 
 def rewrite(error: ValidationError, tree: Node, model: type[BaseModel]) -> list[Fault]:
@@ -157,7 +175,18 @@ def _key_hint(key: str, section: KeyPath, model: type[BaseModel]) -> str:
         if path != section and key in owner.model_fields:
             home = ".".join(map(str, path))
             return f"`{key}` belongs in `{home}`" if home else f"`{key}` belongs at the top level"
-    return did_you_mean(key, known)
+    meant = _OF_OTHER_TOOLS.get(key.lower())
+    return f"did you mean `{meant}`?" if meant else did_you_mean(key, known)
+
+
+def key_for(word: str, model: type[BaseModel]) -> str:
+    """The recipe's key that somebody means by `epochs` or `imgsz`; empty where none is near."""
+    names = {name: name for name in model.model_fields}
+    names |= {name: f"train.{name}" for name in _section(model, ("train",)).model_fields}
+    known = names | {"data": "data.path"} | _OF_OTHER_TOOLS
+    plain = word.lower().replace("-", "_")
+    found = plain if plain in known else nearest(plain, names)
+    return known[found] if found else ""
 
 
 def _sections(

@@ -37,6 +37,26 @@ def test_an_empty_argument__does_not_mean_the_current_folder(tmp_path, arguments
     assert "hint: " in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        (["run", "r.yaml", "--epochs", "3"], "train.epochs"),
+        (["plan", "r.yaml", "--imgsz=64"], "train.image_size"),
+        (["run", "r.yaml", "--batch-size", "4"], "train.batch_size"),
+        (["run", "r.yaml", "--modle", "x"], "model"),
+        (["run", "r.yaml", "--buget", "3m"], ""),  # an option is near
+        (["run", "r.yaml", "--foo"], ""),
+        (["check", "folder", "--epochs", "3"], ""),  # takes no recipe's keys
+    ],
+)
+def test_an_option_of_other_tools__is_a_key_of_the_recipe(tmp_path, arguments, key):
+    done = run(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    meant = f"say `--set {key}=...`, or write it in the recipe; " if key else ""
+    usage = f"`automl {arguments[0]} --help` shows its usage"
+    assert done.stderr.splitlines()[-1] == f"hint: {meant}{usage}"
+
+
 def test_a_stream_of_few_characters__takes_every_name(tmp_path):
     named = tmp_path / os.fsdecode(b"caf\xe9")
     streams = os.environ | {"PYTHONIOENCODING": "ascii"}

@@ -1,5 +1,7 @@
 """Images and masks in folders of many names: read as pairs, and never as two classes."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -110,6 +112,28 @@ def test_pairs__folders_that_are_no_splits_may_be_classes(tmp_path):
     assert "look like images and their masks" in caught.value.faults[0].hint
 
 
+def test_pairs__drive_has_a_first_reader_and_a_field_of_view(tmp_path):
+    made = write(
+        tmp_path,
+        "{split}ing/images/{name}_training.png",
+        "{split}ing/1st_manual/{name}_manual1.png",
+    )
+    made = [toy for toy in made if toy.split in ("train", "test")]
+    for folder in tmp_path.glob("valing"):
+        shutil.rmtree(folder)
+    for toy in made:
+        view = np.full_like(toy.mask, 255)
+        save(view, tmp_path / f"{toy.split}ing/mask/{toy.name}_{toy.split}_mask.png")
+    found = prepared(tmp_path, "segmentation")
+    assert codes(found) == []
+    assert codes(found, "warning") == ["folder_left_out"] * 2
+    by_name = {toy.name: toy for toy in made}
+    for sample in found.dataset.samples:
+        toy = by_name[sample.path.rsplit("/", 1)[-1][:2]]
+        assert np.array_equal(truth(found.dataset, sample).mask, toy.mask)
+        assert (sample.split == "test") == (toy.split == "test")
+
+
 def test_splits_by_another_name_are_no_classes(tmp_path):
     for i, toy in enumerate(toys()):
         save(toy.pixels, tmp_path / ("FACES_train", "FACES_val")[i % 2] / "a" / f"{toy.name}.png")
@@ -195,13 +219,13 @@ def test_folders__a_split_of_images_alone_is_no_class(tmp_path):
 
 
 def test_folders__that_may_be_the_masks_that_are_meant_are_told(tmp_path):
-    """As DRIVE is: `mask` says where the eye is, `1st_manual` where its vessels are."""
+    """`mask` may say where the eye is, and a folder of no known name where its vessels are."""
     made = write(tmp_path, "{split}/images/{name}.png", "{split}/mask/{name}_mask.png")
     for toy in made:
-        save(toy.mask, tmp_path / toy.split / "1st_manual" / f"{toy.name}_manual1.png")
+        save(toy.mask, tmp_path / toy.split / "vessels" / f"{toy.name}_manual1.png")
     found = prepared(tmp_path, "segmentation").findings
     assert [(f.code, f.file) for f in found] == [
-        ("folder_left_out", f"{split}/1st_manual") for split in ("test", "train", "val")
+        ("folder_left_out", f"{split}/vessels") for split in ("test", "train", "val")
     ]
 
 

@@ -338,3 +338,40 @@ def test_recognise__a_table_of_pixels(tmp_path):
     with pytest.raises(DataError) as caught:
         recognise(tmp_path)
     assert "holds pixels" in caught.value.faults[0].hint
+
+
+@pytest.mark.parametrize("yes", ["True", "1"])
+def test_split__is_valid_as_fastai_has_it(tmp_path, yes):
+    made = pictures(tmp_path)
+    no = {"True": "False", "1": "0"}[yes]
+    rows = [[f"{t.name}x.png", NAMES[t.label], no if t.split == "train" else yes] for t in made]
+    write_rows(tmp_path / "labels.csv", [["fname", "label", "is_valid"], *rows])
+    found = prepared(tmp_path, "classification")
+    splits = {s.path[-7:-5]: s.split for s in found.dataset.samples}
+    assert splits == {t.name: "train" if t.split == "train" else "val" for t in made}
+
+
+def test_lines__with_more_cells_than_columns_are_told(tmp_path):
+    """A comma in a label without quotes around it would cut the label."""
+    made = pictures(tmp_path)
+    rows = [[f"{t.name}x.png", NAMES[t.label]] for t in made]
+    file = write_rows(tmp_path / "labels.csv", [["path", "label"], *rows])
+    lines = file.read_text().splitlines()
+    lines[3] += ", black"
+    lines[4] += ","  # an empty cell says nothing
+    file.write_text("\n".join(lines))
+    found = prepared(tmp_path, "classification")
+    (told,) = [f for f in found.findings if f.severity == "fatal"]
+    assert (told.code, told.file) == ("malformed_annotation", "labels.csv:4")
+    assert "black" in told.reason
+    assert len(found.dataset.samples) == len(made) - 1
+
+
+def test_header__that_names_a_column_twice_is_refused(tmp_path):
+    made = pictures(tmp_path)
+    rows = [[f"{t.name}x.png", NAMES[t.label], "other", 1, 2] for t in made]
+    header = ["path", "label", "label", "note", "note"]  # notes are not read
+    write_rows(tmp_path / "labels.csv", [header, *rows])
+    with pytest.raises(DataError) as caught:
+        prepared(tmp_path, "classification")
+    assert "two columns are called `label`" in caught.value.faults[0].message

@@ -8,6 +8,7 @@ import pytest
 
 from automl.errors import Fault, RecipeError
 from automl.plan import Train
+from automl.recipe.faults import _OF_OTHER_TOOLS, _sections
 from automl.recipe.schema import Recipe, load_recipe, read_recipe, write_recipe
 from automl.suggestions import nearest
 
@@ -149,6 +150,26 @@ def test_load_recipe__every_fault_at_once_in_the_order_of_the_file(tmp_path):
             "add `at_least: ...` (the lowest value that passes)",
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("imgsz: 64", "train.image_size"),
+        ("learning_rate: 1", "train.lr"),
+        ("train: {bs: 4}", "train.batch_size"),
+        ("pretrained: true", "weights"),
+    ],
+)
+def test_load_recipe__keys_of_other_tools_name_ours(tmp_path, line, meant):
+    assert the_fault(tmp_path, f"{GOOD}{line}\n").hint == f"did you mean `{meant}`?"
+
+
+def test_words_of_other_tools__all_name_a_key_that_there_is():
+    keys = {".".join((*path, k)) for path, model in _sections(Recipe) for k in model.model_fields}
+    assert set(_OF_OTHER_TOOLS.values()) <= keys
+    ours = {key.rpartition(".")[2] for key in keys}
+    assert not ours & _OF_OTHER_TOOLS.keys()  # a word that is ours means what it means here
 
 
 def test_load_recipe__a_missing_key_is_named_with_its_meaning(tmp_path):

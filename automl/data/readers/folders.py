@@ -17,6 +17,7 @@ from automl.data.files import (
 )
 from automl.data.readers.mask_folders import masks_among
 from automl.data.readers.not_classes import no_classes
+from automl.data.readers.split_lists import class_folders, shared_out, split_lists
 from automl.data.reading import (
     Entry,
     Reading,
@@ -34,11 +35,15 @@ def looks_like(path: Path, task: Task) -> str:
     if not path.is_dir():
         return ""
     splits = _split_folders(path)
-    if no_classes(splits or [path]):
+    if no_classes(splits or [path]) and not split_lists(path):
         return ""
     if "train" in splits.values():
         return f"`{'`, `'.join(f.name for f in splits)}` hold a folder of images per class"
-    classes = [f.name for f in folders(path) if holds_images(f)]
+    lists = split_lists(path)
+    classes = [f.name for f in folders(class_folders(path) if lists else path) if holds_images(f)]
+    if lists and len(classes) > 1:
+        names = "`, `".join(shown(file, path) for file in lists)
+        return f"a folder of images per class, which `{names}` share out to splits"
     without_classes = all(split_in(name) for name in classes) or _by_longer_names(path)
     if len(classes) < 2 or without_classes:
         return ""
@@ -48,12 +53,13 @@ def looks_like(path: Path, task: Task) -> str:
 def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Reads the tree; every class folder counts, also an empty one."""
     splits = _split_folders(path)
-    tops: dict[Path, SplitName | None] = dict(splits) or {path: None}
+    top = class_folders(path) if not splits and split_lists(path) else path
+    tops: dict[Path, SplitName | None] = dict(splits) or {top: None}
     found = [(folder, split) for top, split in tops.items() for folder in folders(top)]
     classes = classes_by_name((folder.name for folder, _ in found), options.classes)
     ids = {c.name: c.id for c in classes}
     entries: list[Entry] = []
-    findings = _stray(path, splits)
+    findings = _stray(top, splits)
     nested: Counter[Path] = Counter()
     masks: list[Path] = []
     for folder, split in found:
@@ -67,9 +73,11 @@ def read(path: Path, task: Task, options: ReadOptions) -> Reading:
         entries += [Entry(image, split, label=ids[folder.name]) for image in inside]
         nested.update(_below(folder, inside))
     findings += [*_nested(nested, path), *_masks(masks, path), *_left_out(path, splits)]
-    return Reading(
-        "folders", path, classes, tuple(entries), tuple(findings), frozenset(splits.values())
-    )
+    named = frozenset(splits.values())
+    if not splits:
+        entries, told, named = shared_out(entries, path, top)
+        findings += told
+    return Reading("folders", path, classes, tuple(entries), tuple(findings), named)
 
 
 def _split_folders(path: Path) -> dict[Path, SplitName]:

@@ -20,12 +20,12 @@ _Folders = tuple[Path, Path]
 Pair = tuple[SplitName | None, Path, Path]
 """Split, folder of images, folder of masks; both the same where masks lie beside their images."""
 
-_OF_IMAGES = ("_leftImg8bit", "_image", "_img", "_sat", "_0000")
+_OF_IMAGES = ("_leftImg8bit", "_image", "_img", "_sat", "_0000", "_training", "_test")
 """What may stand behind the name that an image and its mask share; nnU-Net numbers channels."""
 _CITY_IDS = ("_gtFine_labelTrainIds", "_gtFine_labelIds")
 BESIDE = ("_mask", "_masks", "_label", "_labels", "_seg", "_segmentation", "_gt")
 """What tells the mask from its image where both lie in one folder."""
-ENDINGS = ("", *BESIDE, "_L", *_CITY_IDS)
+ENDINGS = ("", *BESIDE, "_L", "_manual1", *_CITY_IDS)
 """What may follow the image's name in that of its mask, the best first."""
 _AFTER = re.compile(f"({'|'.join(BESIDE)})(_\\d+)?$")
 OTHER_VIEWS = (*_CITY_IDS, "_gtFine_color", "_gtFine_instanceIds", "_color", "_instanceIds")
@@ -42,6 +42,8 @@ _CLEAR = (
     "ground_truth",
     "groundtruth",
     "v2.0/labels",
+    "1st_manual",  # of DRIVE and HRF, whose `mask` is the field of view
+    "manual1",
 )
 """Folders that hold masks, whatever the folder of the images beside them is called."""
 _MASKS = (*_CLEAR, "mask")

@@ -99,7 +99,7 @@ def _pair_up(
 
 
 def _left_out(found: list[Pair], root: Path) -> list[Finding]:
-    """Folders beside images and masks may be the masks that are meant: DRIVE has such."""
+    """Folders beside images and masks may be the masks that are meant."""
     used = {folder for _, *both in found for folder in both}
     tops = dict.fromkeys(pictures.parent for _, pictures, masks in found if pictures != masks)
     rest = [f for top in tops for f in folders(top) if f not in used and not split_in(f.name)]

@@ -13,6 +13,8 @@ from automl.errors import MachineError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 Row = dict[str, str]
+SURPLUS = "\0surplus"
+"""The column of what a line has more than the header."""
 
 
 def header_of(table: Path) -> list[str]:
@@ -71,7 +73,7 @@ def rows_of(table: Path) -> Iterator[tuple[int, Row]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), given, delimiter=delimiter)
     try:
         for row in reader:
-            yield reader.line_num, {n: _text(v) for n, v in row.items() if n is not None}
+            yield reader.line_num, {SURPLUS if n is None else n: _text(v) for n, v in row.items()}
     except csv.Error as error:
         where = Path(f"{table}:{reader.line_num}")
         raise unusable(f"not a table: {error}", where, "close open quotes") from None

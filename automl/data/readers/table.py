@@ -10,7 +10,7 @@ from automl.data.readers.finder import Finder
 from automl.data.readers.label_lists import separator, split_labels, unsplit
 from automl.data.readers.named import Found, Mark, Picture, assemble, malformed, only_class
 from automl.data.readers.one_hot import classes_in, shown_in
-from automl.data.readers.rows import SUFFIXES, attributes_of, is_utf8, rows_of
+from automl.data.readers.rows import SUFFIXES, SURPLUS, attributes_of, header_of, is_utf8, rows_of
 from automl.data.readers.table_boxes import WRITTEN, marks_of
 from automl.data.readers.table_columns import (
     columns,
@@ -29,6 +29,7 @@ _NEEDS: dict[Task, str] = {
     "`xmax`, `ymax` or `width`, `height`",
     "segmentation": "`path` and `mask`, or `path` and `EncodedPixels`",
 }
+_HELD_OUT = {"true": "val", "1": "val", "false": "train", "0": "train"}
 
 
 def looks_like(path: Path, task: Task) -> str:
@@ -162,6 +163,7 @@ def _serves(table: Path, task: Task, options: ReadOptions) -> bool:
 
 def _lines(table: Path, options: ReadOptions, found: Found, *, alone: bool) -> Iterator[Line]:
     known = columns(table, options)
+    _refuse_twins(table, set(known.values()))
     finder = Finder(table.parent, "images", split_in(table.stem))
     of_file: SplitName | None = None if alone else _split_of(table, found.root)
     for number, row in rows_of(table):
@@ -171,7 +173,11 @@ def _lines(table: Path, options: ReadOptions, found: Found, *, alone: bool) -> I
             ours["path"], _, ours["label"] = ours["path_label"].rpartition("_")
         if not ours["path"]:
             continue
-        said = ours.get("split", "")
+        if surplus := row.get(SURPLUS):
+            reason = f"has more cells than the header: {surplus[:40]}"
+            found.findings.append(malformed(where, reason, "put quotes around cells with commas"))
+            continue
+        said = ours.get("split") or _HELD_OUT.get(ours.get("held_out", "").lower(), "")
         if said and not split_word(said):
             cure = "use train, val, test or leave it"
             found.findings.append(fatal("unknown_split", where, f"split `{said}`", cure))
@@ -180,6 +186,14 @@ def _lines(table: Path, options: ReadOptions, found: Found, *, alone: bool) -> I
         image = finder.find(ours["path"])
         found.splits |= {split} if split else frozenset()
         yield Line(image, ours, where, split, table, attributes_of(row, options), row)
+
+
+def _refuse_twins(table: Path, used: set[str]) -> None:
+    names = header_of(table)
+    twice = next((name for name in names if name in used and names.count(name) > 1), None)
+    if twice is not None:
+        hint = "rename or remove one of them"
+        raise unusable(f"two columns are called `{twice.strip()}`", table, hint)
 
 
 def _classes(lines: Iterable[Line], found: Found, *, many: bool) -> None:

@@ -23,6 +23,7 @@ _COLUMNS = {
     ),
     "labels": ("labels", "classes", "categories", "tags"),
     "split": ("split", "set", "subset", "partition"),
+    "held_out": ("is_valid", "is_val", "is_validation"),  # fastai's, True for validation images
     "runs": ("encodedpixels", "encoded_pixels", "rle", "rle_mask", "mask_rle", "encoding"),
     "mask": ("mask", "mask_path", "mask_file", "segmentation"),
     "group": ("group", "group_id", "patient", "patient_id", "video", "video_id", "slide"),
