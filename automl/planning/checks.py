@@ -6,7 +6,7 @@ from automl.dataset import Profile
 from automl.errors import Fault, RecipeError
 from automl.plan import Plan
 from automl.recipe.checks import Clash, clashes
-from automl.recipe.schema import Recipe
+from automl.recipe.schema import Recipe, TrainSettings
 
 NOT_OF_ULTRALYTICS: dict[str, tuple[object, ...]] = {
     "instant": ("none",),
@@ -34,17 +34,27 @@ def check_plan(plan: Plan, recipe: Recipe, profile: Profile, *, native_bf16: boo
 
 
 def _with_model(plan: Plan, recipe: Recipe) -> Iterator[Clash]:
-    """What a recipe asks for and the model's trainer would pass over in silence."""
+    """What a recipe asks for that the model's trainer would pass over, or that its weights forbid."""
     if plan.engine == "native":
         if plan.task == "detection" and plan.train.class_weights == "balanced":
             message = f"`train.class_weights: balanced` does not fit the model `{plan.model}`"
             yield "class_weights", message, "leave it out: the detector's loss sees to rare classes"
+        if plan.weights.source == "none":
+            yield from _frozen(recipe.train)
         return
     hint = "leave it out: Ultralytics' trainer has no such setting"
     for key, same in NOT_OF_ULTRALYTICS.items():
         given = getattr(recipe.train, key)
         if given is not None and given not in same:
             yield key, f"`train.{key}` does not fit the model `{plan.model}`", hint
+
+
+def _frozen(asked: TrainSettings) -> Iterator[Clash]:
+    """A backbone without weights has to learn."""
+    freezes = {"backbone_lr": asked.backbone_lr == 0, "frozen_epochs": bool(asked.frozen_epochs)}
+    for key in (key for key, does in freezes.items() if does):
+        message = f"`train.{key}` keeps a backbone as it is that has not learnt anything"
+        yield key, message, "leave it out, or choose a model whose weights are here"
 
 
 def _with_data(plan: Plan, profile: Profile) -> Iterator[Clash]:

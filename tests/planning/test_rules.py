@@ -235,6 +235,15 @@ def test_checks__what_ultralytics_would_pass_over_is_refused():
     plan_for(profile("detection"), model="yolo11n", licence="any", train=weighed)
 
 
+@pytest.mark.parametrize("train", [{"backbone_lr": 0.0}, {"frozen_epochs": 1}])
+def test_checks__a_backbone_that_knows_nothing_is_not_frozen(train):
+    plan_for(profile("classification"), train=train)
+    with pytest.raises(RecipeError) as caught:
+        plan_for(profile("classification"), train=train, weights="none")
+    (fault,) = caught.value.faults
+    assert fault.message.startswith(f"`train.{next(iter(train))}` keeps a backbone as it is")
+
+
 def test_checks__all_faults_at_once():
     with pytest.raises(RecipeError) as caught:
         plan_for(profile("detection"), train={"image_size": (90, 90), "batch_size": 4096})
