@@ -63,6 +63,7 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
         self.best_score, self.best_epoch = float("-inf"), 0
         self.best_state: checkpoints.Tensors = {}
         self.step_number = 0
+        self.at_once = job.plan.train.micro_batch
         super().__init__(overrides=job.arguments)
         torch.set_num_threads(job.plan.train.threads)  # it has just taken all cores
         self.add_callback("on_train_epoch_start", Trainer.begin_epoch)
@@ -77,16 +78,32 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
         self.model = self.job.make_net()
 
     def begin_epoch(self) -> None:
-        """Starts the clock, and lets nothing of the epochs before count."""
+        """Starts the clock, and lets nothing of the epochs before count.
+
+        Where the card's memory did not do, Ultralytics begins its first epoch anew with fewer
+        images at once, and so in more steps.
+        """
         self.began, self.step_number = time.monotonic(), 0
-        if not self.end:  # the first epoch of this process
-            steps = len(self.train_loader)
+        steps, fewer = len(self.train_loader), self.batch_size < self.at_once
+        if fewer:
+            self._tell_memory()
+        if not self.end or fewer:
             self.end = self.epochs * steps
             self.budget = time_budget_of(self.job.plan, self.job.dataset, steps, self.job.clock)
             self._keep_budget((self.epoch, 0), begins=True)
         if self.budget:
             self.budget.start_step()
         begin_epoch(self.train_loader, self.job.plan.train.seed, self.epoch)
+
+    def _tell_memory(self) -> None:
+        """Fewer images at once; batch and learning rate are those of the plan."""
+        epoch, was, self.at_once = self.epoch + 1, self.at_once, self.batch_size
+        text = (
+            f"out of memory with {was} images at once: epoch {epoch} begins anew with "
+            f"{self.at_once} at once; batch and learning rate stay"
+        )
+        facts = {"epoch": epoch, "step": 1, "micro_batch": self.at_once, "was": was}
+        self.job.on_event(Event("memory", text, facts))
 
     def after_step(self) -> None:
         """Shows the loss, and stops where it is not a number."""

@@ -178,6 +178,32 @@ def test_train__keeps_the_budget(tmp_path, dataset):
     assert not trained.stopped_early, "the time was over, not the learning"
 
 
+def test_train__with_fewer_images_at_once_plans_its_steps_anew(tmp_path, dataset, monkeypatch):
+    """Ultralytics halves them where the memory of the first epoch does not do."""
+    load_ultralytics(tmp_path / "config")
+    from ultralytics.nn.tasks import DetectionModel
+
+    forward, failed = DetectionModel.forward, []
+
+    def short_of_memory(net, batch, *more):
+        if isinstance(batch, dict) and len(batch["img"]) > 2:
+            failed.append(len(batch["img"]))
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return forward(net, batch, *more)
+
+    monkeypatch.setattr(DetectionModel, "forward", short_of_memory)
+    plan = yolo_plan(epochs=2, batch_size=4, micro_batch=4).model_copy(update={"budget_s": 600.0})
+    judge, events = Judge(dataset), []
+    run = RunDir(tmp_path / "run")
+    trained = yolo.train(plan, dataset, run, judge.on_epoch, judge.on_step, events.append)
+    assert failed == [4]
+    assert (trained.epochs, [e.kind for e in events]) == (2, ["pace", "memory", "pace"])
+    assert [e.facts.get("steps") for e in events] == [4, None, 8]
+    assert events[1].facts == {"epoch": 1, "step": 1, "micro_batch": 2, "was": 4}
+    assert "begins anew with 2 at once" in events[1].text
+    assert {steps for _, _, steps, _ in judge.steps} == {4}
+
+
 def test_train__stops_without_progress(tmp_path, dataset):
     run = RunDir(tmp_path / "run")
     scores = iter([0.4, 0.5, 0.3, 0.3, 0.3, 0.3])
