@@ -34,7 +34,7 @@ def check_plan(plan: Plan, recipe: Recipe, profile: Profile, *, native_bf16: boo
 
 
 def _with_model(plan: Plan, recipe: Recipe) -> Iterator[Clash]:
-    """What a recipe asks for that the model's trainer would pass over, or that its weights forbid."""
+    """What a recipe asks for that the model's trainer passes over, or its weights forbid."""
     if plan.engine == "native":
         if plan.task == "detection" and plan.train.class_weights == "balanced":
             message = f"`train.class_weights: balanced` does not fit the model `{plan.model}`"
