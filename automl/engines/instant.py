@@ -7,13 +7,13 @@ run's model at once, and the start of the fine-tuning.
 import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import nn
 
-from automl.clock import process_age
+from automl.clock import Clock, process_age
 from automl.data.ground_truth import truth
 from automl.dataset import Dataset, Sample
 from automl.engines.features import (
@@ -23,6 +23,7 @@ from automl.engines.features import (
     without_last_layer,
 )
 from automl.engines.head import FOLDS, Head, fit
+from automl.engines.instant_pace import InstantPace
 from automl.engines.loader import TrainingSamples
 from automl.engines.network import Learner, Network, loss_settings
 from automl.engines.progress import Progress
@@ -39,12 +40,13 @@ from automl.tasks.protocol import module
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Where the answer and the way to it are reported, and the flag that stops it."""
+    """Where the answer and the way to it are reported, the flag that stops it, and its pace."""
 
     on_epoch: OnEpoch
     on_step: OnStep
     on_event: OnEvent
     stop: Stop
+    pace: InstantPace = field(default_factory=lambda: InstantPace(Clock()))
 
     def features(self, done: int, images: int) -> None:
         """So many images have their features; StopRequested where a signal has come."""

@@ -83,19 +83,21 @@ class HeadTraining:
     def learn(self, callbacks: Callbacks) -> dict[str, float] | None:
         """The mean losses of the second half of the steps; None where one is not finite."""
         self.network.net.train()
-        sums: dict[str, float] = {}
-        steps, shown = self.train.instant_steps, self._shown()
-        for step in range(steps):
-            torch.manual_seed(seed_for(self.train.seed, "instant", step))
-            set_lr(self.optimiser, lr_factor(self.train, step, steps, steps))
-            losses = self._step(shown[step * BATCH : (step + 1) * BATCH])
+        every: list[dict[str, float]] = []
+        steps, shown = callbacks.pace.begin(self.train.instant_steps), self._shown()
+        while len(every) < steps:
+            done = len(every)
+            torch.manual_seed(seed_for(self.train.seed, "instant", done))
+            set_lr(self.optimiser, lr_factor(self.train, done, steps, steps))
+            losses = self._step(shown[done * BATCH : (done + 1) * BATCH])
             loss = sum(losses.values())
             if not math.isfinite(loss):
                 return None
-            callbacks.step(step + 1, steps, loss)
-            for name, value in losses.items() if step >= steps // 2 else ():
-                sums[name] = sums.get(name, 0.0) + value / (steps - steps // 2)
-        return sums
+            every.append(losses)
+            steps = callbacks.pace.after_step(done + 1, steps)
+            callbacks.step(done + 1, steps, loss)
+        last = every[len(every) // 2 :]
+        return {name: sum(one[name] for one in last) / len(last) for name in last[0]}
 
     def _shown(self) -> np.ndarray:
         """Which kept images, pass after pass in another order."""

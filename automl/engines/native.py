@@ -24,6 +24,7 @@ from automl.engines.compilation import compile_net
 from automl.engines.divergence import LossMonitor
 from automl.engines.frames import Frames
 from automl.engines.inference import predicted, predictions
+from automl.engines.instant_pace import instant_pace
 from automl.engines.loader import TrainingSamples, augmented
 from automl.engines.memory import keep_freed_memory
 from automl.engines.network import Learner, Network, build_network, load_network, loss_settings
@@ -68,14 +69,15 @@ def train(  # noqa: PLR0913  as `Engine` has it
     world = distributed.join_group()
     device = world.device(plan.device)
     samples = TrainingSamples(plan, dataset)
-    checkpointer = Checkpointer(run.checkpoints, world.leads)
+    checkpointer, replay = Checkpointer(run.checkpoints, world.leads), recorded_schedule.read(run)
     most_at_once = plan.train.micro_batch
     with distributed.others_followed(), watch() as stop:
         while True:  # again from the newest checkpoint where memory ran out during an update
             progress = _first_or_saved(plan, dataset, device, checkpointer, on_event)
             progress.micro_batch = min(progress.micro_batch, most_at_once)
             if instant.is_wanted(progress, plan):
-                callbacks = instant.Callbacks(on_epoch, on_step, on_event, stop)
+                pace = instant_pace(plan, clock, replay.instant_ends, on_event)
+                callbacks = instant.Callbacks(on_epoch, on_step, on_event, stop, pace)
                 began = clock.now() if clock else 0.0
                 _instant_answer(progress, checkpointer, samples, run, callbacks)
                 if clock:
@@ -89,7 +91,7 @@ def train(  # noqa: PLR0913  as `Engine` has it
                 checkpointer,
                 on_step,
                 on_event,
-                replay=recorded_schedule.read(run).in_steps(steps),
+                replay=replay.in_steps(steps),
                 budget=time_budget_of(plan, dataset, steps, clock),
             )
             try:

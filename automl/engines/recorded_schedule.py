@@ -22,12 +22,14 @@ class Replay:
     """`totals`: epochs that the run was to have, after each epoch that it took.
 
     `micro_batches`: finished epochs, finished steps, and the images at once from there on. `ends`:
-    the same two, and the steps that the training was to have in all from there on.
+    the same two, and the steps that the training was to have in all from there on. `instant_ends`:
+    finished steps of an instant answer, and those that it was to have.
     """
 
     totals: tuple[int, ...] = ()
     micro_batches: tuple[tuple[int, int, int], ...] = field(default=())
     ends: tuple[tuple[int, int, int], ...] = field(default=())
+    instant_ends: tuple[tuple[int, int], ...] = field(default=())
 
     def total_steps(self, position: Position, default: int) -> int:
         """The steps in all, as they were to be at a position."""
@@ -61,10 +63,11 @@ class Replay:
 def read(run: RunDir) -> Replay:
     """What a run repeats; nothing for a run of its own."""
     known = read_object(run.replay, "reproduce")
-    micro, ends = (
-        tuple(tuple(entry) for entry in known.get(key, ())) for key in ("micro_batches", "ends")
+    micro, ends, instant = (
+        tuple(tuple(entry) for entry in known.get(key, ()))
+        for key in ("micro_batches", "ends", "instant_ends")
     )
-    return Replay(tuple(known.get("totals", ())), micro, ends)
+    return Replay(tuple(known.get("totals", ())), micro, ends, instant)
 
 
 def recorded(plan: Plan, events: Sequence[dict[str, Any]]) -> Replay:
@@ -74,17 +77,29 @@ def recorded(plan: Plan, events: Sequence[dict[str, Any]]) -> Replay:
     if plan.budget_s is not None and epochs:
         # an epoch says how many there were to be while it ran, so the next one says it of the end
         totals = [int(epoch["total"]) for epoch in epochs[1:]] + [int(epochs[-1]["epoch"])]
-    return Replay(tuple(totals), tuple(_micro_batches(events)), tuple(_ends(events)))
+    micro, ends, instant = _micro_batches(events), _ends(events), _instant_ends(events)
+    return Replay(tuple(totals), tuple(micro), tuple(ends), tuple(instant))
 
 
 def _ends(events: Sequence[dict[str, Any]]) -> list[tuple[int, int, int]]:
     """Steps in all, by where that was decided, less what was undone by going back before it."""
     found: list[tuple[int, int, int]] = []
     for event in events:
-        if event["event"] == "pace":
+        if event["event"] == "pace" and "step" in event:
             at = (event["epoch"], event["step"])
             found = [entry for entry in found if entry[:2] < at]
             found.append((*at, event["steps"]))
+    return found
+
+
+def _instant_ends(events: Sequence[dict[str, Any]]) -> list[tuple[int, int]]:
+    """Steps of the instant answer, by when that was decided; one that was stopped begins anew."""
+    found: list[tuple[int, int]] = []
+    for event in events:
+        if event["event"] == "pace" and "instant_step" in event:
+            done = event["instant_step"]
+            found = [entry for entry in found if entry[0] < done]
+            found.append((done, event["instant_steps"]))
     return found
 
 

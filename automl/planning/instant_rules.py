@@ -3,18 +3,28 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from automl.dataset import Task
+from automl.planning.backbones import Backbone
 from automl.planning.choice import Choice, Model, Situation
 from automl.planning.cost import PASSES, seconds_per_image, steady_gflops
 from automl.planning.times import budget_seconds, in_words, usable
 
+Size = tuple[int, int]
+Sizes = tuple[Size, Size]
+"""Of an image in front of the net, and of what a training step sees of it."""
+
 EXPORT_S = 1.0
 """Converting a net for ONNX Runtime and importing what that needs, on one core."""
-LIGHT_STEPS = 200
+LIGHT_STEPS = 800
 """What a decoder or a detector's heads learn on a frozen backbone, they learn in so many steps."""
+LEAST_LIGHT = {"segmentation": 400, "detection": 200}
+"""Steps below which a smaller image, and so more of them, makes a better use of a budget."""
+FEWEST_LIGHT = 10
+"""Steps that are taken even where a budget has no time for them."""
 LIGHT_BATCH = 4
 """Images of such a step: `engines.instant_dense.BATCH`."""
 LIGHT_SHARE = 0.25
-"""Of all images of the epochs, such steps see at most this share."""
+"""Of the time of all epochs, such steps take at most this share."""
 STEP_COST = {"segmentation": 0.57, "detection": 0.25}
 """Of such a step in full ones: measured with U-Net and FCOS on EfficientNet-Lite0."""
 MOST_IMAGES, LEAST_IMAGES = 20_000, 200
@@ -25,42 +35,50 @@ WITHIN = {"quick": 0.33, "standard": 0.5, "thorough": 0.0}
 """Share of the epochs by effort: the rest, at a low rate, adds little to what they reached."""
 
 
-def instant_seconds(
-    at: Situation, model: Model, size: tuple[int, int], how: str, images: int
-) -> float:
-    """Until a head is fitted on so many images, or has taken steps on as many, and is scored."""
+def instant_seconds(at: Situation, model: Model, sizes: Sizes, how: str, images: int) -> float:
+    """Until a head is fitted on so many images, or has taken steps on as many, and is scored.
+
+    What a segmenter or a detector is scored by are passes through the whole net.
+    """
     if how == "none":
         return 0.0
-    steps_s = STEP_COST.get(at.task, 0.0) * images * _training_seconds(at, model, size)
-    computed = min(at.train_images, images) + (at.val_images if at.task == "classification" else 0)
-    features_s = _feature_seconds(at, model, size, how) * computed
-    return features_s + steps_s + (EXPORT_S if how == "onnx" else 0.0)
-
-
-def instant_images(at: Situation, values: Mapping[str, Any], epochs: int) -> int:
-    """How many images the instant answer of a training of so many epochs sees, steps repeated."""
+    export_s = EXPORT_S if how == "onnx" else 0.0
+    features_s = _feature_seconds(at, model, sizes, how) * min(at.train_images, images)
     if at.task == "classification":
-        return int(values["instant_images"])
-    steps = values.get("instant_steps", min(LIGHT_STEPS, _affordable_steps(at, epochs)))
-    return int(steps) * LIGHT_BATCH
+        scored_s = _feature_seconds(at, model, sizes, how) * at.val_images
+    else:
+        scored_s = forward_seconds(at, model, sizes) * at.val_images
+    steps_s = STEP_COST.get(at.task, 0.0) * images * _step_seconds(at, model, sizes[1])
+    return export_s + features_s + steps_s + scored_s
 
 
-def _affordable_steps(at: Situation, epochs: int) -> int:
-    return max(1, int(LIGHT_SHARE * epochs * at.train_images / LIGHT_BATCH))
+def instant_images(values: Mapping[str, Any]) -> int:
+    """How many images the instant answer of a plan sees, steps repeated."""
+    return int(values["instant_images"]) or int(values["instant_steps"]) * LIGHT_BATCH
 
 
-def _feature_seconds(at: Situation, model: Model, size: tuple[int, int], how: str) -> float:
+def light_images(task: Task, steps: int) -> float:
+    """What such steps cost, in images of a full one."""
+    return steps * LIGHT_BATCH * STEP_COST[task]
+
+
+def forward_seconds(at: Situation, model: Model, sizes: Sizes) -> float:
+    """For a whole image, by the time of a step on a crop."""
+    (height, width), crop = sizes
+    return _step_seconds(at, model, crop) * height * width / (crop[0] * crop[1]) / PASSES
+
+
+def _feature_seconds(at: Situation, model: Model, sizes: Sizes, how: str) -> float:
     """For the frozen features of an image, by what computes them."""
-    forward_s = _training_seconds(at, model, size) / PASSES
-    return forward_s * (1 - SAVED if how == "onnx" else 1.0)
+    return forward_seconds(at, model, sizes) * (1 - SAVED if how == "onnx" else 1.0)
 
 
-def _training_seconds(at: Situation, model: Model, size: tuple[int, int]) -> float:
+def _step_seconds(at: Situation, model: Model, crop: Size) -> float:
     """For a full step, per image: measured where it was."""
     measured = at.step_s.get(model.row.name)
     if measured is not None:
         return measured
-    return seconds_per_image(model.row, size, at.hardware.device, at.hardware.gflops)
+    return seconds_per_image(model.row, crop, at.hardware.device, at.hardware.gflops)
 
 
 def choose_instant(
@@ -69,7 +87,7 @@ def choose_instant(
     """What computes the features, if anything."""
     if not model.pretrained:
         return Choice("none", "nothing is pretrained: features would say little")
-    if at.task != "classification" and (why := _dear(at, model)):
+    if at.task != "classification" and (why := why_not_frozen(at, model.row)):
         return Choice("none", why, "onnx" if model.row.engine == "native" else "")
     images = at.train_images + at.val_images
     if at.on_gpu:
@@ -86,27 +104,25 @@ def choose_instant(
     return Choice("torch", why, "onnx")
 
 
-def choose_instant_images(
-    at: Situation, model: Model, size: tuple[int, int], how: str
-) -> Choice[int]:
+def choose_instant_images(at: Situation, model: Model, sizes: Sizes, how: str) -> Choice[int]:
     """As many as a budget has time for: a head fitted on some is better than a few steps."""
     most = min(at.train_images, MOST_IMAGES)
     if at.task != "classification" or how == "none":
         return Choice(0, "there is no head to fit")
-    budget, all_s = budget_seconds(at.recipe.budget), instant_seconds(at, model, size, how, most)
+    budget, all_s = budget_seconds(at.recipe.budget), instant_seconds(at, model, sizes, how, most)
     if budget is None or all_s <= usable(at, budget):
         why = "a linear layer learns little from more" if most == MOST_IMAGES else "all there are"
         return Choice(most, why)
-    each = _feature_seconds(at, model, size, how)
+    each = _feature_seconds(at, model, sizes, how)
     fitting = most - int((all_s - usable(at, budget)) / each)
     why = f"features of {most} images take about {in_words(all_s)}, more than the budget has"
     return Choice(max(min(LEAST_IMAGES, most), fitting), why, f"{most}: all")
 
 
-def _dear(at: Situation, model: Model) -> str:
+def why_not_frozen(at: Situation, row: Backbone) -> str:
     """Why a segmenter or a detector does not begin with a frozen backbone; empty where it does."""
-    if model.row.engine != "native" or model.row.source == "torchvision":
-        return f"`{model.row.name}` does not tell its backbone from the rest"
+    if row.engine != "native" or row.source == "torchvision":
+        return f"`{row.name}` does not tell its backbone from the rest"
     if at.on_gpu:
         return (
             "what it brings is not measured on a card, where a first epoch is a matter of seconds"
@@ -114,17 +130,38 @@ def _dear(at: Situation, model: Model) -> str:
     return ""
 
 
-def choose_instant_steps(at: Situation, instant: str, epochs: int) -> Choice[int]:
-    """Steps behind the frozen backbone of a segmenter or a detector."""
+def choose_instant_steps(
+    at: Situation, model: Model, sizes: Sizes, how: str, epochs: int
+) -> Choice[int]:
+    """Steps behind the frozen backbone of a segmenter or a detector.
+
+    They bring more in their time than epochs do, so a budget is theirs first.
+    """
     if at.task == "classification":
         return Choice(0, "the head of a classifier is fitted at once")
-    if instant == "none":
+    if how == "none":
         return Choice(0, "there is no instant answer")
-    affordable = _affordable_steps(at, epochs)
-    if affordable < LIGHT_STEPS:
-        why = f"a {LIGHT_SHARE:.0%} share of the images of {epochs} epochs"
-        return Choice(affordable, why, f"{LIGHT_STEPS}: a better first answer")
+    share = LIGHT_SHARE * epochs * at.train_images / light_images(at.task, 1)
+    steps, why = max(1, int(share)), f"a {LIGHT_SHARE:.0%} share of the time of {epochs} epochs"
+    budget = budget_seconds(at.recipe.budget)
+    if budget is not None and (fitting := _fitting_steps(at, model, sizes, how, budget)) < steps:
+        steps, why = fitting, "as many as the budget has time for: they bring more than epochs do"
+    if steps < LIGHT_STEPS:
+        return Choice(steps, why, f"{LIGHT_STEPS}: a better first answer")
     return Choice(LIGHT_STEPS, "more bring less than fine-tuning does in the same time")
+
+
+def _fitting_steps(at: Situation, model: Model, sizes: Sizes, how: str, budget: float) -> int:
+    """In what a budget leaves for them: the answer is judged twice, as epoch 0 and as the model."""
+    judged = at.profile.images.get("test") or at.val_images
+    each = _feature_seconds(at, model, sizes, how)
+    step_s = light_images(at.task, 1) * _step_seconds(at, model, sizes[1])
+    left = usable(at, budget) - instant_seconds(at, model, sizes, how, 0)
+    left -= forward_seconds(at, model, sizes) * judged
+    passes = (left - each * at.train_images) / step_s
+    if passes * LIGHT_BATCH < at.train_images:  # not every image is looked at
+        passes = left / (step_s + each * LIGHT_BATCH)
+    return max(FEWEST_LIGHT, int(passes))
 
 
 def choose_beat_instant_within(at: Situation, chosen: Mapping[str, Any]) -> Choice[float]:

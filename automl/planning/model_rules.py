@@ -8,6 +8,7 @@ from automl.errors import MachineError, RecipeError
 from automl.planning.backbones import TABLE, Backbone, find
 from automl.planning.choice import Choice, Model, Situation
 from automl.planning.cost import seconds_per_image, steady_gflops
+from automl.planning.instant_rules import LIGHT_STEPS, light_images, why_not_frozen
 from automl.planning.sizes import choose_crop, choose_fit, choose_image_size
 from automl.planning.times import LONGEST, fewest_epochs, goal_seconds, in_words
 from automl.planning.trials import (
@@ -185,7 +186,10 @@ def _judge(model: Model, at: Situation, measured: Measurement = NOT_MEASURED) ->
     step_s = seconds_per_image(row, crop, at.hardware.device, speed)
     if measured.step_s is not None:
         step_s = steady(measured.step_s)
-    seconds = epochs * at.train_images * step_s
+    seen: float = epochs * at.train_images
+    if at.recipe.budget and at.task != "classification" and model.pretrained:
+        seen = seen if why_not_frozen(at, row) else min(seen, light_images(at.task, LIGHT_STEPS))
+    seconds = seen * step_s
     doublings = math.log2(max(seconds, 1e-6) / goal_seconds(at))
     price = DOUBLED_TIME * doublings + BEYOND_GOAL * max(0.0, doublings) ** 2
     return Contender(model, seconds, _quality(model, at, measured), price, measured)

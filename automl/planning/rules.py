@@ -120,8 +120,8 @@ def _epochs(at: Situation, model: Model, values: Mapping[str, Any]) -> Choice[in
     A budget is a promise about this very run, so there the speed of the moment counts.
     """
     size, crop = values["image_size"], values["crop"]
-    images = instant_images(at, values, _bounds(at, model, values)[0])
-    instant_s = instant_seconds(at, model, size, values["instant"], images)
+    images = instant_images(values)
+    instant_s = instant_seconds(at, model, (size, crop), values["instant"], images)
     epoch_s = epoch_seconds(at, model.row, size, crop, steady=at.recipe.budget is None)
     besides = judging_seconds(at, model.row, size) + instant_s
     return settings.choose_epochs(at, _bounds(at, model, values), epoch_s, besides)
@@ -141,11 +141,13 @@ def _amounts(draft: Draft, model: Model) -> None:
     batch = draft.train("batch_size", lambda: settings.choose_batch_size(at))
     draft.train("micro_batch", lambda: settings.choose_micro_batch(at, model, crop, batch))
     instant = draft.train("instant", lambda: choose_instant(at, model, size))
-    draft.train("instant_images", lambda: choose_instant_images(at, model, size, instant))
-    draft.train("epochs", lambda: _epochs(at, model, draft.values))
-    epochs = draft.values["epochs"]
-    draft.train("instant_steps", lambda: choose_instant_steps(at, instant, epochs))
-    draft.most_epochs = max(_bounds(at, model, draft.values)[1], epochs)
+    both = (size, crop)
+    draft.train("instant_images", lambda: choose_instant_images(at, model, both, instant))
+    fewest, most = _bounds(at, model, draft.values)
+    of = at.given("epochs") or (fewest if at.recipe.budget is None else most)
+    draft.train("instant_steps", lambda: choose_instant_steps(at, model, both, instant, of))
+    epochs = draft.train("epochs", lambda: _epochs(at, model, draft.values))
+    draft.most_epochs = max(most, epochs)
     if at.given("epochs"):
         draft.most_epochs = epochs
 
@@ -215,9 +217,7 @@ def _expect(draft: Draft, model: Model) -> dict[str, Any]:
     seconds = expected_seconds(
         at,
         judging_seconds(at, model.row, size),
-        instant_seconds(
-            at, model, size, values["instant"], instant_images(at, values, values["epochs"])
-        ),
+        instant_seconds(at, model, (size, crop), values["instant"], instant_images(values)),
     )
     budget, train_s = budget_seconds(at.recipe.budget), values["epochs"] * epoch_s
     if budget is not None:

@@ -4,7 +4,13 @@ import math
 
 from automl.planning.backbones import Backbone
 from automl.planning.choice import Choice, Situation
-from automl.planning.cost import seconds_per_image
+from automl.planning.cost import PASSES, seconds_per_image
+from automl.planning.instant_rules import (
+    LEAST_LIGHT,
+    LIGHT_BATCH,
+    light_images,
+    why_not_frozen,
+)
 from automl.planning.times import LEAST_EPOCHS, goal_seconds, in_words
 from automl.recipe.checks import STRIDE
 
@@ -34,14 +40,14 @@ def choose_image_size(at: Situation, row: Backbone) -> Choice[Size]:
 
 
 def _affordable(at: Situation, row: Backbone, whole: Choice[Size]) -> Choice[Size]:
-    """Smaller images where a budget has no time for a few epochs of large ones."""
+    """Smaller images where a budget has no time to learn from large ones."""
     if at.recipe.budget is None or row.fixed_size:
         return whole
     goal, (height, width) = goal_seconds(at), whole.value
     steps = [share / 8 for share in range(8, 3, -1)]
     sizes = [(_multiple(height * share), _multiple(width * share)) for share in steps]
     sizes = [size for size in sizes if min(size) >= min(SMALLEST, height, width)]
-    fitting = [size for size in sizes if LEAST_EPOCHS * _epoch_seconds(at, row, size) <= goal]
+    fitting = [size for size in sizes if _least_seconds(at, row, size) <= goal]
     size = whole.value if whole.value in fitting[:1] else [*fitting, sizes[-1]][0]
     if size == whole.value:
         return whole
@@ -49,10 +55,17 @@ def _affordable(at: Situation, row: Backbone, whole: Choice[Size]) -> Choice[Siz
     return Choice(size, why, f"{height}x{width}")
 
 
-def _epoch_seconds(at: Situation, row: Backbone, size: Size) -> float:
+def _least_seconds(at: Situation, row: Backbone, size: Size) -> float:
+    """Of a few epochs, or of what a segmenter or a detector learns first, and its two judgings."""
     crop = choose_crop(at, row, size).value
     each = seconds_per_image(row, crop, at.hardware.device, at.hardware.gflops)
-    return at.train_images * each
+    epochs_s = LEAST_EPOCHS * at.train_images * each
+    if at.task == "classification" or at.recipe.weights == "none" or why_not_frozen(at, row):
+        return epochs_s
+    forward_s = each * size[0] * size[1] / (crop[0] * crop[1]) / PASSES
+    steps = LEAST_LIGHT[at.task]
+    seen = min(at.train_images, steps * LIGHT_BATCH) + 2 * at.val_images
+    return min(epochs_s, light_images(at.task, steps) * each + seen * forward_s)
 
 
 def _classification_size(at: Situation, row: Backbone) -> Choice[Size]:

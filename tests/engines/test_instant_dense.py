@@ -13,6 +13,8 @@ from automl.engines import feature_maps, instant_dense, native
 from automl.engines.features import ignore_images
 from automl.engines.loader import TrainingSamples
 from automl.engines.network import build_network
+from automl.engines.recorded_schedule import recorded
+from automl.engines.time_budget import SETTLED
 from automl.errors import Interrupted
 from automl.model import bundle as bundles
 from automl.run_dir import RunDir
@@ -75,6 +77,22 @@ def test_answer__its_features_and_steps_are_counted(toy, tmp_path):
     assert before == steps[: len(before)]
     assert [step[1:3] for step in before if isnan(step[3])] == [(0, 10), (8, 10), (10, 10)]
     assert [step[1:3] for step in before if not isnan(step[3])] == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_answer__takes_fewer_steps_where_a_promise_runs_short_and_again_the_same(toy, tmp_path):
+    """A reproduction has all the time, and ends in the same bits."""
+    plan = plan_for(toy, instant_steps=500).model_copy(update={"budget_s": 0.5})
+    seen, runs = Seen(), [RunDir(tmp_path / name) for name in ("first", "again")]
+    native.train(plan, toy, runs[0], seen.epoch, lambda *_: None, seen.event)
+    paces = [e.facts for e in seen.events if "instant_step" in e.facts]
+    assert paces[0] == {"instant_step": 0, "instant_steps": 500}
+    assert SETTLED <= paces[-1]["instant_steps"] < 500
+    events = [{"event": e.kind, **e.facts} for e in seen.events]
+    recorded(plan, events).write(runs[1], runs[0])
+    patient = plan.model_copy(update={"budget_s": 600.0})
+    native.train(patient, toy, runs[1], Seen().epoch, lambda *_: None)
+    first, again = (bundles.load_state(run.model) for run in runs)
+    assert all(torch.equal(first[name], again[name]) for name in first)
 
 
 def test_answer__resumed_right_after_it_ends_in_the_same_bits(toy, tmp_path):

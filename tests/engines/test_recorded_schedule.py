@@ -84,6 +84,6 @@ def test_replay__images_at_once_by_position():
 def test_read__what_was_written(tmp_path):
     run = RunDir(tmp_path)
     assert read(run) == Replay()
-    replay = Replay((4, 3), ((0, 1, 4),))
+    replay = Replay((4, 3), ((0, 1, 4),), ((0, 0, 9),), ((0, 200), (7, 90)))
     replay.write(run, run)
     assert read(run) == replay

@@ -45,10 +45,19 @@ def test_habits__are_those_of_an_idle_machine_and_longer_on_a_busy_one(cache):
     asked = recipe("classification")
     record_overhead(asked, Ran(report=6.0), slower=3.0)
     assert overhead_seconds(asked, Ran())["report"] == 2.0
-    found = overhead_seconds(asked, Ran(start=5.0, prepare=1.0), slower=2.0)
+    found = overhead_seconds(asked, Ran(start=2.0, prepare=1.0), slower=2.0)
     assert (found["report"], found["record"]) == (4.0, 2 * USUAL_S["record"])
-    assert (found["start"], found["prepare"]) == (5.0, 1.0), "what has passed is no longer"
+    assert (found["start"], found["prepare"]) == (2.0, 1.0), "what has passed is no longer"
     assert 1 <= load_factor() <= MOST_BUSY
+
+
+def test_habits__a_machine_that_was_slow_to_start_is_slow_until_it_is_known(cache):
+    asked = recipe("classification")
+    record_overhead(asked, Ran(report=6.0))
+    found = overhead_seconds(asked, Ran(start=2 * USUAL_S["start"]))
+    assert (found["report"], found["record"]) == (6.0, 2 * USUAL_S["record"])
+    found = overhead_seconds(asked, Ran(start=100 * USUAL_S["start"]))
+    assert found["record"] == MOST_BUSY * USUAL_S["record"]
 
 
 def test_learn__a_start_that_nobody_timed_is_none(cache):

@@ -1,0 +1,85 @@
+"""The steps of an instant answer within a promised time, by a clock that the test turns on."""
+
+import pytest
+
+from automl.clock import Clock
+from automl.engines.instant_pace import InstantPace, instant_pace
+from automl.engines.recorded_schedule import recorded
+from automl.engines.time_budget import MARGIN
+from tests.engines.toy import draw_set, plan_of, toy_plan
+
+
+class Machine:
+    """Takes steps of so many seconds, as an answer does."""
+
+    def __init__(self, promise_s=None, after_s=0.0, repeated=()):
+        self.time, self.events = 0.0, []
+        clock = Clock(now=lambda: self.time)
+        self.pace = InstantPace(clock, promise_s, after_s, repeated, self.events.append)
+
+    def taken(self, planned, step_s=lambda done: 1.0):
+        done, steps = 0, self.pace.begin(planned)
+        while done < steps:
+            self.time += step_s(done)
+            done += 1
+            steps = self.pace.after_step(done, steps)
+        return done
+
+    @property
+    def decided(self):
+        assert {event.kind for event in self.events} <= {"pace"}
+        return [(e.facts["instant_step"], e.facts["instant_steps"]) for e in self.events]
+
+
+def test_steps__are_those_of_the_plan_where_nothing_is_promised():
+    machine = Machine()
+    assert machine.taken(50) == 50
+    assert machine.events == []
+
+
+def test_steps__are_those_of_the_plan_where_they_fit():
+    machine = Machine(promise_s=100.0, after_s=20.0)
+    assert machine.taken(50) == 50
+    assert machine.decided == [(0, 50)], "what it begins with is recorded"
+
+
+@pytest.mark.parametrize("slower_from", [0, 10, 30])
+def test_steps__are_fewer_where_they_would_not_fit_and_use_the_time(slower_from):
+    machine = Machine(promise_s=100.0, after_s=20.0)
+    taken = machine.taken(70, lambda done: 2.5 if done >= slower_from else 1.0)
+    assert taken < 70
+    assert 72 <= machine.time <= 80, "what follows keeps its time"
+    assert machine.decided[-1][1] == taken
+
+
+def test_steps__the_first_is_setup_and_says_nothing():
+    machine = Machine(promise_s=100.0)
+    assert machine.taken(60, lambda done: 30.0 if not done else 1.0) == 60
+
+
+def test_steps__end_soon_where_the_time_is_over():
+    machine = Machine(promise_s=10.0, after_s=20.0)
+    assert 1 <= machine.taken(50) <= 4
+
+
+def test_steps__a_reproduction_repeats_them_whatever_the_time():
+    first = Machine(promise_s=100.0)
+    taken = first.taken(90, lambda done: 3.0)
+    assert len(first.decided) > 1
+    events = [{"event": e.kind, **e.facts} for e in first.events]
+    # stopped within a first attempt, of which nothing counts
+    events = [{"event": "pace", "instant_step": 5, "instant_steps": 7}, *events]
+    repeated = recorded(plan_of("detection", budget_s=5.0), events).instant_ends
+    assert list(repeated) == first.decided
+    again = Machine(promise_s=100.0, repeated=repeated)
+    assert again.taken(90, lambda done: 0.01) == taken
+
+
+def test_pace__keeps_what_follows_free(tmp_path):
+    toy = draw_set("detection", tmp_path, train=2, val=1)
+    known = {"evaluate": 3.0, "report": 2.0, "record": 4.0, "end": 1.0, "prepare": 50.0}
+    plan = toy_plan("detection", toy).model_copy(update={"budget_s": 60.0, "expected_s": known})
+    assert instant_pace(plan, Clock(), (), print).after_s == 2 * 3.0 + 7.0
+    alone = instant_pace(plan, None, (), print)  # a stage by itself: the promise is its own
+    assert (alone.promise_s, alone.after_s) == (60.0, 3.0)
+    assert 0 < MARGIN < 0.05
