@@ -13,6 +13,7 @@ QUIET = {
     "OMP_WAIT_POLICY": "passive",  # spinning threads slow a busy machine 6 to 10 times
     "NO_ALBUMENTATIONS_UPDATE": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "ORT_DISABLE_TELEMETRY": "1",  # else importing ONNX Runtime reports to its maker, by an id
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",
     "GIT_PYTHON_REFRESH": "quiet",

@@ -31,6 +31,7 @@ def converted(net: nn.Module, size: tuple[int, int], threads: int, key: str) -> 
 
     `key` names the net and its weights: the converted net is kept under it.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # also for who trains from Python
     try:
         import onnx  # noqa: F401
         import onnxruntime
