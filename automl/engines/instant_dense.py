@@ -59,7 +59,10 @@ def answer(progress: Progress, samples: TrainingSamples, callbacks: Callbacks) -
         return None
     for one in (progress.network, progress.averaged):
         _put(network.net, one.net)
-    score = score_epoch_0(progress, losses, _validated(progress, samples, callbacks), callbacks)
+    found, pace = _validated(progress, samples, callbacks), callbacks.pace
+    began = pace.clock.now()
+    score = score_epoch_0(progress, losses, found, callbacks)
+    pace.judged_s = pace.clock.now() - began
     _tell(callbacks, score, frozen, len(maps.indices))
     return score
 

@@ -18,13 +18,17 @@ Ends = Sequence[tuple[int, int]]
 
 @dataclass
 class InstantPace:
-    """Without a `promise_s` the steps are those of the plan. `after_s` is what follows them."""
+    """Without a `promise_s` the steps are those of the plan. `after_s` is what follows them.
+
+    `judged_s`: what it took to score the answer by passes through the whole net.
+    """
 
     clock: Clock
     promise_s: float | None = None
     after_s: float = 0.0
     repeated: Ends = ()
     on_event: OnEvent = ignore_event
+    judged_s: float = 0.0
     _step_s: float = 0.0
     _mark: float = 0.0
 

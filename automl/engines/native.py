@@ -75,8 +75,8 @@ def train(  # noqa: PLR0913  as `Engine` has it
         while True:  # again from the newest checkpoint where memory ran out during an update
             progress = _first_or_saved(plan, dataset, device, checkpointer, on_event)
             progress.micro_batch = min(progress.micro_batch, most_at_once)
+            pace = instant_pace(plan, clock, replay.instant_ends, on_event)
             if instant.is_wanted(progress, plan):
-                pace = instant_pace(plan, clock, replay.instant_ends, on_event)
                 callbacks = instant.Callbacks(on_epoch, on_step, on_event, stop, pace)
                 began = clock.now() if clock else 0.0
                 _instant_answer(progress, checkpointer, samples, run, callbacks)
@@ -92,7 +92,7 @@ def train(  # noqa: PLR0913  as `Engine` has it
                 on_step,
                 on_event,
                 replay=replay.in_steps(steps),
-                budget=time_budget_of(plan, dataset, steps, clock),
+                budget=time_budget_of(plan, dataset, steps, clock, judged_s=pace.judged_s),
             )
             try:
                 _train_epochs(session, progress, run, on_epoch)

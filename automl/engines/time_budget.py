@@ -95,7 +95,8 @@ class TimeBudget:
         """
         time, done = self.clock.now(), epoch * self.steps_per_epoch + at
         if not self.step_s:  # gone on with: what is there may have to do
-            return done if (epoch or at or answered) and self.remaining_s() <= 0 else planned
+            least_s = self.epoch_end_s * (1 + WORTH)
+            return done if (epoch or at or answered) and self.remaining_s() <= least_s else planned
         if not now and time - self._looked < EVERY * self.promise_s:
             return planned
         if (
@@ -142,9 +143,12 @@ class TimeBudget:
 
 
 def time_budget_of(
-    plan: Plan, dataset: Dataset, steps: int, clock: Clock | None
+    plan: Plan, dataset: Dataset, steps: int, clock: Clock | None, *, judged_s: float = 0.0
 ) -> TimeBudget | None:
-    """None where nothing is promised; without a clock the promise is the training's alone."""
+    """None where nothing is promised; without a clock the promise is the training's alone.
+
+    `judged_s`: seconds of a validation, where there has been one.
+    """
     if plan.budget_s is None:
         return None
     counts, train = dataset.counts(), plan.train
@@ -158,4 +162,5 @@ def time_budget_of(
         scored_images=counts.get(plan.judge_on, 0) if clock else 0,
         after_s=plan.after_s + USUAL_S["evaluate"] if clock else 0.0,
         val_pixels=math.prod(train.image_size) / math.prod(train.crop),
+        epoch_end_s=judged_s,
     )

@@ -17,7 +17,7 @@ EXPORT_S = 1.0
 """Converting a net for ONNX Runtime and importing what that needs, on one core."""
 LIGHT_STEPS = 800
 """What a decoder or a detector's heads learn on a frozen backbone, they learn in so many steps."""
-LEAST_LIGHT = {"segmentation": 400, "detection": 200}
+LEAST_LIGHT = {"segmentation": 600, "detection": 200}
 """Steps below which a smaller image, and so more of them, makes a better use of a budget."""
 FEWEST_LIGHT = 10
 """Steps that are taken even where a budget has no time for them."""

@@ -53,6 +53,10 @@ DOUBLED_TIME = 0.1
 """How many halvings of the error a training of twice the time must bring, within the goal."""
 BEYOND_GOAL = 0.2
 """The same beyond it, by the square of the doublings: twice the goal is fine, 8 times is not."""
+FEWER_STEPS = 0.4
+"""What half as many steps behind a frozen backbone cost, where a budget has no time for all."""
+DENSE_LEAD = 0.3
+"""What is left of an encoder's lead on ImageNet, from `COCO_QUALITY` on, in other tasks."""
 LOW_RESOLUTION = 0.1
 """What is left of a net's lead on ImageNet where images are thumbnails; at 64 px little is."""
 FEW_IMAGES = 500
@@ -186,12 +190,15 @@ def _judge(model: Model, at: Situation, measured: Measurement = NOT_MEASURED) ->
     step_s = seconds_per_image(row, crop, at.hardware.device, speed)
     if measured.step_s is not None:
         step_s = steady(measured.step_s)
+    frozen = at.task != "classification" and model.pretrained and not why_not_frozen(at, row)
     seen: float = epochs * at.train_images
-    if at.recipe.budget and at.task != "classification" and model.pretrained:
-        seen = seen if why_not_frozen(at, row) else min(seen, light_images(at.task, LIGHT_STEPS))
+    if at.recipe.budget and frozen:
+        seen = min(seen, light_images(at.task, LIGHT_STEPS))
     seconds = seen * step_s
     doublings = math.log2(max(seconds, 1e-6) / goal_seconds(at))
-    price = DOUBLED_TIME * doublings + BEYOND_GOAL * max(0.0, doublings) ** 2
+    beyond = max(0.0, doublings)
+    price = DOUBLED_TIME * doublings + BEYOND_GOAL * beyond**2
+    price += FEWER_STEPS * beyond if at.recipe.budget and frozen else 0.0
     return Contender(model, seconds, _quality(model, at, measured), price, measured)
 
 
@@ -203,6 +210,8 @@ def _quality(model: Model, at: Situation, measured: Measurement) -> float:
         halvings = COCO_QUALITY + 2 * halvings
     elif row.source in ("torchvision", "ultralytics") and row.task == "detection":
         halvings += 1.0  # known by their COCO score only
+    elif row.task != "classification":
+        halvings = COCO_QUALITY + DENSE_LEAD * (halvings - COCO_QUALITY)
     if at.task == "classification" and at.low_resolution:
         halvings *= LOW_RESOLUTION
     halvings = blended(halvings, measured.transfer)
