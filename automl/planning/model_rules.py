@@ -9,7 +9,7 @@ from automl.planning.backbones import TABLE, Backbone, find
 from automl.planning.choice import Choice, Model, Situation
 from automl.planning.cost import seconds_per_image, steady_gflops
 from automl.planning.instant_rules import LIGHT_STEPS, light_images, why_not_frozen
-from automl.planning.sizes import choose_crop, choose_fit, choose_image_size
+from automl.planning.sizes import choose_crop, choose_fit, choose_image_size, whole_image_size
 from automl.planning.times import LONGEST, fewest_epochs, goal_seconds, in_words
 from automl.planning.trials import (
     MEASURING_SHARE,
@@ -55,8 +55,8 @@ BEYOND_GOAL = 0.2
 """The same beyond it, by the square of the doublings: twice the goal is fine, 8 times is not."""
 FEWER_STEPS = 0.4
 """What half as many steps behind a frozen backbone cost, where a budget has no time for all."""
-DENSE_LEAD = 0.3
-"""What is left of an encoder's lead on ImageNet, from `COCO_QUALITY` on, in other tasks."""
+DENSE_LEAD = 0.6
+"""What is left of an encoder's lead on ImageNet in other tasks, where a budget cuts them short."""
 LOW_RESOLUTION = 0.1
 """What is left of a net's lead on ImageNet where images are thumbnails; at 64 px little is."""
 FEW_IMAGES = 500
@@ -190,16 +190,26 @@ def _judge(model: Model, at: Situation, measured: Measurement = NOT_MEASURED) ->
     step_s = seconds_per_image(row, crop, at.hardware.device, speed)
     if measured.step_s is not None:
         step_s = steady(measured.step_s)
-    frozen = at.task != "classification" and model.pretrained and not why_not_frozen(at, row)
-    seen: float = epochs * at.train_images
-    if at.recipe.budget and frozen:
-        seen = min(seen, light_images(at.task, LIGHT_STEPS))
-    seconds = seen * step_s
-    doublings = math.log2(max(seconds, 1e-6) / goal_seconds(at))
+    seconds, fewer_steps, reduced = epochs * at.train_images * step_s, 0.0, 1.0
+    dense = at.task != "classification" and model.pretrained and not why_not_frozen(at, row)
+    if dense and at.recipe.budget:
+        seconds = min(seconds, light_images(at.task, LIGHT_STEPS) * step_s)
+        fewer_steps, reduced = FEWER_STEPS, _reduced(at, row, crop)
+    doublings = math.log2(max(seconds, 1e-6) * reduced / goal_seconds(at))
     beyond = max(0.0, doublings)
-    price = DOUBLED_TIME * doublings + BEYOND_GOAL * beyond**2
-    price += FEWER_STEPS * beyond if at.recipe.budget and frozen else 0.0
+    price = DOUBLED_TIME * doublings + fewer_steps * beyond + BEYOND_GOAL * beyond**2
     return Contender(model, seconds, _quality(model, at, measured), price, measured)
+
+
+def _reduced(at: Situation, row: Backbone, crop: tuple[int, int]) -> float:
+    """How many times the pixels of a step there would be if a budget did not make images smaller.
+
+    A net that is affordable only with smaller images is the dearer one, not the cheaper.
+    """
+    if at.given("image_size") is not None:
+        return 1.0
+    whole = choose_crop(at, row, whole_image_size(at, row).value).value
+    return whole[0] * whole[1] / (crop[0] * crop[1])
 
 
 def _quality(model: Model, at: Situation, measured: Measurement) -> float:
@@ -210,7 +220,7 @@ def _quality(model: Model, at: Situation, measured: Measurement) -> float:
         halvings = COCO_QUALITY + 2 * halvings
     elif row.source in ("torchvision", "ultralytics") and row.task == "detection":
         halvings += 1.0  # known by their COCO score only
-    elif row.task != "classification":
+    elif row.task != "classification" and at.recipe.budget:
         halvings = COCO_QUALITY + DENSE_LEAD * (halvings - COCO_QUALITY)
     if at.task == "classification" and at.low_resolution:
         halvings *= LOW_RESOLUTION

@@ -32,11 +32,14 @@ def choose_image_size(at: Situation, row: Backbone) -> Choice[Size]:
     given = at.given("image_size")
     if given is not None:
         return Choice(given, at.recipe.set_by("train.image_size"))
+    return _affordable(at, row, whole_image_size(at, row))
+
+
+def whole_image_size(at: Situation, row: Backbone) -> Choice[Size]:
+    """The same, whatever a budget affords."""
     if at.task == "classification":
-        return _affordable(at, row, _classification_size(at, row))
-    if at.task == "segmentation":
-        return _affordable(at, row, _segmentation_size(at))
-    return _affordable(at, row, _detection_size(at))
+        return _classification_size(at, row)
+    return _segmentation_size(at) if at.task == "segmentation" else _detection_size(at)
 
 
 def _affordable(at: Situation, row: Backbone, whole: Choice[Size]) -> Choice[Size]:

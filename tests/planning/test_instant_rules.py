@@ -73,6 +73,19 @@ def test_model__a_short_budget_is_no_reason_for_the_cheapest_detector():
     assert plan.train.image_size == (192, 192)
 
 
+def test_model__one_that_a_budget_makes_small_is_the_dearer_one_not_the_cheaper():
+    """Lite2's steps all fit at 96 px, Lite0's nearly so at 128, which is the better choice."""
+
+    def lites(row):
+        return everything(row) if row.name[-5:] in ("lite0", "lite2") else None
+
+    of = profile("segmentation", width=192, height=192, images={"train": 640, "val": 160})
+    of = replace(of, object_size=(0.02, 0.1, 0.3))
+    short, long = (plan_for(of, CPU, lites, budget=budget) for budget in ("2m", "20m"))
+    assert (short.model, long.model) == ("unet-efficientnet_lite0", "unet-efficientnet_lite2")
+    assert (96, 96) < short.train.image_size < long.train.image_size == (192, 192)
+
+
 @pytest.mark.parametrize(("effort", "within"), [("quick", 0.33), ("standard", 0.5)])
 def test_beat_instant_within__fine_tuning_has_a_part_of_the_epochs_to_gain_something(
     effort, within
