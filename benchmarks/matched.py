@@ -4,20 +4,21 @@
     python benchmarks/matched.py --sets hymenoptera digits-classification --budgets 60 --seeds 1
 
 Real sets are looked for in `data/NAME` and `../shared/data/NAME`; those that are nowhere are left
-out. One plan per set and budget measures the candidates; then the chosen one and the default train
-for the epochs that fit either's measured time, so that both cost the same on a busy machine too.
-CPU seconds are those of the whole command on one thread. Where both are the same net it runs once.
+out. Both are whole commands with the same `--budget`, by the clock, so leave the machine alone.
+A first run that is not shown lets the machine's habits be known. Where both are the same net it
+runs once.
 """
 
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import NamedTuple
 
 from quality import machine
 
@@ -35,7 +36,6 @@ SETS = {
     "digits-segmentation": "segmentation",
     "digits-detection": "detection",
 }
-PRIMARY = {"classification": "accuracy", "segmentation": "miou", "detection": "map"}
 MORE = {
     "camvid": "\n  classes: [sky, building, pole, road, pavement, tree, sign, fence, car, "
     "pedestrian, bicyclist]\n  ignore: [11]"
@@ -52,19 +52,10 @@ def place(name: str, folder: Path) -> Path | None:
     return next((path.resolve() for path in found if path.is_dir()), None)
 
 
-def call(words: list[str]) -> tuple[str, float]:
-    """What a command prints, and the CPU seconds of all its processes."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [sys.executable, "-m", "automl", *words],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return done.stdout, seconds
+def call(words: list[str]) -> str:
+    """What a command prints."""
+    command = [sys.executable, "-m", "automl", *words]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def recipe(name: str, data: Path, folder: Path) -> Path:
@@ -83,43 +74,39 @@ def compared(name: str, budget: int, seeds: int, folder: Path) -> dict[str, list
     data = place(name, folder)
     if data is None:
         return None
-    file = recipe(name, data, folder)
-    text, planning = call(["plan", str(file), "--json", "--set", f"budget={budget}s"])
-    weighed = json.loads(text)["candidates"]
-    known = {c["model"]: c for c in weighed}
-    scores: dict[str, list[float]] = {}
-    for kind, model in (("auto", weighed[0]["model"]), ("default", DEFAULT[SETS[name]])):
-        if kind == "default" and model == weighed[0]["model"]:
-            scores[kind] = scores["auto"]
-            print(f"| {name} | {budget} | default | the same | | | | |", flush=True)
-            continue
-        found, costs = [], []
-        for seed in range(seeds):
-            score, cost = trained(file, known[model], seed, folder)
-            found.append(score)
-            costs.append(cost)
-        scores[kind] = found
-        shown = " ".join(f"{score:.4f}" for score in found)
-        cells = [name, str(budget), kind, model, str(known[model]["epochs"]), shown]
-        cells += [f"{statistics.mean(costs):.0f}", f"{planning:.0f}"]
-        print(f"| {' | '.join(cells)} |", flush=True)
-    return scores
+    file, default = recipe(name, data, folder), DEFAULT[SETS[name]]
+    trained(file, "auto", 25, 0, folder)
+    runs = {"auto": [trained(file, "auto", budget, seed, folder) for seed in range(seeds)]}
+    if {run.model for run in runs["auto"]} == {default}:
+        runs["default"] = runs["auto"]
+    else:
+        runs["default"] = [trained(file, default, budget, seed, folder) for seed in range(seeds)]
+    for kind, found in runs.items():
+        models = " ".join(dict.fromkeys(run.model for run in found))
+        shown = " ".join(f"{run.score:.4f}" for run in found)
+        spent = " ".join(f"{run.seconds:.0f}" for run in found)
+        print(f"| {name} | {budget} | {kind} | {models} | {shown} | {spent} |", flush=True)
+    return {kind: [run.score for run in found] for kind, found in runs.items()}
 
 
-def trained(file: Path, candidate: dict, seed: int, folder: Path) -> tuple[float, float]:
-    """Score and CPU seconds of one run, for the epochs that the plan says fit."""
-    with tempfile.TemporaryDirectory(dir=folder) as run:
-        values = {
-            "model": candidate["model"],
-            "train.epochs": candidate["epochs"],
-            "train.image_size": json.dumps(candidate["image_size"]),
-            "train.threads": 1,
-            "train.seed": seed,
-        }
-        sets = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
-        _, cost = call(["run", str(file), *sets, "--run-dir", f"{run}/run"])
-        scores = json.loads(Path(run, "run", "metrics.json").read_text(encoding="utf-8"))
-        return scores[PRIMARY[scores["task"]]], cost
+class Run(NamedTuple):
+    """What a command reached in how many seconds."""
+
+    model: str
+    score: float
+    seconds: float
+
+
+def trained(file: Path, model: str, budget: int, seed: int, folder: Path) -> Run:
+    """One command with the budget, timed from outside."""
+    with tempfile.TemporaryDirectory(dir=folder) as place_:
+        words = ["run", str(file), "--set", f"model={model}", "--set", f"train.seed={seed}"]
+        words += ["--budget", f"{budget}s", "--run-dir", f"{place_}/r", "--json"]
+        began = time.monotonic()
+        text = call(words)
+        seconds, facts = time.monotonic() - began, json.loads(text)
+    scores = facts["scores"]
+    return Run(facts["model"], scores[scores["primary"]], seconds)
 
 
 def main() -> None:
@@ -131,8 +118,8 @@ def main() -> None:
     asked = parser.parse_args()
     print(f"Machine: {machine()}; load at the start {Path('/proc/loadavg').read_text().split()[0]}")
     print()
-    print("| set | budget, s | model | is | epochs | score by seed | CPU s a run | CPU s to plan |")
-    print("|---|---|---|---|---|---|---|---|", flush=True)
+    print("| set | budget, s | model | is | score by seed | s |")
+    print("|---|---|---|---|---|---|", flush=True)
     means: dict[str, list[float]] = {"auto": [], "default": []}
     with tempfile.TemporaryDirectory() as folder:
         for name in asked.sets:
