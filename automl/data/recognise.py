@@ -103,7 +103,9 @@ READERS: dict[str, Row] = {
         "train.txt and val.txt with a path and a label in each line, classes.txt with the names",
     ),
     "folders": Row(
-        class_folders, ("classification",), "train/CLASS/*.jpg and val/CLASS, or CLASS/*.jpg"
+        class_folders,
+        ("classification",),
+        "train/CLASS/*.jpg and val/CLASS, or CLASS/*.jpg, with lists of splits or without",
     ),
 }
 """Those whose first task it is are asked first, then the others, in this order."""
