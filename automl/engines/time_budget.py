@@ -28,6 +28,8 @@ GUESSED_VALIDATION = 0.4
 """Seconds of validating an image in those of training on one, until it is measured."""
 WORTH = 0.5
 """A last part of an epoch trains for at least this share of the time that judging it takes."""
+AFTER_ANSWER = 3.0
+"""Validations for which there must be time, or fine-tuning an answer is neither kept nor any use."""
 MARGIN = 0.01
 """Share of the promise that is left alone."""
 
@@ -95,7 +97,7 @@ class TimeBudget:
         """
         time, done = self.clock.now(), epoch * self.steps_per_epoch + at
         if not self.step_s:  # gone on with: what is there may have to do
-            least_s = self.epoch_end_s * (1 + WORTH)
+            least_s = AFTER_ANSWER * self.epoch_end_s
             return done if (epoch or at or answered) and self.remaining_s() <= least_s else planned
         if not now and time - self._looked < EVERY * self.promise_s:
             return planned
