@@ -29,7 +29,7 @@ GUESSED_VALIDATION = 0.4
 WORTH = 0.5
 """A last part of an epoch trains for at least this share of the time that judging it takes."""
 AFTER_ANSWER = 3.0
-"""Validations for which there must be time, or fine-tuning an answer is neither kept nor any use."""
+"""Validations for which there must be time, or an answer is not fine-tuned: it would be no use."""
 MARGIN = 0.01
 """Share of the promise that is left alone."""
 
