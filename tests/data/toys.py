@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from automl.data.prepare import Prepared, prepare
+from automl.finding_codes import CODES
 from automl.recipe.schema import Recipe
 from automl.talk import Silent
 
@@ -221,7 +222,10 @@ def write_masks(root: Path, made: list[Toy], *, layout: str = "split first") -> 
 
 def prepared(root: Path, task: str, **data: object) -> Prepared:
     recipe = Recipe.model_validate({"task": task, "data": {"path": str(root), **data}})
-    return prepare(recipe, Silent())
+    found = prepare(recipe, Silent())
+    nameless = {f.code for f in found.findings} - set(CODES)
+    assert not nameless, "no recipe could waive these"
+    return found
 
 
 def codes(found: Prepared, severity: str = "fatal") -> list[str]:
