@@ -351,6 +351,15 @@ def test_split__is_valid_as_fastai_has_it(tmp_path, yes):
     assert splits == {t.name: "train" if t.split == "train" else "val" for t in made}
 
 
+def test_split__is_valid_that_says_neither_is_told(tmp_path):
+    made = pictures(tmp_path)
+    rows = [[f"{t.name}x.png", NAMES[t.label], "0" if i else "perhaps"] for i, t in enumerate(made)]
+    write_rows(tmp_path / "labels.csv", [["fname", "label", "is_valid"], *rows])
+    (told,) = [f for f in prepared(tmp_path, "classification").findings if f.severity == "fatal"]
+    assert (told.code, told.file) == ("unknown_split", "labels.csv:2")
+    assert "perhaps" in told.reason
+
+
 def test_lines__with_more_cells_than_columns_are_told(tmp_path):
     """A comma in a label without quotes around it would cut the label."""
     made = pictures(tmp_path)

@@ -34,12 +34,11 @@ def looks_like(path: Path, task: Task) -> str:
     """Why this is a set of class folders; empty where it is not."""
     if not path.is_dir():
         return ""
-    splits = _split_folders(path)
-    if no_classes(splits or [path]) and not split_lists(path):
+    splits, lists = _split_folders(path), split_lists(path)
+    if no_classes(splits or [path]) and not lists:
         return ""
     if "train" in splits.values():
         return f"`{'`, `'.join(f.name for f in splits)}` hold a folder of images per class"
-    lists = split_lists(path)
     classes = [f.name for f in folders(class_folders(path) if lists else path) if holds_images(f)]
     if lists and len(classes) > 1:
         names = "`, `".join(shown(file, path) for file in lists)
@@ -53,7 +52,8 @@ def looks_like(path: Path, task: Task) -> str:
 def read(path: Path, task: Task, options: ReadOptions) -> Reading:
     """Reads the tree; every class folder counts, also an empty one."""
     splits = _split_folders(path)
-    top = class_folders(path) if not splits and split_lists(path) else path
+    lists = [] if splits else split_lists(path)
+    top = class_folders(path) if lists else path
     tops: dict[Path, SplitName | None] = dict(splits) or {top: None}
     found = [(folder, split) for top, split in tops.items() for folder in folders(top)]
     classes = classes_by_name((folder.name for folder, _ in found), options.classes)
@@ -74,8 +74,8 @@ def read(path: Path, task: Task, options: ReadOptions) -> Reading:
         nested.update(_below(folder, inside))
     findings += [*_nested(nested, path), *_masks(masks, path), *_left_out(path, splits)]
     named = frozenset(splits.values())
-    if not splits:
-        entries, told, named = shared_out(entries, path, top)
+    if lists:
+        entries, told, named = shared_out(entries, lists, path)
         findings += told
     return Reading("folders", path, classes, tuple(entries), tuple(findings), named)
 

@@ -50,12 +50,10 @@ def class_folders(root: Path) -> Path:
 
 
 def shared_out(
-    entries: list[Entry], root: Path, top: Path
+    entries: list[Entry], lists: list[Path], root: Path
 ) -> tuple[list[Entry], list[Finding], frozenset[SplitName]]:
     """The entries with their splits; those of no list are left out, and told."""
-    lists = split_lists(root)
-    if not lists:
-        return entries, [], frozenset()
+    top = class_folders(root)
     listed = _of_numbers(root) if lists[0].name == _CUB[1] else _of_names(lists)
     names = [without_ending(entry.path.relative_to(top)).as_posix() for entry in entries]
     kept = [

@@ -29,7 +29,11 @@ _NEEDS: dict[Task, str] = {
     "`xmax`, `ymax` or `width`, `height`",
     "segmentation": "`path` and `mask`, or `path` and `EncodedPixels`",
 }
-_HELD_OUT = {"true": "val", "1": "val", "false": "train", "0": "train"}
+_HELD_OUT = {
+    **dict.fromkeys(("true", "1", "1.0"), "val"),
+    **dict.fromkeys(("false", "0", "0.0"), "train"),
+}
+"""What a column says that is true of validation images."""
 
 
 def looks_like(path: Path, task: Task) -> str:
@@ -177,7 +181,8 @@ def _lines(table: Path, options: ReadOptions, found: Found, *, alone: bool) -> I
             reason = f"has more cells than the header: {surplus[:40]}"
             found.findings.append(malformed(where, reason, "put quotes around cells with commas"))
             continue
-        said = ours.get("split") or _HELD_OUT.get(ours.get("held_out", "").lower(), "")
+        held_out = ours.get("held_out", "")
+        said = ours.get("split") or _HELD_OUT.get(held_out.lower(), held_out)
         if said and not split_word(said):
             cure = "use train, val, test or leave it"
             found.findings.append(fatal("unknown_split", where, f"split `{said}`", cure))
