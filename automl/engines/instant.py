@@ -7,13 +7,13 @@ run's model at once, and the start of the fine-tuning.
 import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
-from automl.clock import Clock, process_age
+from automl.clock import process_age
 from automl.data.ground_truth import truth
 from automl.dataset import Dataset, Sample
 from automl.engines.features import (
@@ -46,7 +46,7 @@ class Callbacks:
     on_step: OnStep
     on_event: OnEvent
     stop: Stop
-    pace: InstantPace = field(default_factory=lambda: InstantPace(Clock()))
+    pace: InstantPace
 
     def features(self, done: int, images: int) -> None:
         """So many images have their features; StopRequested where a signal has come."""

@@ -63,7 +63,7 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
         self.best_score, self.best_epoch = float("-inf"), 0
         self.best_state: checkpoints.Tensors = {}
         self.step_number = 0
-        self.at_once = job.plan.train.micro_batch
+        self.images_at_once = job.plan.train.micro_batch
         super().__init__(overrides=job.arguments)
         torch.set_num_threads(job.plan.train.threads)  # it has just taken all cores
         self.add_callback("on_train_epoch_start", Trainer.begin_epoch)
@@ -84,7 +84,7 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
         images at once, and so in more steps.
         """
         self.began, self.step_number = time.monotonic(), 0
-        steps, fewer = len(self.train_loader), self.batch_size < self.at_once
+        steps, fewer = len(self.train_loader), self.batch_size < self.images_at_once
         if fewer:
             self._tell_memory()
         if not self.end or fewer:
@@ -97,12 +97,12 @@ class Trainer(DetectionTrainer):  # type: ignore[misc]  # untyped library
 
     def _tell_memory(self) -> None:
         """Fewer images at once; batch and learning rate are those of the plan."""
-        epoch, was, self.at_once = self.epoch + 1, self.at_once, self.batch_size
+        epoch, was, self.images_at_once = self.epoch + 1, self.images_at_once, self.batch_size
         text = (
             f"out of memory with {was} images at once: epoch {epoch} begins anew with "
-            f"{self.at_once} at once; batch and learning rate stay"
+            f"{self.images_at_once} at once; batch and learning rate stay"
         )
-        facts = {"epoch": epoch, "step": 1, "micro_batch": self.at_once, "was": was}
+        facts = {"epoch": epoch, "step": 1, "micro_batch": self.images_at_once, "was": was}
         self.job.on_event(Event("memory", text, facts))
 
     def after_step(self) -> None:

@@ -16,9 +16,11 @@ Sizes = tuple[Size, Size]
 EXPORT_S = 1.0
 """Converting a net for ONNX Runtime and importing what that needs, on one core."""
 LIGHT_STEPS = 800
-"""What a decoder or a detector's heads learn on a frozen backbone, they learn in so many steps."""
+"""What a decoder or a detector's heads learn on a frozen backbone, they learn in so many steps: of
+twice as many as 400 the digits gain much, bccd next to nothing (benchmarks/RESULTS.md)."""
 LEAST_LIGHT = {"segmentation": 600, "detection": 200}
-"""Steps below which a smaller image, and so more of them, makes a better use of a budget."""
+"""Steps below which a smaller image, and so more of them, makes a better use of a budget: a rule
+of thumb, by the digits alone."""
 FEWEST_LIGHT = 10
 """Steps that are taken even where a budget has no time for them."""
 LIGHT_BATCH = 4
@@ -158,10 +160,10 @@ def _fitting_steps(at: Situation, model: Model, sizes: Sizes, how: str, budget: 
     step_s = light_images(at.task, 1) * _step_seconds(at, model, sizes[1])
     left = usable(at, budget) - instant_seconds(at, model, sizes, how, 0)
     left -= forward_seconds(at, model, sizes) * judged
-    passes = (left - each * at.train_images) / step_s
-    if passes * LIGHT_BATCH < at.train_images:  # not every image is looked at
-        passes = left / (step_s + each * LIGHT_BATCH)
-    return max(FEWEST_LIGHT, int(passes))
+    steps = (left - each * at.train_images) / step_s
+    if steps * LIGHT_BATCH < at.train_images:  # not every image is looked at
+        steps = left / (step_s + each * LIGHT_BATCH)
+    return max(FEWEST_LIGHT, int(steps))
 
 
 def choose_beat_instant_within(at: Situation, chosen: Mapping[str, Any]) -> Choice[float]:

@@ -21,9 +21,9 @@ USUAL_S = {
     "record": 3.0,
     "end": 1.0,
 }
-"""On two cores of a server, half as long again as measured; `setup` is what a training does before
-its first step, `evaluate` is without the time that the images take, `end` is after the last stage.
-"""
+"""On two cores of a server, with room above what is usual there; `setup` is what a training does
+before its first step, `evaluate` is without the time that the images take, `end` is after the last
+stage."""
 UNTOLD_S = 0.05
 """A shorter start is none: a stage that is run alone, or called from Python, has no age."""
 MOST_BUSY = 2.5

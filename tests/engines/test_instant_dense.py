@@ -95,6 +95,19 @@ def test_answer__takes_fewer_steps_where_a_promise_runs_short_and_again_the_same
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
+def test_answer__the_budget_knows_what_judging_took(toy, tmp_path, monkeypatch):
+    made, given = native.time_budget_of, []
+
+    def seen(*arguments, **more):
+        given.append(more["judged_s"])
+        return made(*arguments, **more)
+
+    monkeypatch.setattr(native, "time_budget_of", seen)
+    trained(toy, tmp_path / "with", Seen())
+    trained(toy, tmp_path / "without", Seen(), instant="none")
+    assert given[0] > given[1] == 0
+
+
 def test_answer__resumed_right_after_it_ends_in_the_same_bits(toy, tmp_path):
     def stop(epoch, *_):
         if epoch:

@@ -132,6 +132,15 @@ def test_margin__is_part_of_what_may_be_unused():
     assert 0 < MARGIN < 0.05
 
 
+@pytest.mark.parametrize(("left_s", "total"), [(31.0, 50), (29.0, 0)])
+def test_total_steps__an_answer_is_tuned_where_there_is_time_to_judge_that(left_s, total):
+    """Before the first step, what judging takes is known from the answer itself."""
+    world = World(100.0, step_s=1.0, ending_s=10.0, epoch_end_s=10.0)
+    world.time = 100 * (1 - MARGIN) - left_s
+    assert world.budget.total_steps(0, 0, 50, now=True, answered=True) == total
+    assert world.budget.total_steps(0, 0, 50, now=True) == 50, "without one, something is trained"
+
+
 def test_total_steps__none_where_an_instant_answer_has_used_up_the_time():
     world = World(10.0, 1.0, 1.0)
     world.time = 9.95

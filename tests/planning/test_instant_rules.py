@@ -51,7 +51,7 @@ def test_instant_steps__stay_a_small_share_of_the_training(task):
 
 @pytest.mark.parametrize("task", ["detection", "segmentation"])
 def test_instant_steps__have_the_first_claim_on_a_budget(task):
-    """On their time, the digits' detector scores 0.73 where epochs reach 0.32."""
+    """In 20 s they bring the digits' detector to AP 0.73, where an epoch brings it to 0.31."""
     of = profile(task, width=192, height=192, images={"train": 160, "val": 40})
     found = {budget: plan_for(of, budget=budget) for budget in ("20s", "40s", "80s", "20m")}
     steps = [plan.train.instant_steps for plan in found.values()]
@@ -74,7 +74,7 @@ def test_model__a_short_budget_is_no_reason_for_the_cheapest_detector():
 
 
 def test_model__one_that_a_budget_makes_small_is_the_dearer_one_not_the_cheaper():
-    """Lite2's steps all fit at 96 px, Lite0's nearly so at 128, which is the better choice."""
+    """A budget affords Lite2 with fewer pixels only, at which it would cost less than Lite0."""
 
     def lites(row):
         return everything(row) if row.name[-5:] in ("lite0", "lite2") else None
