@@ -63,7 +63,8 @@ def run(
     set_: Sets = None,
     params: Params = None,
     budget: Annotated[
-        str | None, typer.Option(metavar="TIME", help="longest time of the whole run: 90s, 10m, 2h")
+        str | None,
+        typer.Option(metavar="TIME", help="longest time of the whole run: 90s, 10m, 1h30m"),
     ] = None,
     smoke: Smoke = False,
     device: Device = None,

@@ -153,7 +153,7 @@ def _plan(
     from automl.planning.hardware import probe
     from automl.planning.overhead import load_factor, overhead_seconds
     from automl.planning.rules import make_plan
-    from automl.recipe.schema import write_recipe
+    from automl.recipe.schema import TrainSettings, write_recipe
 
     dataset = prepared(run, recipe.task)
     profile = Profile.read(needed(run.profile, "prepare"))
@@ -169,7 +169,8 @@ def _plan(
         smoke=smoke,
     )
     check_custom_transforms(made, recipe.place("augment"))
-    made = fit_micro_batch(made, dataset)
+    asked: TrainSettings = recipe.train
+    made = fit_micro_batch(made, dataset, asked.micro_batch)
     made.write(run.plan)
     write_recipe(recipe, run.recipe)  # what was planned, should it differ from what was prepared
     height, width = made.train.image_size
@@ -258,11 +259,10 @@ def record(
 
 def check_goal(run: RunDir, talk: Talk) -> None:
     """Raises GateError where the scores miss the plan's goal; a smoke run has none to reach."""
-    from automl.planning.smoke import is_smoke
     from automl.scoring.goal import check
 
     plan = Plan.read(needed(run.plan, "plan"))
-    if plan.goal is not None and is_smoke(plan):
+    if plan.goal is not None and plan.smoke:
         talk.say("goal: not checked in a smoke run")
     else:
         check(plan.goal, needed(run.metrics, "evaluate"))

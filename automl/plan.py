@@ -234,6 +234,7 @@ class Plan(Strict):
     expected_memory_gb: float | None = None
     judge_on: Literal["val", "test"] = "val"
     goal: Goal | None = None
+    smoke: bool = False
     candidates: tuple[Candidate, ...] = ()
     reasons: dict[str, Reason] = {}
 
@@ -254,10 +255,12 @@ class Plan(Strict):
         write_text(path, to_yaml(self))
 
     def digest(self) -> str:
-        """SHA-256 of all that the training depends on: not of reasons, expectations or the goal."""
+        """SHA-256 of all that the training depends on: not of reasons, expectations or the goal,
+        nor of whether the values are those of a smoke run.
+        """
         from hashlib import sha256
 
-        beside = {*EXPECTED, "judge_on", "goal"}
+        beside = {*EXPECTED, "judge_on", "goal", "smoke"}
         if self.most_epochs is None:
             beside.add("most_epochs")  # a plan of before has the digest that it had
         return sha256(self.model_dump_json(exclude=beside).encode()).hexdigest()

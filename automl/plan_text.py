@@ -71,6 +71,11 @@ def _commented(line: str, reason: Reason | None) -> str:
 
 def _scalar(value: Any) -> str:
     """Any JSON value is YAML on one line; only floats need a dot for YAML 1.1 to see them."""
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{_scalar(key)}: {_scalar(inner)}" for key, inner in value.items())
+        return f"{{{pairs}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_scalar, value))}]"
     if isinstance(value, float) and "e" in repr(value) and "." not in repr(value):
         return repr(value).replace("e", ".0e")
     return "".join(_printable(c) for c in json.dumps(value, ensure_ascii=False))

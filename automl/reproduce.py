@@ -129,14 +129,13 @@ def _planned_today(found: Inputs, again: RunDir, notes: list[str]) -> list[Row]:
     from automl.recipe.schema import read_recipe
 
     recipe = read_recipe(again.recipe)
-    smoke = "--smoke" in found.origin.get("command", ())
     try:
         profile, machine = Profile.read(again.profile), probe(found.plan.device)
         measure = recorded_measurements(found.plan)  # measured then: now it would differ by chance
         as_then = 2.0 if found.plan.train.precision == "bf16" else 1.0
         made = make_plan(
             recipe, found.dataset, profile, machine, at_hand,
-            measure=measure, measure_gain=lambda _: as_then, smoke=smoke,
+            measure=measure, measure_gain=lambda _: as_then, smoke=found.plan.smoke,
         )  # fmt: skip
     except AutomlError as error:
         notes.append(f"a plan cannot be made today: {error}")

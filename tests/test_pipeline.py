@@ -9,8 +9,7 @@ import pytest
 from automl import pipeline
 from automl.dataset import Profile
 from automl.errors import DataError, Fault, GateError, UsageError
-from automl.plan import Goal, Plan, Reason
-from automl.planning.smoke import BECAUSE
+from automl.plan import Goal, Plan
 from automl.recipe.schema import load_recipe
 from automl.run_dir import RunDir
 from automl.talk import Silent
@@ -81,9 +80,9 @@ def test_check_goal__a_smoke_run_has_none_to_reach(started: RunDir) -> None:
         def say(self, text: str) -> None:
             told.append(text)
 
-    plan, small = Plan.read(started.plan), Reason(because=BECAUSE)
-    goal, reasons = Goal(metric="accuracy", at_least=1.0), {"train.epochs": small}
-    plan.model_copy(update={"goal": goal, "reasons": reasons}).write(started.plan)
+    goal = Goal(metric="accuracy", at_least=1.0)
+    smoke = {"goal": goal, "smoke": True}
+    Plan.read(started.plan).model_copy(update=smoke).write(started.plan)
     started.metrics.write_text('{"accuracy": 0.1}')
     pipeline.check_goal(started, Listener())
     assert told == ["goal: not checked in a smoke run"]

@@ -43,6 +43,7 @@ def write_starter(data: Path, file: Path | None, talk: Talk, task: Task | None =
     target = file or Path(f"{absolute(data).name or 'recipe'}.yaml")
     talk.say(f"recognised: {found.format}, {found.task}: {_on_one_line(found.why)}")
     text = _text(found, data, target).encode()
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with target.open("xb") as recipe:
             recipe.write(text)

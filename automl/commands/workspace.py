@@ -86,10 +86,9 @@ def refuse_other_plan(run: RunDir, *, smoke: bool, device: str | None, resumed: 
     if not leads() or not run.plan.is_file():
         return
     from automl.plan import Plan
-    from automl.planning.smoke import is_smoke
 
     plan, hint = Plan.read(run.plan), f"`{resuming(run)}` keeps its plan; else start a new run"
-    if smoke != is_smoke(plan) and (smoke or not resumed):
+    if smoke != plan.smoke and (smoke or not resumed):
         kind = "no smoke run" if smoke else "a smoke run"
         raise UsageError(f"the run was planned as {kind}", where=str(shown(run.plan)), hint=hint)
     if device in (None, "auto"):

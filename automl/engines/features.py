@@ -6,10 +6,13 @@ key, and batches are cut the same way each time.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -178,13 +181,29 @@ def _computed(
     frozen.computed_by, forward = frozen.forward
     rows: list[np.ndarray] = []
     genuine, size = True, BATCH[frozen.runner]
+    images = _decoded_ahead(frozen, dataset, samples)
     for begin in range(0, len(samples), size):
         on_images(begin, len(samples))
-        read = [_image(frozen, dataset, sample) for sample in samples[begin : begin + size]]
+        read = list(islice(images, size))
         genuine &= all(known for _, known in read)
         rows.append(forward(_normalised(frozen, np.stack([image for image, _ in read])))[0])
     on_images(len(samples), len(samples))
     return np.concatenate(rows), genuine
+
+
+def _decoded_ahead(
+    frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample]
+) -> Iterator[tuple[np.ndarray, bool]]:
+    """`_image` of each in their order; other threads decode the next few meanwhile."""
+    most = 2 * frozen.threads
+    ahead: deque[Future[tuple[np.ndarray, bool]]] = deque()
+    with ThreadPoolExecutor(frozen.threads, "decode") as pool:
+        for sample in samples:
+            ahead.append(pool.submit(_image, frozen, dataset, sample))
+            if len(ahead) > most:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def _image(frozen: FrozenBackbone, dataset: Dataset, sample: Sample) -> tuple[np.ndarray, bool]:

@@ -32,11 +32,10 @@ from automl.engines.progress import Progress
 from automl.engines.protocol import Event
 from automl.engines.randomness import epoch_order, seed_for
 from automl.engines.stop_reasons import until_stopped
+from automl.planning.instant_rules import LIGHT_BATCH
 from automl.prediction import Prediction
 from automl.recipe.checks import STRIDE
 
-BATCH = 4
-"""Images of a step: many small steps bring more than few large ones."""
 FASTER = 2.0
 """Times the learning rate of the training: all that learns here is new."""
 WARMUP = 0.1
@@ -51,7 +50,7 @@ def answer(progress: Progress, samples: TrainingSamples, callbacks: Callbacks) -
         tell_none(callbacks, "the backbone cannot be told from the rest of the net")
         return None
     frozen = _frozen(network, slot, samples)
-    most = samples.plan.train.instant_steps * BATCH
+    most = samples.plan.train.instant_steps * LIGHT_BATCH
     maps = compute_maps(network, frozen, samples.frames, most, callbacks.features)
     losses = HeadTraining(network, slot, samples, maps).learn(callbacks) if maps.finite else None
     if losses is None:
@@ -92,7 +91,7 @@ class HeadTraining:
             done = len(every)
             torch.manual_seed(seed_for(self.train.seed, "instant", done))
             set_lr(self.optimiser, lr_factor(self.train, done, steps, steps))
-            losses = self._step(shown[done * BATCH : (done + 1) * BATCH])
+            losses = self._step(shown[done * LIGHT_BATCH : (done + 1) * LIGHT_BATCH])
             loss = sum(losses.values())
             if not math.isfinite(loss):
                 return None
@@ -105,7 +104,7 @@ class HeadTraining:
     def _shown(self) -> np.ndarray:
         """Which kept images, pass after pass in another order."""
         count, seed = len(self.maps.indices), seed_for(self.train.seed, "instant")
-        passes = -(-self.train.instant_steps * BATCH // count)
+        passes = -(-self.train.instant_steps * LIGHT_BATCH // count)
         return np.concatenate([epoch_order(seed, number, count) for number in range(passes)])
 
     def _step(self, rows: np.ndarray) -> dict[str, float]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from automl.clock import Clock
 from automl.engines.protocol import Event, OnEvent, ignore_event
-from automl.engines.time_budget import FEWER, MARGIN, MEMORY, SETTLED
+from automl.engines.time_budget import FEWER, MEMORY, SETTLED
 from automl.plan import Plan
+from automl.planning.times import UNTOUCHED
 
 Ends = Sequence[tuple[int, int]]
 """Finished steps, and the steps in all from there on."""
@@ -46,7 +47,7 @@ class InstantPace:
         if self.promise_s is None or done == 1:
             return steps
         self._step_s += (took - self._step_s) / min(done - 1, MEMORY)
-        left_s = self.promise_s * (1 - MARGIN) - self.clock.spent - self.after_s
+        left_s = self.promise_s * (1 - UNTOUCHED) - self.clock.spent - self.after_s
         fitting = done + max(0, int(left_s / max(self._step_s, 1e-9)))
         if done < SETTLED or fitting >= steps - FEWER * (steps - done):
             return steps

@@ -26,11 +26,9 @@ STEPS = 2
 """The second one has the optimiser's state beside its activations."""
 
 
-def fit_micro_batch(plan: Plan, dataset: Dataset) -> Plan:
-    """The plan with the images at once that fit, where a card trains and the plan may choose."""
-    if not plan.device.startswith("cuda") or plan.engine != "native":
-        return plan
-    if "recipe" in plan.reasons["train.micro_batch"].because:
+def fit_micro_batch(plan: Plan, dataset: Dataset, asked: int | None) -> Plan:
+    """The plan with the images at once that fit on a card, unless so many are asked for."""
+    if asked or not plan.device.startswith("cuda") or plan.engine != "native":
         return plan
     peaks: dict[int, int] = {}
 

@@ -22,7 +22,7 @@ from automl.engines.memory import keep_freed_memory
 from automl.engines.transforms import dummy_annotation
 from automl.errors import AutomlError
 from automl.model.build import build
-from automl.planning.hardware import SCALING, cores, cpu_name
+from automl.planning.hardware import SCALING, cpu_name, used_threads
 from automl.planning.trials import Measurement, MeasureModels, Transfer, TrialModel
 from automl.talk import Talk
 from automl.tasks.protocol import LossSettings, module
@@ -104,7 +104,7 @@ def _measured(model: TrialModel, device: str, *, bf16: bool = False) -> float | 
         return None
     finally:
         torch.set_num_threads(threads)
-    return seconds if on_card else seconds / cores() ** SCALING
+    return seconds if on_card else seconds / used_threads() ** SCALING
 
 
 def _on_card_bf16(device: str) -> bool:
@@ -182,7 +182,7 @@ def _transfer(model: TrialModel, dataset: Dataset, labels: np.ndarray) -> Transf
 
     def measure() -> tuple[float, float] | None:
         fit: Any = model.fit
-        options = FeatureOptions(fit=fit, threads=cores(), most=len(labels))
+        options = FeatureOptions(fit=fit, threads=used_threads(), most=len(labels))
         try:
             rows, _ = features(model.row, model.weights, dataset, "train", model.size, options)
         except (ValueError, RuntimeError):
@@ -206,5 +206,5 @@ def _stepped(count: float) -> int:
 def _machine(device: str) -> str:
     """What a step's time depends on beside the net."""
     if device == "cpu":
-        return f"{cpu_name()} {cores()}"
+        return f"{cpu_name()} {used_threads()}"
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else device

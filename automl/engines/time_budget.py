@@ -11,6 +11,7 @@ from automl.clock import Clock
 from automl.dataset import Dataset
 from automl.plan import Plan
 from automl.planning.overhead import USUAL_S
+from automl.planning.times import UNTOUCHED
 
 MEMORY = 16
 """Steps that the mean time of a step looks back on."""
@@ -30,8 +31,6 @@ WORTH = 0.5
 """A last part of an epoch trains for at least this share of the time that judging it takes."""
 AFTER_ANSWER = 3.0
 """Validations for which there must be time, or an answer is not fine-tuned: it would be no use."""
-MARGIN = 0.01
-"""Share of the promise that is left alone."""
 
 
 @dataclass
@@ -120,7 +119,7 @@ class TimeBudget:
         slower = slower if slower > NOISE else 1.0
         per_image = self._epoch_end() / max(1, self.val_images)
         after = self.after_s * slower + self.scored_images * per_image
-        return self.promise_s * (1 - MARGIN) - self.clock.spent - after
+        return self.promise_s * (1 - UNTOUCHED) - self.clock.spent - after
 
     def _epoch_end(self) -> float:
         """Seconds of a validation and a checkpoint."""

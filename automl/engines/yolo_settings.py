@@ -14,6 +14,7 @@ from typing import Any
 from automl.dataset import Sample
 from automl.errors import MachineError
 from automl.plan import Plan
+from automl.planning.checks import NOT_OF_ULTRALYTICS
 
 STRIDE = 32
 """Every YOLO 11 and 26 detector halves its input five times."""
@@ -29,7 +30,7 @@ ENVIRONMENT = {
 }
 OFF = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb", "vscode_msg")
 """Its own trackers, telemetry and advertisements."""
-NOT_USED = ("backbone_lr", "layer_decay", "clip_norm", "ema", "label_smoothing", "crop", "fit")
+NOT_USED = (*NOT_OF_ULTRALYTICS, "label_smoothing", "crop")
 """Keys of `plan.train` that its trainer has no setting for; `backbone_lr: 0` does freeze."""
 
 

@@ -22,11 +22,10 @@ def choose_augment(at: Situation, epochs: int) -> Choice[Augment]:
     if isinstance(asked, list):
         custom = Augment(policy="custom", transforms=tuple(asked))
         return Choice(custom, at.recipe.set_by("augment"))
-    if asked != "auto":
-        named = Augment(policy=asked, transforms=POLICIES[at.task][asked])
-        return Choice(named, at.recipe.set_by("augment"))
-    policy = _policy(at, epochs)
+    policy = Choice(asked, at.recipe.set_by("augment")) if asked != "auto" else _policy(at, epochs)
     transforms = POLICIES[at.task][policy.value]
+    if asked == "none":
+        return Choice(Augment(policy="none", transforms=transforms), policy.because)
     mirror = mirror_is_safe(at.profile)
     if not mirror.value:
         transforms = without_mirror(transforms)

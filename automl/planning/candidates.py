@@ -4,16 +4,24 @@ from collections.abc import Sequence
 
 from automl.plan import Candidate, Plan
 from automl.planning.backbones import Backbone
-from automl.planning.choice import Situation
-from automl.planning.cost import seconds_per_image, steady_gflops
+from automl.planning.choice import Choice, Model, Situation
+from automl.planning.cost import PASSES, seconds_per_image, steady_gflops
+from automl.planning.instant_rules import (
+    LIGHT_BATCH,
+    Size,
+    Sizes,
+    choose_instant,
+    choose_instant_images,
+    choose_instant_steps,
+    instant_seconds,
+    judging_seconds,
+)
 from automl.planning.model_rules import Contender
 from automl.planning.settings import choose_epochs
 from automl.planning.sizes import choose_crop, choose_image_size
 from automl.planning.times import fewest_epochs, most_epochs
 from automl.planning.trials import Measurement, MeasureModels, Transfer, TrialModel
 
-FORWARD_SHARE = 1 / 3
-"""Cost of scoring an image in units of training on it."""
 CHOSEN = "chosen"
 
 
@@ -42,8 +50,8 @@ def _measured(candidate: Candidate) -> Measurement:
 def epoch_seconds(
     at: Situation,
     row: Backbone,
-    size: tuple[int, int],
-    crop: tuple[int, int],
+    size: Size,
+    crop: Size,
     *,
     steady: bool,
 ) -> float:
@@ -54,14 +62,43 @@ def epoch_seconds(
     if not steady:
         step_s = at.step_s.get(row.name, step_s)
     shown = size[0] * size[1] / (crop[0] * crop[1])
-    return step_s * (at.train_images + FORWARD_SHARE * at.val_images * shown)
+    trained = at.train_images / at.hardware.processes
+    return step_s * (trained + at.val_images * shown / PASSES)
 
 
-def judging_seconds(at: Situation, row: Backbone, size: tuple[int, int]) -> float:
-    """Seconds of scoring the judged split at the end."""
-    images = at.profile.images.get("test") or at.val_images
-    speed, device = at.hardware.gflops, at.hardware.device
-    return FORWARD_SHARE * images * seconds_per_image(row, size, device, speed)
+def bounds(at: Situation, model: Model, sizes: Sizes) -> tuple[int, int]:
+    """The fewest epochs that the effort takes, and the most that help."""
+    return (
+        fewest_epochs(at, *sizes, pretrained=model.pretrained),
+        most_epochs(at, *sizes, pretrained=model.pretrained),
+    )
+
+
+def epochs_in_time(at: Situation, model: Model, sizes: Sizes, instant_s: float) -> Choice[int]:
+    """How often the images are seen, in what an instant answer and the judging leave of the time.
+
+    A budget is a promise about this very run, so there the speed of the moment counts.
+    """
+    epoch_s = epoch_seconds(at, model.row, *sizes, steady=at.recipe.budget is None)
+    besides = judging_seconds(at, model, sizes) + instant_s
+    return choose_epochs(at, bounds(at, model, sizes), epoch_s, besides)
+
+
+def likely_epochs(at: Situation, model: Model, sizes: Sizes) -> int:
+    """Before it is known how many the time allows."""
+    fewest, most = bounds(at, model, sizes)
+    return at.given("epochs") or (fewest if at.recipe.budget is None else most)
+
+
+def _likely_instant_seconds(at: Situation, model: Model, sizes: Sizes) -> float:
+    """Of the instant answer that the plan would have with this model."""
+    how = at.given("instant") or choose_instant(at, model, sizes[0]).value
+    images = at.given("instant_images") or choose_instant_images(at, model, sizes, how).value
+    steps = at.given("instant_steps")
+    if steps is None:
+        likely = likely_epochs(at, model, sizes)
+        steps = choose_instant_steps(at, model, sizes, how, likely).value
+    return instant_seconds(at, model, sizes, how, images or steps * LIGHT_BATCH)
 
 
 def listed(at: Situation, weighed: list[Contender]) -> list[Candidate]:
@@ -70,19 +107,13 @@ def listed(at: Situation, weighed: list[Contender]) -> list[Candidate]:
 
 
 def _candidate(at: Situation, contender: Contender, best: Contender) -> Candidate:
-    row, transfer = contender.model.row, contender.measured.transfer
-    size = choose_image_size(at, row).value
-    crop = choose_crop(at, row, size).value
-    pretrained = contender.model.pretrained
-    bounds = (
-        fewest_epochs(at, size, crop, pretrained=pretrained),
-        most_epochs(at, size, crop, pretrained=pretrained),
-    )
-    steady = at.recipe.budget is None
+    model, transfer = contender.model, contender.measured.transfer
+    row, size = model.row, choose_image_size(at, model).value
+    crop = at.given("crop") or choose_crop(at, size).value
     epochs = at.given("epochs")
     if epochs is None:
-        epoch_s = epoch_seconds(at, row, size, crop, steady=steady)
-        epochs = choose_epochs(at, bounds, epoch_s, judging_seconds(at, row, size)).value
+        instant_s = _likely_instant_seconds(at, model, (size, crop))
+        epochs = epochs_in_time(at, model, (size, crop), instant_s).value
     epoch_s = epoch_seconds(at, row, size, crop, steady=False)
     step_s = at.step_s.get(row.name)
     if step_s is None:

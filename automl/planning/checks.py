@@ -10,6 +10,8 @@ from automl.recipe.schema import Recipe, TrainSettings
 
 NOT_OF_ULTRALYTICS: dict[str, tuple[object, ...]] = {
     "instant": ("none",),
+    "instant_steps": (0,),
+    "beat_instant_within": (0,),
     "frozen_epochs": (0,),
     "backbone_lr": (0, 1),
     "layer_decay": (1,),

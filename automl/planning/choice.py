@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from automl.dataset import Profile, Task
 from automl.planning.backbones import Backbone
@@ -51,6 +51,16 @@ class Situation:
     def val_images(self) -> int:
         """Images that are scored after each epoch."""
         return self.profile.images.get("val", 0)
+
+    @property
+    def judge_on(self) -> Literal["val", "test"]:
+        """The split that the finished model is scored on."""
+        return "test" if self.profile.images.get("test") else "val"
+
+    @property
+    def judged_images(self) -> int:
+        """Images of that split."""
+        return self.profile.images.get(self.judge_on, 0)
 
     @property
     def on_gpu(self) -> bool:

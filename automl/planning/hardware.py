@@ -23,9 +23,10 @@ CGROUP_OF_THIS = Path("/proc/self/cgroup")
 class Hardware:
     """`device` is `cpu`, `cuda:N` or `mps`; `gflops` is the measured speed of training, 1e9 / s.
 
-    On a CPU it is that of all cores while nothing else runs. `overhead_s`: seconds by stage of all
-    that a run does beside its epochs, passed or usual. `threads` is what the environment
-    asks for, if it does.
+    On a CPU it is that of all `used_threads` while nothing else runs. `overhead_s`: seconds by
+    stage of all that a run does beside its epochs, passed or usual. `threads` is what the
+    environment asks for, if it does. `processes` are those that `torchrun` has started: each has
+    the device, cores and memory that stand here for itself, and takes its part of the images.
     """
 
     device: str
@@ -38,6 +39,7 @@ class Hardware:
     keeps_pixels: bool = True
     """Whether decoded pixels have a place between epochs."""
     threads: int | None = None
+    processes: int = 1
     native_bf16: bool = False
     """Whether a CPU multiplies bfloat16 by instructions of its own; a net may gain by it or not."""
 
@@ -66,6 +68,7 @@ def probe(device: str | None = None) -> Hardware:
         gflops=_measure(chosen, torch, bf16=bf16),
         keeps_pixels=folder() is not None,
         threads=asked_threads(),
+        processes=_started("WORLD_SIZE"),
         native_bf16=chosen == "cpu" and native_bf16(),
     )
 
@@ -79,14 +82,23 @@ def cores(root: Path = CGROUPS, of_this: Path = CGROUP_OF_THIS) -> int:
     seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     quotas = (_quota(folder) for folder in _groups("cpu", root, of_this))
     granted = min([seen or 1, *(int(quota) for quota in quotas if quota)])
-    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return max(1, granted // together)
+    return max(1, granted // _started("LOCAL_WORLD_SIZE"))
 
 
 def asked_threads() -> int | None:
     """What the user wants of OpenMP; `torchrun` sets it to one where several processes compute."""
     asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return int(asked) if asked.isdigit() and 0 < int(asked) <= MOST_THREADS else None
+
+
+def used_threads() -> int:
+    """Threads that compute at the same time: those asked for, or all, on the cores there are."""
+    return min(asked_threads() or cores(), cores())
+
+
+def _started(variable: str) -> int:
+    """Processes that `torchrun` has started, in all or on this machine."""
+    return max(1, int(os.environ.get(variable, "1")))
 
 
 def memory_limits(root: Path = CGROUPS, of_this: Path = CGROUP_OF_THIS) -> list[Path]:
@@ -163,7 +175,9 @@ def _describe(device: str, torch: Any) -> tuple[int, str, bool]:
         card = torch.cuda.get_device_properties(device)
         # Ampere (8.0) is the first generation with bfloat16 in its tensor cores.
         return int(card.total_memory), str(card.name), card.major >= 8
-    return cpu_memory(), "Apple GPU" if device == "mps" else cpu_name(), False
+    if device == "mps":
+        return cpu_memory(), "Apple GPU", False
+    return cpu_memory() // _started("LOCAL_WORLD_SIZE"), cpu_name(), False
 
 
 def cpu_name() -> str:
@@ -211,7 +225,7 @@ def _measure(device: str, torch: Any, *, bf16: bool) -> float:
         seconds = _fastest(step, time.process_time, warm_up=1)
     finally:
         torch.set_num_threads(threads)
-    return float(operations / seconds / 1e9 * (asked_threads() or cores()) ** SCALING)
+    return float(operations / seconds / 1e9 * used_threads() ** SCALING)
 
 
 def _fastest(step: Callable[[], None], clock: Callable[[], float], warm_up: int) -> float:

@@ -1,6 +1,7 @@
 """Whether training starts from a head fitted on frozen features, and may end with it."""
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any, Literal
 
 from automl.dataset import Task
@@ -24,7 +25,7 @@ of thumb, by the digits alone."""
 FEWEST_LIGHT = 10
 """Steps that are taken even where a budget has no time for them."""
 LIGHT_BATCH = 4
-"""Images of such a step: `engines.instant_dense.BATCH`."""
+"""Images of such a step: many small ones bring more than few large ones."""
 LIGHT_SHARE = 0.25
 """Of the time of all epochs, such steps take at most this share."""
 STEP_COST = {"segmentation": 0.57, "detection": 0.25}
@@ -64,10 +65,39 @@ def light_images(task: Task, steps: int) -> float:
     return steps * LIGHT_BATCH * STEP_COST[task]
 
 
+def answers_first(at: Situation, model: Model) -> bool:
+    """Whether a budget's first use is an instant answer, which nothing equals in so short a time.
+
+    Not so for thumbnails: features say less of them, and their epochs are short.
+    """
+    if at.recipe.budget is None or not model.pretrained or at.given("instant") == "none":
+        return False
+    if at.task == "classification":
+        return not at.low_resolution
+    return not why_not_frozen(at, model.row)
+
+
+def answer_images(at: Situation, model: Model, sizes: Sizes, steps: int) -> float:
+    """What it costs with its two judgings, in images of a full step; `steps` of dense tasks."""
+    (height, width), crop = sizes
+    forward = height * width / (crop[0] * crop[1]) / PASSES
+    if at.task == "classification":
+        share = 1.0 if at.on_gpu or model.row.transformer else 1 - SAVED
+        seen = min(at.train_images, MOST_IMAGES) + at.val_images
+        return forward * (share * seen + at.judged_images)
+    seen = min(at.train_images, steps * LIGHT_BATCH) + at.val_images + at.judged_images
+    return light_images(at.task, steps) + forward * seen
+
+
 def forward_seconds(at: Situation, model: Model, sizes: Sizes) -> float:
     """For a whole image, by the time of a step on a crop."""
     (height, width), crop = sizes
     return _step_seconds(at, model, crop) * height * width / (crop[0] * crop[1]) / PASSES
+
+
+def judging_seconds(at: Situation, model: Model, sizes: Sizes) -> float:
+    """Seconds of scoring the finished model."""
+    return forward_seconds(at, model, sizes) * at.judged_images
 
 
 def _feature_seconds(at: Situation, model: Model, sizes: Sizes, how: str) -> float:
@@ -112,11 +142,11 @@ def choose_instant_images(at: Situation, model: Model, sizes: Sizes, how: str) -
     if at.task != "classification" or how == "none":
         return Choice(0, "there is no head to fit")
     budget, all_s = budget_seconds(at.recipe.budget), instant_seconds(at, model, sizes, how, most)
-    if budget is None or all_s <= usable(at, budget):
+    left = inf if budget is None else _left_seconds(at, model, sizes, budget)
+    if all_s <= left:
         why = "a linear layer learns little from more" if most == MOST_IMAGES else "all there are"
         return Choice(most, why)
-    each = _feature_seconds(at, model, sizes, how)
-    fitting = most - int((all_s - usable(at, budget)) / each)
+    fitting = most - int((all_s - left) / _feature_seconds(at, model, sizes, how))
     why = f"features of {most} images take about {in_words(all_s)}, more than the budget has"
     return Choice(max(min(LEAST_IMAGES, most), fitting), why, f"{most}: all")
 
@@ -153,13 +183,16 @@ def choose_instant_steps(
     return Choice(LIGHT_STEPS, "more bring less than fine-tuning does in the same time")
 
 
+def _left_seconds(at: Situation, model: Model, sizes: Sizes, budget: float) -> float:
+    """Of a budget, before the finished model is judged."""
+    return usable(at, budget) - judging_seconds(at, model, sizes)
+
+
 def _fitting_steps(at: Situation, model: Model, sizes: Sizes, how: str, budget: float) -> int:
     """In what a budget leaves for them: the answer is judged twice, as epoch 0 and as the model."""
-    judged = at.profile.images.get("test") or at.val_images
     each = _feature_seconds(at, model, sizes, how)
     step_s = light_images(at.task, 1) * _step_seconds(at, model, sizes[1])
-    left = usable(at, budget) - instant_seconds(at, model, sizes, how, 0)
-    left -= forward_seconds(at, model, sizes) * judged
+    left = _left_seconds(at, model, sizes, budget) - instant_seconds(at, model, sizes, how, 0)
     steps = (left - each * at.train_images) / step_s
     if steps * LIGHT_BATCH < at.train_images:  # not every image is looked at
         steps = left / (step_s + each * LIGHT_BATCH)

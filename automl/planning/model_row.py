@@ -7,6 +7,8 @@ from automl.dataset import Task
 
 Size = Literal["small", "medium", "large"]
 PERMISSIVE = ("Apache-2.0", "BSD-3-Clause", "MIT")
+ATTENTION = ("vit_", "deit", "beit", "eva", "swin", "hiera", "xcit", "cait", "mvit", "pvt")
+"""How the names of transformers begin; `repvit_m1_1` is a convolutional net."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Backbone:
     @property
     def transformer(self) -> bool:
         """Whether attention carries the backbone: other learning rates suit it."""
-        return any(word in self.architecture for word in ("vit_", "eva", "swin", "deit", "beit"))
+        return self.architecture.removeprefix("tu-").startswith(ATTENTION)
 
     @property
     def for_tests(self) -> bool:

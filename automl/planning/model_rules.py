@@ -8,7 +8,7 @@ from automl.errors import MachineError, RecipeError
 from automl.planning.backbones import TABLE, Backbone, find
 from automl.planning.choice import Choice, Model, Situation
 from automl.planning.cost import seconds_per_image, steady_gflops
-from automl.planning.instant_rules import LIGHT_STEPS, light_images, why_not_frozen
+from automl.planning.instant_rules import LIGHT_STEPS, answer_images, answers_first
 from automl.planning.sizes import choose_crop, choose_fit, choose_image_size, whole_image_size
 from automl.planning.times import LONGEST, fewest_epochs, goal_seconds, in_words
 from automl.planning.trials import (
@@ -56,6 +56,9 @@ BEYOND_GOAL = 0.2
 FEWER_STEPS = 0.4
 """What half as many steps behind a frozen backbone cost, where a budget has no time for all, in
 halvings of the error: a rule of thumb between 0.3 and 1.3, which the digits gave."""
+GOOD_FEATURES = 0.85
+"""Accuracy of a head on frozen features from which on fine-tuning has little to add: a rule of
+thumb."""
 DENSE_LEAD = 0.6
 """What is left of an encoder's lead on ImageNet in other tasks, where a budget cuts them short: a
 rule of thumb."""
@@ -129,9 +132,9 @@ def _allowed_models(at: Situation, at_hand: AtHand) -> list[Model]:
 
 def _measured(close: list[Contender], at: Situation, measure: MeasureModels) -> list[Contender]:
     """The same, judged by what is measured of each here."""
-    share = MEASURING_SHARE * min(c.seconds for c in close)
+    training_s = goal_seconds(at) if at.recipe.budget else min(c.seconds for c in close)
     asked = [_asked(c.model, at) for c in close]
-    found = measure(asked, share)
+    found = measure(asked, MEASURING_SHARE * training_s)
     known = [found.get(c.model.row.name, NOT_MEASURED) for c in close]
     if any(m.transfer is None for m in known):  # else those without would be judged by less
         known = [replace(m, transfer=None) for m in known]
@@ -140,9 +143,8 @@ def _measured(close: list[Contender], at: Situation, measure: MeasureModels) -> 
 
 def _asked(model: Model, at: Situation) -> TrialModel:
     """A model at the sizes that the plan would choose for it."""
-    size = choose_image_size(at, model.row).value
-    crop = choose_crop(at, model.row, size).value
-    fit = choose_fit(at, model.row, size).value
+    size = choose_image_size(at, model).value
+    crop, fit = choose_crop(at, size).value, choose_fit(at, size).value
     expected = seconds_per_image(model.row, crop, at.hardware.device, at.hardware.gflops)
     return TrialModel(model.row, model.weights, size, crop, fit, expected)
 
@@ -185,22 +187,30 @@ def _allowed(model: Model, at: Situation) -> bool:
 def _judge(model: Model, at: Situation, measured: Measurement = NOT_MEASURED) -> Contender:
     """Expected time, and quality less what the time beyond the goal costs."""
     row = model.row
-    size = choose_image_size(at, row).value
-    crop = choose_crop(at, row, size).value
+    size = choose_image_size(at, model).value
+    crop = choose_crop(at, size).value
     epochs = fewest_epochs(at, size, crop, pretrained=model.pretrained)
     speed = steady_gflops(at.hardware)
     step_s = seconds_per_image(row, crop, at.hardware.device, speed)
     if measured.step_s is not None:
         step_s = steady(measured.step_s)
-    seconds, fewer_steps, reduced = epochs * at.train_images * step_s, 0.0, 1.0
-    dense = at.task != "classification" and model.pretrained and not why_not_frozen(at, row)
-    if dense and at.recipe.budget:
-        seconds = min(seconds, light_images(at.task, LIGHT_STEPS) * step_s)
+    seconds = epochs * at.train_images * step_s / at.hardware.processes
+    fewer_steps, reduced = 0.0, 1.0
+    if answers_first(at, model) and _fits(measured):
+        seconds = min(seconds, answer_images(at, model, (size, crop), LIGHT_STEPS) * step_s)
         fewer_steps, reduced = FEWER_STEPS, _reduced(at, row, crop)
     doublings = math.log2(max(seconds, 1e-6) * reduced / goal_seconds(at))
     beyond = max(0.0, doublings)
     price = DOUBLED_TIME * doublings + fewer_steps * beyond + BEYOND_GOAL * beyond**2
     return Contender(model, seconds, _quality(model, at, measured), price, measured)
+
+
+def _fits(measured: Measurement) -> bool:
+    """Whether a classifier's features are as good as fine-tuning would make them in a short time.
+
+    They are thought to be where that is not measured.
+    """
+    return measured.transfer is None or measured.transfer.accuracy >= GOOD_FEATURES
 
 
 def _reduced(at: Situation, row: Backbone, crop: tuple[int, int]) -> float:
@@ -210,7 +220,7 @@ def _reduced(at: Situation, row: Backbone, crop: tuple[int, int]) -> float:
     """
     if at.given("image_size") is not None:
         return 1.0
-    whole = choose_crop(at, row, whole_image_size(at, row).value).value
+    whole = choose_crop(at, whole_image_size(at, row).value).value
     return whole[0] * whole[1] / (crop[0] * crop[1])
 
 

@@ -10,7 +10,14 @@ from automl.planning import model_rules, settings, sizes
 from automl.planning.augment_rules import choose_augment, choose_mosaic
 from automl.planning.backbones import Backbone
 from automl.planning.bf16 import MeasureGain, bf16_gain
-from automl.planning.candidates import epoch_seconds, judging_seconds, listed, step_seconds
+from automl.planning.candidates import (
+    bounds,
+    epoch_seconds,
+    epochs_in_time,
+    likely_epochs,
+    listed,
+    step_seconds,
+)
 from automl.planning.checks import check_plan
 from automl.planning.choice import Choice, Model, Situation
 from automl.planning.expectation import budget_reason, expected_seconds, peak_gb
@@ -23,9 +30,10 @@ from automl.planning.instant_rules import (
     choose_instant_steps,
     instant_images,
     instant_seconds,
+    judging_seconds,
 )
 from automl.planning.smoke import EPOCHS, shrink
-from automl.planning.times import LEAST_S, budget_seconds, fewest_epochs, in_words, most_epochs
+from automl.planning.times import LEAST_S, budget_seconds, in_words
 from automl.planning.trials import MeasureModels
 from automl.recipe.schema import Recipe
 from automl.scoring.goal import refuse_unscored
@@ -42,6 +50,8 @@ class Draft:
     values: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, Reason] = field(default_factory=dict)
     most_epochs: int = 0
+    smoke: bool = False
+    candidates: tuple[Candidate, ...] = ()
 
     def note(self, key: str, choice: Choice[T]) -> T:
         """Writes down why, and hands the value on."""
@@ -82,7 +92,7 @@ def make_plan(  # noqa: PLR0913  one for each thing that a plan follows from
     at = Situation(recipe, profile, hardware)
     choice, weighed = model_rules.choose_model(at, at_hand, None if smoke else measure)
     at = replace(at, step_s=step_seconds(weighed))
-    draft = Draft(at)
+    draft = Draft(at, smoke=smoke)
     model = draft.note("model", choice)
     _sizes(draft, model)
     _amounts(draft, model)
@@ -100,54 +110,40 @@ def make_plan(  # noqa: PLR0913  one for each thing that a plan follows from
     if smoke:
         draft.most_epochs = EPOCHS
         augment = shrink(at, model.row, draft.values, draft.reasons, augment)
-    plan = _assemble(draft, model, dataset, augment, [] if smoke else listed(at, weighed))
+    else:
+        draft.candidates = tuple(listed(at, weighed))
+    plan = _assemble(draft, model, dataset, augment)
     check_plan(plan, recipe, profile, native_bf16=hardware.native_bf16)
     return plan
 
 
 def _sizes(draft: Draft, model: Model) -> None:
     """Pixels, before anything that costs by the pixel."""
-    at, row = draft.situation, model.row
-    size = draft.train("image_size", lambda: sizes.choose_image_size(at, row))
-    draft.train("crop", lambda: sizes.choose_crop(at, row, size))
-    fit = draft.train("fit", lambda: sizes.choose_fit(at, row, size))
+    at = draft.situation
+    size = draft.train("image_size", lambda: sizes.choose_image_size(at, model))
+    draft.train("crop", lambda: sizes.choose_crop(at, size))
+    fit = draft.train("fit", lambda: sizes.choose_fit(at, size))
     draft.train("stored_size", lambda: sizes.choose_stored_size(at, fit, size))
 
 
-def _epochs(at: Situation, model: Model, values: Mapping[str, Any]) -> Choice[int]:
-    """How often the images are seen, in what an instant answer and the judging leave of the time.
-
-    A budget is a promise about this very run, so there the speed of the moment counts.
-    """
-    size, crop = values["image_size"], values["crop"]
-    images = instant_images(values)
-    instant_s = instant_seconds(at, model, (size, crop), values["instant"], images)
-    epoch_s = epoch_seconds(at, model.row, size, crop, steady=at.recipe.budget is None)
-    besides = judging_seconds(at, model.row, size) + instant_s
-    return settings.choose_epochs(at, _bounds(at, model, values), epoch_s, besides)
-
-
-def _bounds(at: Situation, model: Model, values: Mapping[str, Any]) -> tuple[int, int]:
-    size, crop, pretrained = values["image_size"], values["crop"], model.pretrained
-    return (
-        fewest_epochs(at, size, crop, pretrained=pretrained),
-        most_epochs(at, size, crop, pretrained=pretrained),
-    )
+def _instant_seconds(at: Situation, model: Model, values: Mapping[str, Any]) -> float:
+    sizes = values["image_size"], values["crop"]
+    return instant_seconds(at, model, sizes, values["instant"], instant_images(values))
 
 
 def _amounts(draft: Draft, model: Model) -> None:
     """Batches and epochs."""
     at, size, crop = draft.situation, draft.values["image_size"], draft.values["crop"]
+    seen = (size, crop)
     batch = draft.train("batch_size", lambda: settings.choose_batch_size(at))
     draft.train("micro_batch", lambda: settings.choose_micro_batch(at, model, crop, batch))
     instant = draft.train("instant", lambda: choose_instant(at, model, size))
-    seen = (size, crop)
     draft.train("instant_images", lambda: choose_instant_images(at, model, seen, instant))
-    fewest, most = _bounds(at, model, draft.values)
-    likely = at.given("epochs") or (fewest if at.recipe.budget is None else most)
+    likely = likely_epochs(at, model, seen)
     draft.train("instant_steps", lambda: choose_instant_steps(at, model, seen, instant, likely))
-    epochs = draft.train("epochs", lambda: _epochs(at, model, draft.values))
-    draft.most_epochs = max(most, epochs)
+    instant_s = _instant_seconds(at, model, draft.values)
+    epochs = draft.train("epochs", lambda: epochs_in_time(at, model, seen, instant_s))
+    draft.most_epochs = max(bounds(at, model, seen)[1], epochs)
     if at.given("epochs"):
         draft.most_epochs = epochs
 
@@ -163,7 +159,7 @@ def _rates(draft: Draft, model: Model) -> None:
     draft.train("beat_instant_within", lambda: choose_beat_instant_within(at, draft.values))
     draft.train("layer_decay", lambda: settings.choose_layer_decay(at, model))
     draft.train("weight_decay", lambda: settings.choose_weight_decay(at, model, rule))
-    draft.train("warmup_epochs", lambda: settings.choose_warmup(at, epochs, steps))
+    draft.train("warmup_epochs", lambda: settings.choose_warmup(at, epochs, steps, rule))
     draft.train("schedule", lambda: settings.choose_schedule(at))
     draft.train("clip_norm", lambda: settings.choose_clip(at, model))
     draft.train("ema", lambda: settings.choose_ema(at, steps * epochs))
@@ -188,7 +184,6 @@ def _note_the_rest(draft: Draft, model: Model, dataset: Dataset) -> None:
     """Reasons of what is given or follows from a decision."""
     at, weights = draft.situation, model.weights
     explained = model_rules.explain_weights(model, at)
-    judged = "test" if dataset.counts().get("test") else "val"
     goal = at.recipe.goal
     reasons = {
         "task": at.recipe.set_by("task"),
@@ -201,7 +196,8 @@ def _note_the_rest(draft: Draft, model: Model, dataset: Dataset) -> None:
         else "not known beforehand",
         "weights.covers": explained,
         "device": f"{at.hardware.name or at.hardware.device}, {at.hardware.cores} cores",
-        "judge_on": f"the set has {dataset.counts().get(judged, 0)} {judged} images",
+        "smoke": "`--smoke` asks for it" if draft.smoke else "`--smoke` was not given",
+        "judge_on": f"the set has {at.judged_images} {at.judge_on} images",
         **({"goal": "the recipe sets none"} if goal is None else {}),
     }
     if goal is not None:
@@ -216,8 +212,8 @@ def _expect(draft: Draft, model: Model) -> dict[str, Any]:
     epoch_s = epoch_seconds(at, model.row, size, crop, steady=False)
     seconds = expected_seconds(
         at,
-        judging_seconds(at, model.row, size),
-        instant_seconds(at, model, (size, crop), values["instant"], instant_images(values)),
+        judging_seconds(at, model, (size, crop)),
+        _instant_seconds(at, model, values),
     )
     budget, train_s = budget_seconds(at.recipe.budget), values["epochs"] * epoch_s
     if budget is not None:
@@ -247,9 +243,7 @@ def _expect(draft: Draft, model: Model) -> dict[str, Any]:
     }
 
 
-def _assemble(
-    draft: Draft, model: Model, dataset: Dataset, augment: Augment, weighed: list[Candidate]
-) -> Plan:
+def _assemble(draft: Draft, model: Model, dataset: Dataset, augment: Augment) -> Plan:
     """The plan, with the time that it should take."""
     at, values = draft.situation, draft.values
     return Plan(
@@ -261,9 +255,10 @@ def _assemble(
         augment=augment,
         train=Train(**values),
         device=at.hardware.device,
-        judge_on="test" if dataset.counts().get("test") else "val",
+        judge_on=at.judge_on,
         goal=at.recipe.goal,
+        smoke=draft.smoke,
+        candidates=draft.candidates,
         **_expect(draft, model),
-        candidates=tuple(weighed),
         reasons=draft.reasons,
     )

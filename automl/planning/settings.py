@@ -5,7 +5,7 @@ from statistics import median
 from typing import Literal
 
 from automl.planning.choice import Choice, Model, Situation
-from automl.planning.times import budget_seconds, in_words
+from automl.planning.times import budget_seconds, goal_seconds, in_words
 
 BATCH = {"classification": (16, 32, 64), "segmentation": (8, 8, 16), "detection": (4, 8, 16)}
 """Images per step for sets below `BATCH_LIMITS[0]`, below `BATCH_LIMITS[1]`, and larger ones."""
@@ -47,7 +47,7 @@ PIXEL_IMBALANCE = 0.2
 """The same of pixels, over those of the median class beside the largest."""
 COMPILE_S, COMPILE_GAIN = 60.0, 1.3
 """What compiling takes on a card, and how much faster steps are then: usual figures, not measured
-here, so it must pay twice over."""
+here, so the training has to be twice as long as where it begins to pay."""
 BF16_GAIN = 1.3
 """Times the speed of fp32 from which bf16 is taken on a CPU: noise of a measurement is below it."""
 MOST_WORKERS, MOST_WORKERS_KEPT = 8, 4
@@ -63,12 +63,15 @@ def choose_batch_size(at: Situation) -> Choice[int]:
     images = at.train_images
     small, medium, large = BATCH[at.task]
     usual = small if images < BATCH_LIMITS[0] else medium if images < BATCH_LIMITS[1] else large
-    batch = min(usual, images)
-    while batch > 2 and images / batch < LEAST_STEPS:
+    batch, least = min(usual, images), max(2, 2 * at.hardware.processes - 1)
+    while batch > least and images / batch < LEAST_STEPS:
         batch = -(-batch // 2)
+    if micro := at.given("micro_batch"):
+        batch = max(1, min(-(-batch // micro), images // micro)) * micro
     steps = math.ceil(images / batch)
     why = f"{images} images make {steps} {'step' if steps == 1 else 'steps'} an epoch"
-    return Choice(batch, why, f"{min(images, batch * 2)}: half as many steps")
+    double = f"{2 * batch}: half as many steps" if 2 * batch <= images else ""
+    return Choice(batch, why, double)
 
 
 def choose_micro_batch(at: Situation, model: Model, size: Pair, batch: int) -> Choice[int]:
@@ -92,21 +95,23 @@ def activation_bytes(model: Model, size: Pair) -> float:
     return max(1.0, model.row.activations * share * 1e6 * BYTES_PER_ACTIVATION)
 
 
-def choose_epochs(at: Situation, bounds: Pair, epoch_s: float, judge_s: float = 0.0) -> Choice[int]:
-    """As many as the time allows, between too few and too many; judging comes after them."""
-    from automl.planning.times import goal_seconds
+def choose_epochs(at: Situation, bounds: Pair, epoch_s: float, besides_s: float) -> Choice[int]:
+    """As many as the time allows, between too few and too many, and no fewer than warm up.
 
+    `besides_s`: of an instant answer and of judging, which a budget has to hold as well.
+    """
     fewest, most = bounds
-    budget = budget_seconds(at.recipe.budget)
-    goal = goal_seconds(at) - (judge_s if budget else 0.0)
-    fitting = max(0, int(goal / max(epoch_s, 1e-6)))
+    budget, warm = budget_seconds(at.recipe.budget), math.ceil(at.given("warmup_epochs") or 0)
+    goal = max(0.0, goal_seconds(at) - (besides_s if budget else 0.0))
+    fitting = int(goal / max(epoch_s, 1e-6))
     about = f"about {in_words(epoch_s)} an epoch of {at.train_images} images"
     if budget is not None:
-        epochs = max(1, min(fitting, most))
+        epochs = max(1, warm, min(fitting, most))
         part = "" if fitting else ", which is not enough for one, so it ends within it"
-        why = f"{about}; {in_words(goal)} of the budget are for epochs{part}"
+        left = f"{in_words(goal)} of the budget are for epochs{part}" if goal else "no time is left"
+        why = f"{about}; {left}"
         return Choice(epochs, why, f"{most}: as many as help" if epochs < most else "")
-    epochs = max(fewest, min(fitting, most))
+    epochs = max(fewest, warm, min(fitting, most))
     why = f"{about}; {at.recipe.effort} effort takes {fewest} to {most}"
     if fewest < fitting < most:
         why += f" and aims at {in_words(goal)}"
@@ -165,15 +170,12 @@ def choose_weight_decay(at: Situation, model: Model, optimiser: str) -> Choice[f
     return Choice(WEIGHT_DECAY[at.task], "mild: short fine-tuning regularises by itself")
 
 
-def choose_warmup(at: Situation, epochs: int, steps: int) -> Choice[float]:
+def choose_warmup(at: Situation, epochs: int, steps: int, optimiser: str) -> Choice[float]:
     """Epochs of linear warm-up."""
     warmup = min(3.0, WARMUP_SHARE[at.task] * epochs)
-    share = warmup / epochs
-    return Choice(
-        round(warmup, 2),
-        f"{share:.0%} of the training, {max(1, round(warmup * steps))} steps, "
-        "until AdamW knows its gradients",
-    )
+    share, taken = warmup / epochs, max(1, round(warmup * steps))
+    until = "until AdamW knows its gradients" if optimiser == "adamw" else "as the rate is high"
+    return Choice(round(warmup, 2), f"{share:.0%} of the training, {taken} steps, {until}")
 
 
 def choose_schedule(at: Situation) -> Choice[Literal["cosine", "constant"]]:
@@ -261,13 +263,15 @@ def choose_precision(at: Situation, gain: float | None) -> Choice[Literal["fp32"
 
 def choose_compile(at: Situation, model: Model, train_s: float) -> Choice[bool]:
     """Whether the net is compiled before its first step."""
-    if not at.hardware.device.startswith("cuda"):
+    if at.hardware.device == "mps":
+        return Choice(False, "it was not tried on Apple GPUs")
+    if not at.on_gpu:
         return Choice(False, "on a CPU it takes minutes and gains a tenth at most")
     if model.row.engine != "native" or at.task == "detection":
         return Choice(False, "detectors choose boxes in plain Python, which is not compiled")
-    even = COMPILE_S / (1 - 1 / COMPILE_GAIN)
-    why = f"pays from {in_words(even)} of training on; about {in_words(train_s)} lie ahead"
-    return Choice(train_s >= 2 * even, why)
+    least = 2 * COMPILE_S / (1 - 1 / COMPILE_GAIN)
+    why = f"pays from {in_words(least)} of training on; about {in_words(train_s)} lie ahead"
+    return Choice(train_s >= least, why)
 
 
 def choose_workers(at: Situation) -> Choice[int]:

@@ -3,13 +3,12 @@
 import math
 
 from automl.planning.backbones import Backbone
-from automl.planning.choice import Choice, Situation
-from automl.planning.cost import PASSES, seconds_per_image
+from automl.planning.choice import Choice, Model, Situation
+from automl.planning.cost import seconds_per_image
 from automl.planning.instant_rules import (
     LEAST_LIGHT,
-    LIGHT_BATCH,
-    light_images,
-    why_not_frozen,
+    answer_images,
+    answers_first,
 )
 from automl.planning.times import LEAST_EPOCHS, goal_seconds, in_words
 from automl.recipe.checks import STRIDE
@@ -17,6 +16,8 @@ from automl.recipe.checks import STRIDE
 Size = tuple[int, int]
 STORED = 1.25
 """Short side of a stored image as a multiple of what the model sees: room to crop from."""
+LARGEST = 8192
+"""Side of any image that a plan holds."""
 SMALLEST = 64
 """Below this side the last stage of a network sees one or two places only."""
 LONGEST_SIDE = {"cpu": 512, "cuda": 1024, "mps": 768}
@@ -27,12 +28,12 @@ OBJECT_PIXELS = {"cpu": 60.0, "cuda": 96.0, "mps": 80.0}
 """Side in pixels that the small tenth of the objects should have in front of a detector."""
 
 
-def choose_image_size(at: Situation, row: Backbone) -> Choice[Size]:
+def choose_image_size(at: Situation, model: Model) -> Choice[Size]:
     """Height and width in front of the model."""
     given = at.given("image_size")
     if given is not None:
         return Choice(given, at.recipe.set_by("train.image_size"))
-    return _affordable(at, row, whole_image_size(at, row))
+    return _affordable(at, model, whole_image_size(at, model.row))
 
 
 def whole_image_size(at: Situation, row: Backbone) -> Choice[Size]:
@@ -42,33 +43,32 @@ def whole_image_size(at: Situation, row: Backbone) -> Choice[Size]:
     return _segmentation_size(at) if at.task == "segmentation" else _detection_size(at)
 
 
-def _affordable(at: Situation, row: Backbone, whole: Choice[Size]) -> Choice[Size]:
+def _affordable(at: Situation, model: Model, whole: Choice[Size]) -> Choice[Size]:
     """Smaller images where a budget has no time to learn from large ones."""
-    if at.recipe.budget is None or row.fixed_size:
+    if at.recipe.budget is None or model.row.fixed_size:
         return whole
     goal, (height, width) = goal_seconds(at), whole.value
     steps = [share / 8 for share in range(8, 3, -1)]
     sizes = [(_multiple(height * share), _multiple(width * share)) for share in steps]
-    sizes = [size for size in sizes if min(size) >= min(SMALLEST, height, width)]
-    fitting = [size for size in sizes if _least_seconds(at, row, size) <= goal]
+    least = at.given("crop") or (min(SMALLEST, height, width),) * 2
+    sizes = [size for size in sizes if size[0] >= least[0] and size[1] >= least[1]] or [whole.value]
+    fitting = [size for size in sizes if _least_seconds(at, model, size) <= goal]
     size = whole.value if whole.value in fitting[:1] else [*fitting, sizes[-1]][0]
     if size == whole.value:
         return whole
-    why = f"{whole.because}, but {in_words(goal)} of the budget train on smaller images more often"
+    why = f"{whole.because}, but {in_words(goal)} of the budget do more with smaller ones"
     return Choice(size, why, f"{height}x{width}")
 
 
-def _least_seconds(at: Situation, row: Backbone, size: Size) -> float:
-    """Of a few epochs, or of what a segmenter or a detector learns first, and its two judgings."""
-    crop = choose_crop(at, row, size).value
-    each = seconds_per_image(row, crop, at.hardware.device, at.hardware.gflops)
+def _least_seconds(at: Situation, model: Model, size: Size) -> float:
+    """Of a few epochs, or of an instant answer that is worth it."""
+    crop = choose_crop(at, size).value
+    each = seconds_per_image(model.row, crop, at.hardware.device, at.hardware.gflops)
     epochs_s = LEAST_EPOCHS * at.train_images * each
-    if at.task == "classification" or at.recipe.weights == "none" or why_not_frozen(at, row):
+    if not answers_first(at, model):
         return epochs_s
-    forward_s = each * size[0] * size[1] / (crop[0] * crop[1]) / PASSES
-    steps = LEAST_LIGHT[at.task]
-    seen = min(at.train_images, steps * LIGHT_BATCH) + 2 * at.val_images
-    return min(epochs_s, light_images(at.task, steps) * each + seen * forward_s)
+    steps = LEAST_LIGHT.get(at.task, 0)
+    return min(epochs_s, each * answer_images(at, model, (size, crop), steps))
 
 
 def _classification_size(at: Situation, row: Backbone) -> Choice[Size]:
@@ -86,7 +86,7 @@ def _classification_size(at: Situation, row: Backbone) -> Choice[Size]:
     why = f"the images' short side is {short} px"
     if short < SMALLEST:
         why += f", enlarged to {side} px so that the deepest of five halvings still sees places"
-    return Choice((side, side), why, _square(min(native, 2 * side)))
+    return Choice((side, side), why, _square(min(native, 2 * side)) if side < native else "")
 
 
 def _segmentation_size(at: Situation) -> Choice[Size]:
@@ -118,7 +118,7 @@ def _detection_size(at: Situation) -> Choice[Size]:
     return Choice(size, why, "" if other == size else f"{other[0]}x{other[1]}: takes longer")
 
 
-def choose_crop(at: Situation, row: Backbone, size: Size) -> Choice[Size]:
+def choose_crop(at: Situation, size: Size) -> Choice[Size]:
     """The part of an image that one training step sees (segmentation)."""
     given = at.given("crop")
     if given is not None:
@@ -137,7 +137,7 @@ def choose_crop(at: Situation, row: Backbone, size: Size) -> Choice[Size]:
     )
 
 
-def choose_fit(at: Situation, row: Backbone, size: Size) -> Choice[str]:
+def choose_fit(at: Situation, size: Size) -> Choice[str]:
     """How an image is brought to the size."""
     given = at.given("fit")
     if given is not None:
@@ -156,7 +156,7 @@ def choose_stored_size(at: Situation, fit: str, size: Size) -> Choice[int]:
     """The short side at which images wait for their random crops."""
     if at.task != "classification" or fit != "crop":
         return Choice(0, f"{fit}: images are kept as they are fitted, not cropped from")
-    side = _multiple(max(size) * STORED)
+    side = min(LARGEST, _multiple(max(size) * STORED))
     if at.profile.largest_side <= side:
         return Choice(0, f"no image is longer than {at.profile.largest_side} px")
     why = f"a usual crop for {size[1]}x{size[0]} px is not enlarged, and JPEGs decode at a fraction"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from automl.plan import Augment, Plan, Reason
+from automl.plan import Augment, Reason
 from automl.planning.augmentation import POLICIES
 from automl.planning.choice import Situation
 from automl.planning.model_row import Backbone
@@ -51,12 +51,6 @@ def shrink(
     for key in ("augment.policy", "augment.transforms"):
         reasons[key] = Reason(because=BECAUSE)
     return Augment(policy="light", transforms=light)
-
-
-def is_smoke(plan: Plan) -> bool:
-    """Whether a plan was shrunk so."""
-    reason = plan.reasons.get("train.epochs")
-    return reason is not None and reason.because == BECAUSE
 
 
 def _size(at: Situation, row: Backbone) -> tuple[int, int]:

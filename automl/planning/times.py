@@ -1,11 +1,10 @@
 """How long a training may take: effort and budget in, seconds and numbers of epochs out."""
 
 import math
-import re
 
 from automl.dataset import Task
-from automl.errors import RecipeError
 from automl.planning.choice import Situation
+from automl.recipe.checks import seconds
 
 GOAL_SECONDS: dict[Task, float] = {
     "classification": 75.0,
@@ -37,19 +36,8 @@ LEAST_S = 1.0
 
 
 def budget_seconds(text: str | None) -> float | None:
-    """`90s`, `10m`, `1h30m` or `2h` as seconds."""
-    if text is None:
-        return None
-    units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([dhms])", text.strip().lower())
-    rest = re.sub(r"\d+(?:\.\d+)?\s*[dhms]", "", text.strip().lower()).strip()
-    seconds = sum(float(number) * units[unit] for number, unit in parts)
-    if rest or seconds <= 0:
-        raise RecipeError(
-            f"`budget` is `{text}`, which is no length of time",
-            hint="write it as 90s, 10m, 2h or 1h30m",
-        )
-    return seconds
+    """A recipe's budget in seconds; it was checked when it was read."""
+    return None if text is None else seconds(text)
 
 
 def goal_seconds(at: Situation) -> float:

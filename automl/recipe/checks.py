@@ -12,7 +12,9 @@ from automl.suggestions import did_you_mean
 if TYPE_CHECKING:
     from automl.recipe.schema import Recipe
 
-_BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|m|h)")
+_PART = r"([0-9]+(?:\.[0-9]+)?)([smh])"
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+LONGEST_BUDGET_S = 1e9
 LARGEST_ID = 2**31 - 1
 LARGEST_MASK_ID = 2**16 - 1
 """A mask has 16 bits a pixel at most."""
@@ -42,15 +44,22 @@ def impossible(recipe: "Recipe") -> list[Fault]:
     return found
 
 
+def seconds(time: str) -> float | None:
+    """`90s`, `10m` or `1h30m` in seconds; None where it is no length of time."""
+    if not re.fullmatch(f"(?:{_PART})+", time):
+        return None
+    total = sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PART, time))
+    return total if 0 < total < LONGEST_BUDGET_S else None
+
+
 def _fault(recipe: "Recipe", key: str, message: str, hint: str) -> Fault:
     return Fault(message, recipe.place(key), hint)
 
 
 def _general(recipe: "Recipe") -> Iterator[Fault]:
-    budget = _BUDGET.fullmatch(recipe.budget) if recipe.budget is not None else None
-    if recipe.budget is not None and (budget is None or not 0 < float(budget[1]) < 1e6):
+    if recipe.budget is not None and seconds(recipe.budget) is None:
         message = f"`budget` cannot be `{recipe.budget}`"
-        yield _fault(recipe, "budget", message, "a time such as `90s`, `10m` or `2h`")
+        yield _fault(recipe, "budget", message, "a time such as `90s`, `10m` or `1h30m`")
     scheme, colon, _ = recipe.track.mlflow.partition("://")
     if colon and scheme.partition("+")[0] not in STORES and not _brought_along(scheme):
         message = f"MLflow keeps no runs at `{scheme}://`"

@@ -131,13 +131,17 @@ def _wrong(items: list[dict[str, Any]], node: Node) -> str:
     for item in items:
         if item["type"] in _BOUNDS:
             name, words = _BOUNDS[item["type"]]
-            wanted.append(f"{words} {item['ctx'][name]:g}")
+            wanted.append(f"{words} {_number(item['ctx'][name])}")
         elif item["loc"][-1] == "[key]":
             wanted.append("a list, or a mapping from whole numbers")
         elif item["type"] in _WANTED:
             wanted.append(_WANTED[item["type"]])
     unique = list(dict.fromkeys(wanted)) or [items[0]["msg"].lower()]
     return f"must be {' or '.join(unique)}, not {got}"
+
+
+def _number(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 def _shown(node: Node) -> str:

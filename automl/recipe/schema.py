@@ -167,7 +167,7 @@ class Recipe(Strict):
         Literal["quick", "standard", "thorough"], Field(description="the one dial")
     ] = "standard"
     budget: Annotated[
-        str | None, Field(description="longest time of the whole run: 90s, 10m, 2h")
+        str | None, Field(description="longest time of the whole run: 90s, 10m, 1h30m")
     ] = None
     licence: Annotated[
         Literal["any", "permissive"],

@@ -6,7 +6,6 @@ from typing import Any
 
 from automl.clock import STAGES
 from automl.dataset import SPLITS
-from automl.planning.smoke import BECAUSE
 from automl.record.promise import promise
 from automl.report import formatting
 from automl.report.run_files import Material
@@ -17,8 +16,7 @@ _GROUPS = {"train": "Training", "augment": "Augmentation"}
 
 def is_smoke(material: Material) -> bool:
     """Whether the plan was shrunk by `--smoke`."""
-    reasons = material.plan.get("reasons") or {}
-    return (reasons.get("train.epochs") or {}).get("because") == BECAUSE
+    return bool(material.plan.get("smoke"))
 
 
 def splits(material: Material) -> list[dict[str, str]]:

@@ -6,8 +6,6 @@ import pytest
 
 from automl.commands import workspace
 from automl.errors import UsageError
-from automl.plan import Reason
-from automl.planning.smoke import BECAUSE
 from automl.run_dir import RunDir
 from tests.engines.toy import plan_of
 
@@ -142,8 +140,7 @@ def test_run__options_that_are_not_those_of_the_plan_are_refused(
     tmp_path, planned_smoke, asked, said
 ):
     run = RunDir(tmp_path / "one")
-    reason = Reason(because=BECAUSE if planned_smoke else "set in the recipe")
-    plan_of("detection", device="cuda:0", reasons={"train.epochs": reason}).write(run.plan)
+    plan_of("detection", device="cuda:0", smoke=planned_smoke).write(run.plan)
     options = {"smoke": False, "device": None, "resumed": True, **asked}
     if not said:
         workspace.refuse_other_plan(run, **options)

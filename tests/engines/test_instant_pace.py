@@ -5,7 +5,7 @@ import pytest
 from automl.clock import Clock
 from automl.engines.instant_pace import InstantPace, instant_pace
 from automl.engines.recorded_schedule import recorded
-from automl.engines.time_budget import MARGIN
+from automl.planning.times import UNTOUCHED
 from tests.engines.toy import draw_set, plan_of, toy_plan
 
 
@@ -82,4 +82,4 @@ def test_pace__keeps_what_follows_free(tmp_path):
     assert instant_pace(plan, Clock(), (), print).after_s == 2 * 3.0 + 7.0
     alone = instant_pace(plan, None, (), print)  # a stage by itself: the promise is its own
     assert (alone.promise_s, alone.after_s) == (60.0, 3.0)
-    assert 0 < MARGIN < 0.05
+    assert 0 < UNTOUCHED < 0.05

@@ -5,7 +5,6 @@ import torch
 
 from automl.engines.micro_batch import fit_micro_batch, largest_fitting, peak_bytes, worst_batch
 from automl.errors import NumbersError
-from automl.plan import Reason
 from tests.engines.toy import draw_set, toy_plan
 
 
@@ -61,7 +60,6 @@ def test_peak_bytes__trains_and_answers_the_worst_batch(task, tmp_path):
 def test_fitted__a_cpu_keeps_its_bound_and_a_recipe_its_value(tmp_path):
     dataset = draw_set("classification", tmp_path)
     plan = toy_plan("classification", dataset)
-    assert fit_micro_batch(plan, dataset) is plan
-    given = {"train.micro_batch": Reason(because="set in the recipe")}
-    asked = plan.model_copy(update={"device": "cuda:0", "reasons": given})
-    assert fit_micro_batch(asked, dataset) is asked
+    assert fit_micro_batch(plan, dataset, None) is plan
+    on_card = plan.model_copy(update={"device": "cuda:0"})
+    assert fit_micro_batch(on_card, dataset, 4) is on_card

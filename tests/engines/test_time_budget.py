@@ -3,7 +3,8 @@
 import pytest
 
 from automl.clock import Clock
-from automl.engines.time_budget import MARGIN, TimeBudget
+from automl.engines.time_budget import TimeBudget
+from automl.planning.times import UNTOUCHED
 
 
 class World:
@@ -129,14 +130,14 @@ def test_total_steps__a_restart_after_the_time_is_over_takes_what_is_there():
 
 
 def test_margin__is_part_of_what_may_be_unused():
-    assert 0 < MARGIN < 0.05
+    assert 0 < UNTOUCHED < 0.05
 
 
 @pytest.mark.parametrize(("left_s", "total"), [(31.0, 50), (29.0, 0)])
 def test_total_steps__an_answer_is_tuned_where_there_is_time_to_judge_that(left_s, total):
     """Before the first step, what judging takes is known from the answer itself."""
     world = World(100.0, step_s=1.0, ending_s=10.0, epoch_end_s=10.0)
-    world.time = 100 * (1 - MARGIN) - left_s
+    world.time = 100 * (1 - UNTOUCHED) - left_s
     assert world.budget.total_steps(0, 0, 50, now=True, answered=True) == total
     assert world.budget.total_steps(0, 0, 50, now=True) == 50, "without one, something is trained"
 

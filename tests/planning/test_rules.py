@@ -285,7 +285,7 @@ def test_judge_on__test_split_where_there_is_one():
 
 def test_budget__a_short_one_takes_smaller_images_and_a_net_that_is_no_slower():
     of = profile("classification", images={"train": 2000, "val": 300})
-    plans = [plan_for(of, at_hand=everything, budget=budget) for budget in ("45s", "3m", "8h")]
+    plans = [plan_for(of, at_hand=everything, budget=budget) for budget in ("20s", "3m", "8h")]
     sides = [plan.train.image_size[0] for plan in plans]
     assert sides == sorted(sides)
     assert 112 <= sides[0] < sides[-1] == 224
@@ -293,6 +293,13 @@ def test_budget__a_short_one_takes_smaller_images_and_a_net_that_is_no_slower():
     assert costs == sorted(costs)
     assert plans[0].train.epochs < plans[0].most_epochs == plans[1].most_epochs
     assert "of the budget" in plans[0].reasons["train.image_size"].because
+
+
+@pytest.mark.parametrize(("train", "side"), [({}, 224), ({"instant": "none"}, 128)])
+def test_budget__photos_keep_the_size_that_a_head_on_frozen_features_has_time_for(train, side):
+    of = profile("classification", images={"train": 2000, "val": 300})
+    plan = plan_for(of, budget="60s", train=train, model="efficientnet_lite0")
+    assert plan.train.image_size == (side, side)
 
 
 def test_budget__a_smoke_run_does_not_fill_it():

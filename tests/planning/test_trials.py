@@ -62,6 +62,13 @@ def test_choice__a_measured_slow_step_loses():
     assert "features on 200 images" in plan.reasons["model"].because
 
 
+@pytest.mark.parametrize(("error", "chosen"), [(0.1, LITES[2]), (0.6, LITES[0])])
+def test_choice__in_a_budget_good_features_make_a_slow_net_affordable(error, chosen):
+    better = dict(zip(LITES, (1.1 * error, error, 0.6 * error), strict=True))
+    fit = {n: measured(ms, better[n]) for n, ms in zip(LITES, (45, 90, 300), strict=True)}
+    assert plan_of(Seen(**fit), budget="2m").model == chosen
+
+
 def test_choice__one_without_a_score_makes_all_go_by_the_table():
     fit = {"efficientnet_lite0": measured(45), "efficientnet_lite1": measured(60, 0.02)}
     plan = plan_of(Seen(**fit))
