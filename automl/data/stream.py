@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from automl.data.ahead import ahead
 from automl.data.ground_truth import truth
 from automl.data.images import read_image
 from automl.dataset import Dataset, SplitName
@@ -22,8 +23,9 @@ def images(dataset: Dataset, split: SplitName) -> Iterator[tuple[str, np.ndarray
             where=str(root),
             hint="bring the data back to where it was, or start a run on where it is now",
         )
-    for sample in samples:
-        yield sample.path, read_image(root / sample.path, dataset.frame)
+    read = ahead(lambda sample: read_image(root / sample.path, dataset.frame), samples)
+    for sample, image in zip(samples, read, strict=True):
+        yield sample.path, image
 
 
 def judged(

@@ -75,7 +75,7 @@ class LossMonitor:
         norms = torch.stack([step.norm for step in steps])
         for step, loss, norm in zip(steps, losses.tolist(), norms.tolist(), strict=True):
             if loss - loss != 0 or norm - norm != 0:  # NaN and infinity alone do not cancel
-                what = self._first_bad(step)
+                what = self._first_bad(step, newest=step is steps[-1])
                 raise not_finite(step.epoch, step.number, self.train.lr, step.files, what)
             self._check_divergence(step, loss)
 
@@ -95,14 +95,20 @@ class LossMonitor:
             raise diverged(step.epoch, step.number, loss, self.best, self.train.lr)
         self.best = min(self.best, self.mean)
 
-    def _first_bad(self, step: StepRecord) -> str:
-        """The first tensor that is not finite, in the order in which a step makes them."""
-        for name, parameter in self.net.named_parameters():
+    def _first_bad(self, step: StepRecord, *, newest: bool) -> str:
+        """The first tensor that is not finite, in the order in which a step makes them.
+
+        Weights and gradients are those of the newest step: an earlier one may have spoilt them.
+        """
+        weights = self.net.named_parameters() if newest else ()
+        for name, parameter in weights:
             if not finite(parameter.detach()):
                 return f"the weight `{name}`"
         for name, part in step.losses.items():
             if not finite(part):
                 return f"the loss `{name}`"
+        if not newest:
+            return "the gradient"
         for name, parameter in self.net.named_parameters():
             if parameter.grad is not None and not finite(parameter.grad):
                 return f"the gradient of `{name}`"

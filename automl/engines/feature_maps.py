@@ -111,14 +111,13 @@ class FeatureMaps:
 
 
 def compute_maps(
-    network: Network, frozen: FrozenBackbone, frames: Frames, most: int, on_images: OnImages
+    frozen: FrozenBackbone, frames: Frames, most: int, on_images: OnImages
 ) -> FeatureMaps:
     """Of at most so many frames, evenly spread."""
     frozen.computed_by, forward = build_forward(frozen)
 
     def seen(indices: Sequence[int]) -> list[np.ndarray]:
-        pixels = np.stack([frames[at].image for at in indices]).transpose(0, 3, 1, 2)
-        return forward(network.normalise(torch.from_numpy(pixels)).contiguous().numpy())
+        return forward(np.stack([frames[at].image for at in indices]))
 
     bytes_each = sum(one.size for one in seen([0])) * torch.float16.itemsize
     count = min(len(frames), most, max(1, LARGEST // max(1, bytes_each)))

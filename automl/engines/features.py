@@ -6,11 +6,10 @@ key, and batches are cut the same way each time.
 
 import hashlib
 import json
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
@@ -21,22 +20,26 @@ import numpy as np
 import torch
 from torch import nn
 
+from automl.data.ahead import ahead
 from automl.data.decoding import read_bytes
 from automl.data.images import image_from_bytes
 from automl.dataset import Dataset, Sample, SplitName
 from automl.engines import disk_cache
+from automl.engines.network import normalised
 from automl.engines.onnx_net import Forward, NotConverted, converted, outputs_of
+from automl.engines.stop_reasons import is_out_of_memory, no_memory
 from automl.model.build import build, classifier, load_backbone, normalisation
 from automl.model.preprocess import Fit, Preprocess
 from automl.planning.backbones import Backbone
 from automl.weights import Weights
 
-VERSION = 2
+VERSION = 3
 """Raise it whenever an image may give other features."""
 
 Runner = Literal["torch", "onnx"]
 BATCH: dict[Runner, int] = {"torch": 16, "onnx": 2}
 """Images at once; what ONNX Runtime computes of a few stays in the processor's caches."""
+CARD_BATCH = 64
 OnImages = Callable[[int, int], None]
 """Called before each batch with the images done, and all of them; may raise."""
 
@@ -53,6 +56,7 @@ class FeatureOptions:
     runner: Runner = "onnx"
     threads: int = 1
     most: int | None = None
+    device: str = "cpu"
 
 
 @dataclass
@@ -71,7 +75,7 @@ class FrozenBackbone:
     why_torch: str = ""
     """Why ONNX Runtime did not, though it was asked for."""
     forward: tuple[str, Forward] | None = None
-    """`torch` or `onnx`, and the function; built when it is first needed."""
+    """`torch` or `onnx`, and the function of uint8 images; built when it is first needed."""
 
 
 def features(
@@ -101,7 +105,8 @@ def features(
     digest = weights.sha256 or sha256(file_of(backbone, weights))
     preprocess = Preprocess(image_size, options.fit, mean, std)
     name = f"{backbone.architecture} {digest}"
-    frozen = FrozenBackbone(name, body, preprocess, options.runner, options.threads)
+    device = torch.device(options.device)
+    frozen = FrozenBackbone(name, body, preprocess, options.runner, options.threads, device)
     samples = evenly_spread(dataset.split(split), options.most)
     return image_features(frozen, dataset, samples), [sample.path for sample in samples]
 
@@ -146,6 +151,8 @@ def _key(frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample]) -> str
     """Everything that decides about the bits."""
     images = hashlib.sha256("\n".join(sample.digest for sample in samples).encode()).hexdigest()
     machine: list[Any] = [frozen.device.type, torch.backends.cpu.get_cpu_capability()]
+    if frozen.device.type == "cuda":
+        machine.append(torch.cuda.get_device_name(frozen.device))
     about: dict[str, Any] = {
         "version": VERSION,
         "libraries": [torch.__version__, cv2.__version__, np.__version__, *_onnx(frozen)],
@@ -180,30 +187,16 @@ def _computed(
     frozen.forward = frozen.forward or build_forward(frozen)
     frozen.computed_by, forward = frozen.forward
     rows: list[np.ndarray] = []
-    genuine, size = True, BATCH[frozen.runner]
-    images = _decoded_ahead(frozen, dataset, samples)
+    genuine = True
+    size = BATCH[frozen.runner] if frozen.device.type == "cpu" else CARD_BATCH
+    images = ahead(partial(_image, frozen, dataset), samples)
     for begin in range(0, len(samples), size):
         on_images(begin, len(samples))
         read = list(islice(images, size))
         genuine &= all(known for _, known in read)
-        rows.append(forward(_normalised(frozen, np.stack([image for image, _ in read])))[0])
+        rows.append(_of_all(forward, np.stack([image for image, _ in read]), frozen.device))
     on_images(len(samples), len(samples))
     return np.concatenate(rows), genuine
-
-
-def _decoded_ahead(
-    frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample]
-) -> Iterator[tuple[np.ndarray, bool]]:
-    """`_image` of each in their order; other threads decode the next few meanwhile."""
-    most = 2 * frozen.threads
-    ahead: deque[Future[tuple[np.ndarray, bool]]] = deque()
-    with ThreadPoolExecutor(frozen.threads, "decode") as pool:
-        for sample in samples:
-            ahead.append(pool.submit(_image, frozen, dataset, sample))
-            if len(ahead) > most:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
 
 
 def _image(frozen: FrozenBackbone, dataset: Dataset, sample: Sample) -> tuple[np.ndarray, bool]:
@@ -214,17 +207,27 @@ def _image(frozen: FrozenBackbone, dataset: Dataset, sample: Sample) -> tuple[np
     return image, hashlib.sha256(data).hexdigest() == sample.digest
 
 
+def _of_all(forward: Forward, images: np.ndarray, device: torch.device) -> np.ndarray:
+    """The features of all images, of half at a time where the memory does not suffice."""
+    try:
+        return forward(images)[0]
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(images) == 1:
+            raise no_memory(str(device)) from error
+    half = len(images) // 2
+    return np.concatenate([_of_all(forward, p, device) for p in (images[:half], images[half:])])
+
+
 def _normalised(frozen: FrozenBackbone, images: np.ndarray) -> np.ndarray:
-    """uint8 [B, H, W, 3] -> float32 [B, 3, H, W]."""
-    mean, std = (
-        np.array(three, np.float32).reshape(1, 3, 1, 1) * 255
-        for three in (frozen.preprocess.mean, frozen.preprocess.std)
-    )
-    return np.asarray((images.transpose(0, 3, 1, 2).astype(np.float32) - mean) / std)
+    """uint8 [B, H, W, 3] -> float32 [B, 3, H, W] as ONNX Runtime takes it."""
+    pixels = torch.from_numpy(images.transpose(0, 3, 1, 2))
+    return normalised(pixels, frozen.preprocess).contiguous().numpy()
 
 
 def build_forward(frozen: FrozenBackbone) -> tuple[str, Forward]:
-    """By ONNX Runtime where that is asked for and agrees, else by torch."""
+    """Takes uint8 [B, H, W, 3]; by ONNX Runtime where that is asked for and agrees, else torch."""
     body = frozen.body()
     if frozen.runner == "onnx" and frozen.device.type == "cpu":
         try:
@@ -232,11 +235,13 @@ def build_forward(frozen: FrozenBackbone) -> tuple[str, Forward]:
         except NotConverted as error:
             frozen.why_torch = str(error)
         else:
-            return "onnx", found
+            return "onnx", lambda images: found(_normalised(frozen, images))
     body.to(frozen.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(images: np.ndarray) -> list[np.ndarray]:
-        given = torch.from_numpy(images).to(frozen.device, memory_format=torch.channels_last)
+        given = normalised(
+            torch.from_numpy(images.transpose(0, 3, 1, 2)).to(frozen.device), frozen.preprocess
+        )
         with torch.inference_mode():
             return [one.float().cpu().numpy() for one in outputs_of(body(given))]
 

@@ -25,7 +25,7 @@ from automl.engines.features import FrozenBackbone
 from automl.engines.frames import Frames
 from automl.engines.inference import predicted
 from automl.engines.instant import Callbacks, digest, score_epoch_0, tell_none
-from automl.engines.loader import TrainingSamples
+from automl.engines.loader import TrainingSamples, change_each
 from automl.engines.network import Network, loss_settings
 from automl.engines.optimiser import build_optimiser, lr_factor, set_lr
 from automl.engines.progress import Progress
@@ -51,7 +51,7 @@ def answer(progress: Progress, samples: TrainingSamples, callbacks: Callbacks) -
         return None
     frozen = _frozen(network, slot, samples)
     most = samples.plan.train.instant_steps * LIGHT_BATCH
-    maps = compute_maps(network, frozen, samples.frames, most, callbacks.features)
+    maps = compute_maps(frozen, samples.frames, most, callbacks.features)
     losses = HeadTraining(network, slot, samples, maps).learn(callbacks) if maps.finite else None
     if losses is None:
         tell_none(callbacks, "the numbers behind the pretrained backbone are not finite")
@@ -143,10 +143,7 @@ class HeadTraining:
                 annotated["mask"] = annotated["mask"][window]
             known.append(annotated)
         found = samples.task.collate(known)
-        device = self.network.device
-        if isinstance(found, torch.Tensor):
-            return found.to(device)
-        return [{name: value.to(device) for name, value in one.items()} for one in found]
+        return change_each(found, lambda tensor: tensor.to(self.network.device))
 
 
 def _frozen(network: Network, slot: BackboneSlot, samples: TrainingSamples) -> FrozenBackbone:

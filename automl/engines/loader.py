@@ -1,6 +1,6 @@
 """Batches of augmented training samples; the same bits for any number of worker processes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from automl.engines.fused import InitialCrop
 from automl.engines.mosaic import mosaic
 from automl.engines.randomness import epoch_order, seed_for
 from automl.engines.transforms import augmenter
+from automl.errors import MachineError
 from automl.model.preprocess import Preprocess
 from automl.plan import Plan
 from automl.prediction import Truth
@@ -32,9 +33,8 @@ class Batch:
 
     def pin_memory(self) -> "Batch":
         """Called by the loader so that copies to the device need not wait."""
-        return Batch(
-            self.images.pin_memory(), _map(self.targets, lambda t: t.pin_memory()), self.paths
-        )
+        targets = change_each(self.targets, lambda tensor: tensor.pin_memory())
+        return Batch(self.images.pin_memory(), targets, self.paths)
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on the device, copied without waiting."""
@@ -42,7 +42,7 @@ class Batch:
         def moved(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.to(device, non_blocking=True)
 
-        return Batch(moved(self.images), _map(self.targets, moved), self.paths)
+        return Batch(moved(self.images), change_each(self.targets, moved), self.paths)
 
 
 class TrainingSamples(torch.utils.data.Dataset[Batch]):
@@ -130,7 +130,21 @@ def stream(
         generator=torch.Generator().manual_seed(0),
     )
     with starting_workers():
-        return iter(loader)
+        batches = iter(loader)
+    return _told_of_shared_memory(batches, workers) if workers else batches
+
+
+def _told_of_shared_memory(batches: Iterator[Batch], workers: int) -> Iterator[Batch]:
+    """The batches of worker processes, which hand them over in `/dev/shm`: small in containers."""
+    try:
+        yield from batches
+    except RuntimeError as error:
+        if "shared memory" not in str(error):
+            raise
+        raise MachineError(
+            f"too little shared memory for the batches of {workers} worker processes",
+            hint="give the container more (`--shm-size 2g`), or `--set train.workers=0`",
+        ) from error
 
 
 def _quiet_worker(_: int) -> None:
@@ -141,7 +155,8 @@ def _quiet_worker(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def _map(targets: Any, change: Any) -> Any:
+def change_each(targets: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """The same targets with every tensor changed: one for all images, or some by name for each."""
     if isinstance(targets, torch.Tensor):
         return change(targets)
     return [{name: change(value) for name, value in target.items()} for target in targets]

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 
 from automl.dataset import Dataset
-from automl.engines.network import Learner, build_network, loss_settings
+from automl.engines.loader import change_each
+from automl.engines.network import Learner, build_network
 from automl.engines.optimiser import MovingAverage, build_optimiser
 from automl.engines.stop_reasons import is_out_of_memory, no_memory
 from automl.engines.transforms import augmenter
 from automl.plan import Plan, Reason
-from automl.tasks.protocol import module
+from automl.tasks.protocol import LossSettings, module
 
 HEADROOM = 0.1
 """Share of the card that stays free for what fragments, and for libraries' workspaces."""
@@ -33,8 +34,8 @@ def fit_micro_batch(plan: Plan, dataset: Dataset, asked: int | None) -> Plan:
     peaks: dict[int, int] = {}
 
     def attempt(images: int) -> None:
-        with _reserved_headroom(plan.device):
-            peaks[images] = peak_bytes(plan, dataset, images)
+        with _reserved_headroom(plan.device) as reserved:
+            peaks[images] = peak_bytes(plan, dataset, images) - reserved
 
     micro = largest_fitting(plan.train.batch_size, attempt, plan.device)
     gigabytes = float(f"{peaks[micro] / 1e9:.2g}")
@@ -69,7 +70,12 @@ def peak_bytes(plan: Plan, dataset: Dataset, images: int) -> int:
     network = build_network(plan, dataset, device)
     averaged = network.copy() if plan.train.ema else network
     optimiser = build_optimiser(network.net, network.stages, plan.train, device)
-    learner = Learner(network, loss_settings(plan, dataset, device))
+    # All classes weigh the same: to count them takes a look at every mask.
+    weights = torch.ones(len(dataset.classes), device=device)
+    balanced = plan.train.class_weights == "balanced"
+    learner = Learner(
+        network, LossSettings(plan.train.label_smoothing, weights if balanced else None)
+    )
     pixels, targets = worst_batch(plan, dataset, images, device)
     network.train(frozen=plan.train.backbone_lr == 0)
     for step in range(STEPS):
@@ -102,15 +108,14 @@ def worst_batch(
         annotated = _annotation(plan, dataset, *image.shape[:2])
     pixels = torch.from_numpy(np.stack([image] * images).transpose(0, 3, 1, 2)).to(device)
     targets = module(plan.task).collate([annotated] * images)
-    if isinstance(targets, torch.Tensor):
-        return pixels, targets.to(device)
-    return pixels, [{name: t.to(device) for name, t in target.items()} for target in targets]
+    return pixels, change_each(targets, lambda tensor: tensor.to(device))
 
 
 def _annotation(plan: Plan, dataset: Dataset, height: int, width: int) -> dict[str, Any]:
     match plan.task:
         case "detection":
             most = max((len(sample.boxes) for sample in dataset.split("train")), default=0)
+            most *= 4 if plan.train.mosaic else 1
             box = np.array([0, 0, width // 2, height // 2], np.float32)
             return {"bboxes": np.tile(box, (most, 1)), "labels": np.zeros(most, np.int64)}
         case "segmentation":
@@ -121,11 +126,11 @@ def _annotation(plan: Plan, dataset: Dataset, height: int, width: int) -> dict[s
 
 
 @contextmanager
-def _reserved_headroom(device: str) -> Iterator[None]:
-    """Head-room, held by nobody else while the block runs."""
+def _reserved_headroom(device: str) -> Iterator[int]:
+    """Bytes of head-room, held by nobody else while the block runs."""
     total = torch.cuda.get_device_properties(device).total_memory
     held = torch.empty(int(HEADROOM * total), dtype=torch.uint8, device=device)
     try:
-        yield
+        yield held.numel()
     finally:
         del held

@@ -16,9 +16,11 @@ import torch
 
 from automl.dataset import Dataset
 from automl.engines import disk_cache
-from automl.engines.features import FeatureOptions, evenly_spread, features
+from automl.engines.features import FeatureOptions, Runner, evenly_spread, features
 from automl.engines.linear_probe import leave_one_out
+from automl.engines.loader import change_each
 from automl.engines.memory import keep_freed_memory
+from automl.engines.network import has_fast_bf16
 from automl.engines.transforms import dummy_annotation
 from automl.errors import AutomlError
 from automl.model.build import build
@@ -27,7 +29,7 @@ from automl.planning.trials import Measurement, MeasureModels, Transfer, TrialMo
 from automl.talk import Talk
 from automl.tasks.protocol import LossSettings, module
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever a step may take another time."""
 STEP_SECONDS = 0.3
 """Longest measuring of a candidate's step after the first, uncounted one."""
@@ -45,7 +47,7 @@ def model_measurer(dataset: Dataset, device: str, talk: Talk) -> MeasureModels:
 
     def measure(models: Sequence[TrialModel], seconds: float) -> Mapping[str, Measurement]:
         times = _step_times(models, device, talk)
-        scores = _transfers(models, times, dataset, seconds, talk)
+        scores = _transfers(models, times, dataset, device, seconds, talk)
         return {
             a.row.name: Measurement(t, s) for a, t, s in zip(models, times, scores, strict=True)
         }
@@ -71,7 +73,8 @@ def _kept(said: list[Any], measure: Callable[[], Any]) -> Any:
     if raw is not None:
         return json.loads(raw)
     value = measure()
-    disk_cache.keep(key, json.dumps(value).encode())
+    if value is not None:  # what failed may have failed for once
+        disk_cache.keep(key, json.dumps(value).encode())
     return value
 
 
@@ -96,7 +99,8 @@ def _measured(model: TrialModel, device: str, *, bf16: bool = False) -> float | 
     count = CUDA_BATCH if on_card else max(2, min(8, round(0.5 * STEP_SECONDS / model.step_s)))
     threads = torch.get_num_threads()
     try:
-        step = _step(model, torch.device(device), count, bf16=bf16 or _on_card_bf16(device))
+        place = torch.device(device)
+        step = _step(model, place, count, bf16=bf16 or has_fast_bf16(place))
         # CPU time of one thread is the same on a busy machine; wall time is not.
         torch.set_num_threads(threads if on_card else 1)
         seconds = _fastest(step, clock) / count
@@ -107,11 +111,6 @@ def _measured(model: TrialModel, device: str, *, bf16: bool = False) -> float | 
     return seconds if on_card else seconds / used_threads() ** SCALING
 
 
-def _on_card_bf16(device: str) -> bool:
-    on_card = device.startswith("cuda")
-    return on_card and torch.cuda.is_bf16_supported(including_emulation=False)
-
-
 def _step(model: TrialModel, device: torch.device, count: int, *, bf16: bool) -> Callable[[], None]:
     """Forward and backward on noise, as the training does them."""
     task = module(model.row.task)
@@ -120,23 +119,18 @@ def _step(model: TrialModel, device: torch.device, count: int, *, bf16: bool) ->
     images = torch.rand(count, 3, *model.crop, device=device)
     images = images.to(memory_format=torch.channels_last)
     targets = task.collate([dummy_annotation(model.row.task, *model.crop)] * count)
+    targets = change_each(targets, lambda tensor: tensor.to(device))
     settings = LossSettings()
 
     def step() -> None:
         net.zero_grad(set_to_none=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            losses = task.loss(net, images, _on(targets, device), settings)
+            losses = task.loss(net, images, targets, settings)
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
     return step
-
-
-def _on(targets: Any, device: torch.device) -> Any:
-    if isinstance(targets, torch.Tensor):
-        return targets.to(device)
-    return [{name: value.to(device) for name, value in target.items()} for target in targets]
 
 
 def _fastest(step: Callable[[], None], clock: Callable[[], float]) -> float:
@@ -154,6 +148,7 @@ def _transfers(
     models: Sequence[TrialModel],
     times: Sequence[float | None],
     dataset: Dataset,
+    device: str,
     seconds: float,
     talk: Talk,
 ) -> list[Transfer | None]:
@@ -169,7 +164,7 @@ def _transfers(
     labels, found = np.asarray([sample.label for sample in seen]), []
     for number, candidate in enumerate(models):
         talk.progress("models: features", number, len(models), candidate.row.name)
-        score = _transfer(candidate, dataset, labels)
+        score = _transfer(candidate, dataset, device, labels)
         if score is None:
             return nothing
         found.append(score)
@@ -177,12 +172,15 @@ def _transfers(
     return [*found]
 
 
-def _transfer(model: TrialModel, dataset: Dataset, labels: np.ndarray) -> Transfer | None:
+def _transfer(
+    model: TrialModel, dataset: Dataset, device: str, labels: np.ndarray
+) -> Transfer | None:
     """The score of one candidate; None for a net that hands no features to a last layer."""
 
     def measure() -> tuple[float, float] | None:
         fit: Any = model.fit
-        options = FeatureOptions(fit=fit, threads=used_threads(), most=len(labels))
+        how: Runner = "onnx" if device == "cpu" else "torch"
+        options = FeatureOptions(fit, how, used_threads(), len(labels), device)
         try:
             rows, _ = features(model.row, model.weights, dataset, "train", model.size, options)
         except (ValueError, RuntimeError):
@@ -190,7 +188,7 @@ def _transfer(model: TrialModel, dataset: Dataset, labels: np.ndarray) -> Transf
         return leave_one_out(rows, labels)
 
     row, weights = model.row, model.weights
-    said = ["transfer", dataset.digest, row.name, weights.name, weights.sha256]
+    said = ["transfer", dataset.digest, device, row.name, weights.name, weights.sha256]
     if weights.sha256:
         score = _kept([*said, *model.size, model.fit, len(labels)], measure)
     else:  # what lies under the name may be another file tomorrow

@@ -20,6 +20,9 @@ from automl.plan import Plan
 from automl.planning.backbones import Backbone, find
 from automl.tasks.protocol import LossSettings, module
 
+BF16_SINCE = (8, 0)
+"""Ampere is the first generation with bfloat16 in its tensor cores."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -36,15 +39,7 @@ class Network:
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 [B, 3, H, W] on the device -> float with the backbone's mean and spread."""
-        mean, std = _spread(tuple(self.preprocess.mean), tuple(self.preprocess.std), images.device)
-        rows = images.permute(0, 2, 3, 1)
-        if images.device.type != "cpu" or not rows.is_contiguous():
-            return images.float().sub_(mean).div_(std)
-        # The same bits in a third of the time: whole rows of pixels instead of three numbers.
-        count, height, width, channels = rows.shape
-        flat = rows.reshape(count, height, width * channels).float()
-        flat.sub_(mean.flatten().repeat(width)).div_(std.flatten().repeat(width))
-        return flat.view(rows.shape).permute(0, 3, 1, 2)
+        return normalised(images, self.preprocess)
 
     def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
         """bf16 where the plan says so; otherwise nothing."""
@@ -64,6 +59,19 @@ class Network:
     def copy(self) -> "Network":
         """The same with weights of its own."""
         return replace(self, net=deepcopy(self.net))
+
+
+def normalised(images: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+    """uint8 [B, 3, H, W] -> float, on the device where the images are."""
+    mean, std = _spread(tuple(preprocess.mean), tuple(preprocess.std), images.device)
+    rows = images.permute(0, 2, 3, 1)
+    if images.device.type != "cpu" or not rows.is_contiguous():
+        return images.float().sub_(mean).div_(std)
+    # The same bits in a third of the time: whole rows of pixels instead of three numbers.
+    count, height, width, channels = rows.shape
+    flat = rows.reshape(count, height, width * channels).float()
+    flat.sub_(mean.flatten().repeat(width)).div_(std.flatten().repeat(width))
+    return flat.view(rows.shape).permute(0, 3, 1, 2)
 
 
 @lru_cache
@@ -101,20 +109,23 @@ class BufferBackup:
 
     def __init__(self, net: nn.Module) -> None:
         """Makes room; `save` copies."""
-        self.live = list(net.buffers())
-        self.saved = [buffer.clone() for buffer in self.live]
+        by_dtype: dict[torch.dtype, list[torch.Tensor]] = {}
+        for buffer in net.buffers():
+            by_dtype.setdefault(buffer.dtype, []).append(buffer)
+        # Of one kind each: a card copies a mixed list one by one.
+        self.pairs = [(live, [b.clone() for b in live]) for live in by_dtype.values()]
 
     @torch.no_grad()
     def save(self) -> None:
         """Copies them."""
-        if self.live:
-            torch._foreach_copy_(self.saved, self.live)
+        for live, saved in self.pairs:
+            torch._foreach_copy_(saved, live)
 
     @torch.no_grad()
     def restore(self) -> None:
         """Undoes what forward passes have changed since."""
-        if self.live:
-            torch._foreach_copy_(self.live, self.saved)
+        for live, saved in self.pairs:
+            torch._foreach_copy_(live, saved)
 
 
 def build_network(plan: Plan, dataset: Dataset, device: torch.device) -> Network:
@@ -149,17 +160,21 @@ def load_network(folder: Path, device: torch.device) -> Network:
         net = build(backbone, len(bundle.classes), bundle.preprocess.size)
         net.load_state_dict(state)
     _mark(net, several=bundle.several_labels)
-    on_cpu = device.type == "cpu"
     return Network(
         net=net.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
         task=bundle.task,
         backbone=backbone,
         preprocess=bundle.preprocess,
-        precision="fp32" if on_cpu else bundle.extra["precision"],
+        precision=bundle.extra["precision"] if has_fast_bf16(device) else "fp32",
         batch_size=bundle.extra["batch_size"],
         device=device,
         stages={},
     )
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether bf16 is fast there: older cards emulate it."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= BF16_SINCE
 
 
 def _mark(net: nn.Module, *, several: bool) -> None:

@@ -128,7 +128,7 @@ def _run_steps(
         progress.count_step(losses)
         if check:
             _report(session, progress)
-        keep_budget(session, progress, after_step=True)
+        keep_budget(session, progress, step_settled=check)
         if progress.step_in_epoch >= progress.steps_this_epoch:  # the budget may have cut it short
             return
 
@@ -253,16 +253,22 @@ def save_and_stop(session: Session, progress: Progress, signal: str) -> None:
 
 
 def keep_budget(
-    session: Session, progress: Progress, *, after_step: bool = False, begins: bool = False
+    session: Session,
+    progress: Progress,
+    *,
+    step_settled: bool | None = None,
+    begins: bool = False,
 ) -> None:
     """Sets the number of steps that the budget has time for; a reproduction repeats the recorded.
 
-    The number that a training begins with, or goes on with, is recorded in any case.
+    `step_settled`, after a step: whether the device was waited for. The number that a training
+    begins with, or goes on with, is recorded in any case.
     """
     if session.budget is None:
         return
-    if after_step:
-        session.budget.step_done()
+    after_step = step_settled is not None
+    if step_settled is not None:
+        session.budget.step_done(settled=step_settled)
     position = (progress.epoch, progress.step_in_epoch)
     if session.replay.ends:
         total = session.replay.total_steps(position, progress.total_steps)

@@ -10,8 +10,13 @@ from automl.signals import Stop
 
 T = TypeVar("T")
 
-_NO_MEMORY = ("out of memory", "DefaultCPUAllocator", "_STATUS_ALLOC_FAILED")
-"""What CUDA, PyTorch's allocator on the CPU, cuDNN and cuBLAS say."""
+_NO_MEMORY = (
+    "out of memory",
+    "DefaultCPUAllocator",
+    "_STATUS_ALLOC_FAILED",
+    "nable to find an engine to execute this computation",
+)
+"""What CUDA, PyTorch's allocator on the CPU, cuDNN and cuBLAS say, and cuDNN once more."""
 
 
 class StopRequested(Exception):
@@ -96,7 +101,8 @@ def no_memory(device: str) -> NumbersError:
     """Not even one image at once fits."""
     return NumbersError(
         f"out of memory on `{device}` with one image at once",
-        hint="take smaller images, `--set train.image_size=...`, or a smaller model",
+        hint="end what else holds its memory, or take another device, smaller images or a smaller "
+        "model",
     )
 
 

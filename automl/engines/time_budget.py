@@ -21,6 +21,8 @@ FEWER, MORE = 0.04, 0.08
 """Shares of the steps ahead by which their number must be wrong before it is changed."""
 NOISE = 1.25
 """Steps slower than the first ones by more than this are a machine that has become slower."""
+OUTLIER = 8.0
+"""Times the mean that a single step counts for at most: compiling again takes a minute, once."""
 FIRST = 32
 """Steps whose mean is what the machine took before."""
 EVERY = 0.01
@@ -58,6 +60,7 @@ class TimeBudget:
     """From the last step of an epoch to the first of the next, when a step took `_step_s_then`."""
     _step_s_then: float = 0.0
     _count: int = 0
+    _unsettled: int = 0
     _mark: float = 0.0
     _looked: float = field(default=float("-inf"))
 
@@ -67,16 +70,25 @@ class TimeBudget:
 
     def start_step(self) -> None:
         """The first of several steps begins."""
-        self._mark = self.clock.now()
+        self._mark, self._unsettled = self.clock.now(), 0
 
-    def step_done(self) -> None:
-        """A step is done; the first one of a process pays for what is set up once."""
-        now = self.clock.now()
-        took, self._mark = now - self._mark, now
+    def step_done(self, *, settled: bool = True) -> None:
+        """A step is done; not `settled`: an accelerator has not been waited for."""
+        self._unsettled += 1
+        if not settled:
+            return
+        now, steps = self.clock.now(), self._unsettled
+        took, self._mark, self._unsettled = (now - self._mark) / steps, now, 0
+        for _ in range(steps):
+            self._see(took)
+
+    def _see(self, took: float) -> None:
+        """The first step of a process pays for what is set up once, which others may do again."""
         self._count += 1
         if self._count <= 2:
-            self.step_s = self.first_steps_s = took
+            self.step_s = self.first_steps_s = took if self._count == 2 else 0.0
             return
+        took = min(took, OUTLIER * self.step_s)
         self.step_s += (took - self.step_s) / min(self._count - 1, MEMORY)
         if self._count <= FIRST:
             self.first_steps_s += (took - self.first_steps_s) / (self._count - 1)

@@ -22,7 +22,7 @@ from automl.dataset import Dataset
 from automl.engines import checkpoint as checkpoints
 from automl.engines import recorded_schedule
 from automl.engines.protocol import OnEpoch, OnEvent, OnStep, Trained, ignore_event
-from automl.engines.stop_reasons import interrupted, tell_resumed
+from automl.engines.stop_reasons import interrupted, is_out_of_memory, tell_resumed
 from automl.engines.yolo_layout import write_layout
 from automl.engines.yolo_net import architecture, build_net, detections, load_pretrained
 from automl.engines.yolo_settings import NOT_USED, arguments, frame, load_ultralytics, logged
@@ -145,9 +145,9 @@ def _train(job: "Job", log: Path) -> None:
         except (Stopped, RuntimeError) as error:
             if stop.asked:  # or the same signal has ended a worker of its loader
                 raise interrupted(stop, trainer.done) from error
-            if not isinstance(error, torch.OutOfMemoryError):
+            if not is_out_of_memory(error):
                 raise
-            micro_batch = job.plan.train.micro_batch
+            micro_batch = trainer.batch_size  # halved already where Ultralytics has tried that
             half = max(1, micro_batch // 2)
             raise NumbersError(
                 f"out of memory on `{job.plan.device}` with {micro_batch} images at once",

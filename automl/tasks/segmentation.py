@@ -1,5 +1,6 @@
 """Segmentation: one class index per pixel, Dice + cross-entropy, 255 ignored by both."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from automl.data.ahead import ahead
 from automl.data.ground_truth import truth as read_truth
 from automl.dataset import Dataset
 from automl.model.preprocess import Geometry
@@ -85,8 +87,8 @@ def _most_probable(logits: np.ndarray, geometry: Geometry) -> np.ndarray:
 def class_frequency(dataset: Dataset) -> list[float]:
     """Training pixels per class."""
     counts = np.zeros(len(dataset.classes))
-    for sample in dataset.split("train"):
-        mask = read_truth(dataset, sample).mask
+    for known in ahead(partial(read_truth, dataset), dataset.split("train")):
+        mask = known.mask
         if mask is not None:
             counts += np.bincount(mask.ravel(), minlength=IGNORE + 1)[: len(counts)]
     return [float(c) for c in counts]

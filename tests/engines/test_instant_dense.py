@@ -172,7 +172,7 @@ def test_replay__gives_the_losses_that_the_backbone_itself_would(toy):
     lit = network.copy()
     spot = feature_maps.find_backbone(lit)
     kept = feature_maps.compute_maps(
-        lit, instant_dense._frozen(lit, spot, samples), samples.frames, 10, ignore_images
+        instant_dense._frozen(lit, spot, samples), samples.frames, 10, ignore_images
     )
     lessons = instant_dense.HeadTraining(lit, spot, samples, kept)
     size = samples.plan.train.image_size
@@ -206,10 +206,8 @@ def test_kept__fewer_images_where_the_memory_is_bounded(toy, monkeypatch):
     samples = TrainingSamples(plan_for(toy), toy)
     network = build_network(samples.plan, toy, CPU)
     frozen = instant_dense._frozen(network, feature_maps.find_backbone(network), samples)
-    assert feature_maps.compute_maps(
-        network, frozen, samples.frames, 10, ignore_images
-    ).indices == [0]
+    assert feature_maps.compute_maps(frozen, samples.frames, 10, ignore_images).indices == [0]
     monkeypatch.undo()
-    kept = feature_maps.compute_maps(network, frozen, samples.frames, 4, ignore_images)
+    kept = feature_maps.compute_maps(frozen, samples.frames, 4, ignore_images)
     assert kept.indices == [0, 2, 5, 7]
     assert kept.finite

@@ -110,6 +110,25 @@ def test_total_steps__is_seldom_changed():
     assert len(world.ends) <= 12
 
 
+@pytest.mark.parametrize("stalls", [(0,), (7,), (0, 7), (55,)])
+def test_total_steps__a_stall_such_as_compiling_costs_its_own_time_alone(stalls):
+    facts = {"steps_per_epoch": 9000, "most_steps": 90_000, "batch_size": 64}
+    world = World(600.0, 0.02, 1.0, after_s=75.0, **facts)
+    world.train(30_000, slower=lambda done: 3000.0 if done in stalls else 1.0)
+    assert 500 < world.time <= 525
+
+
+def test_step_done__steps_that_were_not_waited_for_take_their_mean():
+    launched, synchronised = World(100.0, 0.0, 0.0), World(100.0, 0.0, 0.0)
+    for number in range(200):
+        launched.time += 0.01 if (number + 1) % 10 else 0.91
+        launched.budget.step_done(settled=number == 0 or not (number + 1) % 10)
+        synchronised.time += 0.1
+        synchronised.budget.step_done()
+    assert launched.budget.step_s == pytest.approx(0.1, rel=0.05)
+    assert synchronised.budget.step_s == pytest.approx(0.1)
+
+
 def test_total_steps__an_unfinished_epoch_goes_on_after_a_restart():
     world = World(100.0, 1.0, 1.0)
     assert world.budget.total_steps(2, 1, 60, now=True) == 60, "nothing is measured yet"

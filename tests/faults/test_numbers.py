@@ -28,6 +28,17 @@ FIRST = "conv1.0.weight"
 """The first tensor of the net."""
 
 
+def test_check__of_steps_before_the_newest_only_their_own_numbers_are_blamed():
+    net = torch.nn.Linear(2, 2)
+    monitor = LossMonitor(net, toy_train())
+    bad, good = torch.tensor(NAN), torch.tensor(1.0)
+    for number, loss in enumerate((good, bad, bad), start=1):
+        monitor.record(StepRecord(1, number, {"cross_entropy": loss}, good, [f"{number}.png"]))
+    net.weight.data.fill_(NAN)  # as the second step's update leaves them
+    with pytest.raises(NumbersError, match="the loss `cross_entropy` .* epoch 1, step 2"):
+        monitor.check()
+
+
 class Nth:
     """True at the n-th call, once."""
 
