@@ -37,7 +37,7 @@ check: setup ## style, types, tests
 docs: setup ## write the generated parts of the README
 	$(BIN)/python tests/house/reference.py
 
-smoke: setup $(DIGITS) ## the whole line for every task, in a minute each
+smoke: setup $(DIGITS) ## all stages for every task, some 10 s each on idle cores
 	for task in classification detection segmentation; do \
 	  $(BIN)/automl run recipes/digits-$$task.yaml --smoke || exit 1; done
 

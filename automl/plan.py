@@ -67,7 +67,7 @@ class Train(Strict):
         Literal["none", "torch", "onnx"],
         Field(
             description="what computes the frozen features that a first head is fitted on, as "
-            "epoch 0; none: the head starts drawn"
+            "epoch 0; none: the head starts from random weights"
         ),
     ] = "none"
     instant_images: Annotated[

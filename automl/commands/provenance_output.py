@@ -59,7 +59,7 @@ def origin_lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("data", data),
         ("weights", str(facts["weights"])[:SHORT]),
         ("machine", ", ".join(str(part) for part in where if part)),
-        ("again", again if times else ""),
+        ("resumed", again if times else ""),
     ]
 
 

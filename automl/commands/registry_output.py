@@ -43,7 +43,7 @@ def sync_lines(done: "Iterable[Synced]") -> list[str]:
         )
         for one in done
     ]
-    return table(("run", "state", "", ""), rows) if rows else ["all runs are there"]
+    return table(("run", "state", "", ""), rows) if rows else ["nothing to send: MLflow has every run"]
 
 
 def raise_failures(done: "Iterable[Synced]") -> None:

@@ -89,7 +89,7 @@ def refuse_other_plan(run: RunDir, *, smoke: bool, device: str | None, resumed: 
 
     plan, hint = Plan.read(run.plan), f"`{resuming(run)}` keeps its plan; else start a new run"
     if smoke != plan.smoke and (smoke or not resumed):
-        kind = "no smoke run" if smoke else "a smoke run"
+        kind = "a full run" if smoke else "a smoke run"
         raise UsageError(f"the run was planned as {kind}", where=str(shown(run.plan)), hint=hint)
     if device in (None, "auto"):
         return

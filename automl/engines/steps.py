@@ -128,7 +128,7 @@ def _run_steps(
         progress.count_step(losses)
         if check:
             _report(session, progress)
-        keep_budget(session, progress, step_settled=check)
+        keep_budget(session, progress, settled=check)
         if progress.step_in_epoch >= progress.steps_this_epoch:  # the budget may have cut it short
             return
 
@@ -253,29 +253,24 @@ def save_and_stop(session: Session, progress: Progress, signal: str) -> None:
 
 
 def keep_budget(
-    session: Session,
-    progress: Progress,
-    *,
-    step_settled: bool | None = None,
-    begins: bool = False,
+    session: Session, progress: Progress, *, settled: bool | None = None, begins: bool = False
 ) -> None:
     """Sets the number of steps that the budget has time for; a reproduction repeats the recorded.
 
-    `step_settled`, after a step: whether the device was waited for. The number that a training
-    begins with, or goes on with, is recorded in any case.
+    `settled`, after a step: whether the device was waited for. The number that a training begins
+    with, or goes on with, is recorded in any case.
     """
     if session.budget is None:
         return
-    after_step = step_settled is not None
-    if step_settled is not None:
-        session.budget.step_done(settled=step_settled)
+    if settled is not None:
+        session.budget.step_done(settled=settled)
     position = (progress.epoch, progress.step_in_epoch)
     if session.replay.ends:
         total = session.replay.total_steps(position, progress.total_steps)
     else:
         answered = progress.best_score > -math.inf
         total = session.budget.total_steps(
-            *position, progress.total_steps, now=not after_step, answered=answered
+            *position, progress.total_steps, now=settled is None, answered=answered
         )
     total = int(distributed.from_first([float(total)])[0])
     if total == progress.total_steps and not begins:

@@ -141,9 +141,9 @@ def _verdict(contender: Contender, best: Contender) -> str:
     worse = best.quality - contender.quality
     dearer = contender.price - best.price
     if worse > 0.02 and dearer > 0.02:
-        return f"{times:.1f} times the time, and worth {2**worse:.2f} times the error"
+        return f"{times:.1f} times the time, estimated error {2**worse:.2f} times as high"
     if worse > dearer:
-        return f"worth {2**worse:.2f} times the error, for {times:.1f} times the time"
+        return f"estimated error {2**worse:.2f} times as high, in {times:.1f} times the time"
     if contender.score > best.score:
         return f"{times:.1f} times the time: too long"
-    return f"{times:.1f} times the time, for {2**worse:.2f} times the error"
+    return f"{times:.1f} times the time, for an estimated error {2**worse:.2f} times as high"

@@ -36,7 +36,7 @@ class BundleModel(PythonModel):  # type: ignore[misc]
         """`model_input` has a column `image`: paths, or images as base64 text or data URLs."""
         from automl.model import bundle
 
-        least = float((params or {}).get("least", LEAST))
+        least = float((params or {}).get("min_confidence", LEAST))
         described = bundle.read(self.bundle)
         cells = enumerate(model_input["image"])
         pairs = [(str(i), _image(cell, described.frame)) for i, cell in cells]

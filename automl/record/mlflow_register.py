@@ -140,7 +140,7 @@ def _signature() -> Any:
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, "image")]),
         outputs=Schema([ColSpec(AnyType(), "prediction")]),
-        params=ParamSchema([ParamSpec("least", DataType.double, 0.3)]),
+        params=ParamSchema([ParamSpec("min_confidence", DataType.double, 0.3)]),
     )
 
 

@@ -128,7 +128,7 @@ def test_begin__a_finished_run_without_checkpoints_is_not_trained_again(tmp_path
 @pytest.mark.parametrize(
     ("planned_smoke", "asked", "said"),
     [
-        (False, {"smoke": True, "resumed": True}, "planned as no smoke run"),
+        (False, {"smoke": True, "resumed": True}, "planned as a full run"),
         (True, {"smoke": False, "resumed": False}, "planned as a smoke run"),
         (False, {"device": "auto"}, ""),
         (True, {"smoke": True, "resumed": False}, ""),

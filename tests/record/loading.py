@@ -12,7 +12,7 @@ import json, sys, warnings
 import mlflow.pyfunc, pandas  # warns of MLflow's own types
 warnings.simplefilter("error", UserWarning)
 model = mlflow.pyfunc.load_model(sys.argv[1])
-params = {"least": float(sys.argv[2])}
+params = {"min_confidence": float(sys.argv[2])}
 answers = model.predict(pandas.DataFrame({"image": json.load(sys.stdin)}), params=params)
 import automl
 print("@" + json.dumps({"answers": answers, "code": automl.__file__}))

@@ -179,7 +179,7 @@ def test_collected__a_dry_run_first(folder):
     asked = {"keep": 0, "older_than": "30d", "tracked": False}
     dry = collect_garbage(**asked, really=False)
     assert (run / "checkpoints").is_dir()
-    assert dry.lines()[-1] == "1 thing, 1.0 kB; nothing was touched: add `--really`"
+    assert dry.lines()[-1] == "1 thing, 1.0 kB; nothing was deleted; `--really` deletes them"
     assert any("runs/run/checkpoints" in line for line in dry.lines())
     wet = collect_garbage(**asked, really=True)
     assert not (run / "checkpoints").exists()
