@@ -52,7 +52,8 @@ class Collected:
         things = "1 thing" if count == 1 else f"{count} things"
         if self.really:
             return f"{things} removed, {size_text(sum(i.bytes for i in self.removed))} freed"
-        return f"{things}, {size_text(self.found.bytes)}; nothing was deleted; `--really` deletes them"
+        size = size_text(self.found.bytes)
+        return f"{things}, {size}; nothing was deleted; `--really` deletes them"
 
 
 def collect_garbage(*, keep: int, older_than: str, tracked: bool, really: bool) -> Collected:

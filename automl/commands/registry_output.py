@@ -43,7 +43,9 @@ def sync_lines(done: "Iterable[Synced]") -> list[str]:
         )
         for one in done
     ]
-    return table(("run", "state", "", ""), rows) if rows else ["nothing to send: MLflow has every run"]
+    if not rows:
+        return ["nothing to send: MLflow has every run"]
+    return table(("run", "state", "", ""), rows)
 
 
 def raise_failures(done: "Iterable[Synced]") -> None:

@@ -166,7 +166,9 @@ def test_sync__says_what_is_owed_and_exits_3(run):
 
 def test_sync__nothing_owed_is_said(workspace):
     done = automl("sync")
-    assert (done.returncode, done.stdout) == (0, "nothing to send: MLflow has every run\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "nothing to send: MLflow has every run\n"), (
+        done.stderr
+    )
 
 
 def test_sync__leaves_a_run_at_work_alone(run):
