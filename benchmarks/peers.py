@@ -8,8 +8,9 @@ Sets: `hymenoptera` from data/ or ../shared/data, the built-in `digits-classific
 is the test that nobody learns from or chooses by; a fifth of its `train` validates.
 Peers: `automl` (the command with a recipe that names the net and nothing else), the same made to
 stop at the fitted head (`automl-head`) or to fine-tune to the end without one (`automl-full`), a
-loop like torchvision's reference, a plain timm loop, and Ultralytics' classification trainer
-around the same net (its own have no weights offline); settings are in benchmarks/peers/.
+loop like torchvision's reference, a plain timm loop, Ultralytics' classification trainer around
+the same net (its own have no weights offline), and fastai's `fine_tune`, where `pip install fastai`
+was done; settings are in benchmarks/peers/.
 
 Cost: CPU seconds of the whole process tree from its start, imports and validation included, one
 thread each; judging on the test images is not charged. Score: test accuracy of the best model so
@@ -25,6 +26,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ SCRIPTS = {
     "torchvision": "torchvision_loop.py",
     "timm": "timm_loop.py",
     "yolo": "yolo_classify.py",
+    "fastai": "fastai_loop.py",
 }
 TRAIN = {
     "automl-head": {"backbone_lr": 0},
@@ -225,7 +228,8 @@ def main() -> None:
     """Runs what was asked for, in turns: seeds outside, peers inside."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--sets", default="hymenoptera")
-    parser.add_argument("--peers", default=",".join(SCRIPTS))
+    there = [peer for peer in SCRIPTS if peer != "fastai" or find_spec(peer)]
+    parser.add_argument("--peers", default=",".join(there))
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--budget", type=float, default=180, help="CPU seconds for each run")
     parser.add_argument("--epochs", type=int, default=5, help="of those that cannot choose")

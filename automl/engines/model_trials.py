@@ -46,6 +46,9 @@ def model_measurer(dataset: Dataset, device: str, talk: Talk) -> MeasureModels:
     """Measures candidates for this data on a device; says so where it takes time."""
 
     def measure(models: Sequence[TrialModel], seconds: float) -> Mapping[str, Measurement]:
+        if not seconds:
+            kept = [_find(_step_key(candidate, device)) for candidate in models]
+            return {a.row.name: Measurement(t) for a, t in zip(models, kept, strict=True)}
         times = _step_times(models, device, talk)
         scores = _transfers(models, times, dataset, device, seconds, talk)
         return {
@@ -60,22 +63,33 @@ def _step_times(models: Sequence[TrialModel], device: str, talk: Talk) -> list[f
     found = []
     for number, candidate in enumerate(models):
         talk.progress("models: speed", number, len(models), candidate.row.name)
-        said = ["step", _machine(device), candidate.row.name, *candidate.crop]
-        found.append(_kept(said, partial(_measured, candidate, device)))
+        key = _step_key(candidate, device)
+        found.append(_kept(key, partial(_measured, candidate, device)))
     talk.progress("models: speed", len(models), len(models))
     return found
 
 
-def _kept(said: list[Any], measure: Callable[[], Any]) -> Any:
+def _step_key(candidate: TrialModel, device: str) -> list[Any]:
+    return ["step", _machine(device), candidate.row.name, *candidate.crop]
+
+
+def _kept(key: list[Any], measure: Callable[[], Any]) -> Any:
     """What was measured before under the same circumstances, or is now; a JSON value."""
-    key = json.dumps([*said, VERSION, torch.__version__])
-    raw = disk_cache.find(key)
-    if raw is not None:
-        return json.loads(raw)
-    value = measure()
-    if value is not None:  # what failed may have failed for once
-        disk_cache.keep(key, json.dumps(value).encode())
+    value = _find(key)
+    if value is None:
+        value = measure()
+        if value is not None:  # what failed may have failed for once
+            disk_cache.keep(_whole(key), json.dumps(value).encode())
     return value
+
+
+def _find(key: list[Any]) -> Any:
+    raw = disk_cache.find(_whole(key))
+    return None if raw is None else json.loads(raw)
+
+
+def _whole(key: list[Any]) -> str:
+    return json.dumps([*key, VERSION, torch.__version__])
 
 
 def bf16_gain(model: TrialModel) -> float | None:

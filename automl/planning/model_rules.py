@@ -108,7 +108,7 @@ def choose_model(
     models = _allowed_models(at, at_hand)
     ranked = _affordable([_judge(m, at) for m in models], at)
     close = [c for c in ranked if c.score > ranked[0].score - WORTH_MEASURING][:MOST_MEASURED]
-    if measure is not None and len(close) > 1 and _time_to_measure(at, len(close)):
+    if measure is not None and len(close) > 1:
         close = _affordable(_measured(close, at, measure), at)
     return _explain(close, at, len(ranked)), close
 
@@ -131,11 +131,14 @@ def _allowed_models(at: Situation, at_hand: AtHand) -> list[Model]:
 
 
 def _measured(close: list[Contender], at: Situation, measure: MeasureModels) -> list[Contender]:
-    """The same, judged by what is measured of each here."""
+    """The same, judged by what is measured of each here, or was before if now there is no time."""
     training_s = goal_seconds(at) if at.recipe.budget else min(c.seconds for c in close)
+    seconds = MEASURING_SHARE * training_s if _time_to_measure(at, len(close)) else 0.0
     asked = [_asked(c.model, at) for c in close]
-    found = measure(asked, MEASURING_SHARE * training_s)
+    found = measure(asked, seconds)
     known = [found.get(c.model.row.name, NOT_MEASURED) for c in close]
+    if not seconds and any(m.step_s is None for m in known):
+        return close
     if any(m.transfer is None for m in known):  # else those without would be judged by less
         known = [replace(m, transfer=None) for m in known]
     return [_judge(c.model, at, m) for c, m in zip(close, known, strict=True)]

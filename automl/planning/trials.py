@@ -61,7 +61,9 @@ class TrialModel:
 
 
 MeasureModels = Callable[[Sequence[TrialModel], float], Mapping[str, Measurement]]
-"""Measures candidates; the seconds are for features, over all candidates. Keys are their names."""
+"""Measures candidates; the seconds are for features, over all candidates. Keys are their names.
+
+Where there are no seconds nothing is measured, and what comes back was measured before."""
 
 
 def steady(seconds: float) -> float:

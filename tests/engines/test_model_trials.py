@@ -66,6 +66,16 @@ def test_looking__measures_once(tmp_path: Path, cache: Path) -> None:
     assert measure([asked("classification")], 1.0) == first
 
 
+def test_looking__without_time_tells_what_was_measured_before(tmp_path: Path, cache: Path) -> None:
+    dataset = draw_set("classification", tmp_path / "set", 4, 2)
+    measure = model_trials.model_measurer(dataset, "cpu", Silent())
+    candidate = asked("classification")
+    assert measure([candidate], 0.0)[candidate.row.name].step_s is None
+    assert not list(cache.rglob("*"))
+    first = measure([candidate], 1.0)
+    assert measure([candidate], 0.0) == first
+
+
 def test_looking__without_a_cache_measures_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

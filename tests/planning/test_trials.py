@@ -76,6 +76,19 @@ def test_choice__one_without_a_score_makes_all_go_by_the_table():
     assert "quality by the publishers' scores" in plan.reasons["model"].because
 
 
+def test_choice__a_short_budget_measures_nothing_but_goes_by_what_is_known_of_all():
+    times = {name: measured(ms) for name, ms in zip(LITES, (45, 20, 90), strict=True)}
+    small = profile("classification", images={"train": 1000, "val": 300}, width=32, height=32)
+    seen = Seen(**times)
+    assert plan_of(seen, of=small, budget="30s").model == "efficientnet_lite1"
+    assert seen.seconds == 0
+    unknown = {**times, "efficientnet_lite2": Measurement()}
+    plan = plan_of(Seen(**unknown), of=small, budget="30s")
+    assert all(not candidate.measured for candidate in plan.candidates)
+    plan_of(seen, of=small, budget="10m")
+    assert seen.seconds > 0
+
+
 def test_choice__noise_of_a_few_percent_is_not_seen():
     times = dict(zip(LITES, (45.0, 62.0, 90.0), strict=True))
     plans = [
