@@ -109,7 +109,7 @@ def listed(at: Situation, weighed: list[Contender]) -> list[Candidate]:
 def _candidate(at: Situation, contender: Contender, best: Contender) -> Candidate:
     model, transfer = contender.model, contender.measured.transfer
     row, size = model.row, choose_image_size(at, model).value
-    crop = at.given("crop") or choose_crop(at, size).value
+    crop = choose_crop(at, size).value
     epochs = at.given("epochs")
     if epochs is None:
         instant_s = _likely_instant_seconds(at, model, (size, crop))
