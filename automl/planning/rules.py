@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, TypeVar
 
 from automl.dataset import Dataset, Profile
@@ -215,23 +216,25 @@ def _expect(draft: Draft, model: Model) -> dict[str, Any]:
         judging_seconds(at, model, (size, crop)),
         _instant_seconds(at, model, values),
     )
-    budget, train_s = budget_seconds(at.recipe.budget), values["epochs"] * epoch_s
-    if budget is not None:
-        train_s = min(train_s, max(LEAST_S, budget - sum(seconds.values())))
-    train_s = float(f"{train_s:.3g}")
+    budget, all_s = budget_seconds(at.recipe.budget), values["epochs"] * epoch_s
+    left_s = inf if budget is None else max(LEAST_S, budget - sum(seconds.values()))
+    train_s = float(f"{min(all_s, left_s):.3g}")
+    timed = "as measured"
+    if model.row.name not in at.step_s:
+        timed = f"at {at.hardware.gflops:.0f} measured gflops/s"
+    in_all = f"{in_words(train_s)} {'in all' if all_s <= left_s else 'are left of the budget'}"
     memory = peak_gb(at, model, crop, micro, values["optimiser"])
     because = {
         "budget_s": budget_reason(budget, seconds, at.recipe.set_by("budget")),
-        "most_epochs": "more gain nothing, however much time is left"
-        if budget
-        else "without a budget `train.epochs` says it",
-        "expected_train_s": f"{values['epochs']} epochs of {in_words(epoch_s)} at "
-        f"{at.hardware.gflops:.0f} measured gflops/s, {in_words(train_s)} in all",
+        "most_epochs": _why_most(at),
+        "expected_train_s": f"{values['epochs']} epochs of {in_words(epoch_s)} {timed}, {in_all}",
         "expected_memory_gb": f"activations of {micro} images at once, weights and their copies",
         **{
             f"expected_s.{name}": "measured in this run, or typical on this machine"
             for name in seconds
         },
+        "expected_s.setup": "typical on this machine, and the instant answer",
+        "expected_s.evaluate": f"typical on this machine, and {at.judged_images} images",
     }
     draft.reasons.update({key: Reason(because=text) for key, text in because.items()})
     return {
@@ -241,6 +244,14 @@ def _expect(draft: Draft, model: Model) -> dict[str, Any]:
         "expected_s": seconds,
         "expected_memory_gb": memory,
     }
+
+
+def _why_most(at: Situation) -> str:
+    if at.recipe.budget is None:
+        return "without a budget `train.epochs` says it"
+    if at.given("epochs"):
+        return at.recipe.set_by("train.epochs")
+    return "more gain nothing, however much time is left"
 
 
 def _assemble(draft: Draft, model: Model, dataset: Dataset, augment: Augment) -> Plan:
