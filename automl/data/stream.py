@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from automl.data.ahead import ahead
+from automl.data.ahead import ahead, decoded_bytes
 from automl.data.ground_truth import truth
 from automl.data.images import read_image
 from automl.dataset import Dataset, SplitName
@@ -14,7 +14,7 @@ from automl.prediction import Prediction, Truth
 
 
 def images(dataset: Dataset, split: SplitName) -> Iterator[tuple[str, np.ndarray]]:
-    """Path and upright RGB pixels of each image of a split, one at a time."""
+    """Path and upright RGB pixels of each image of a split in their order."""
     root, samples = Path(dataset.root), dataset.split(split)
     gone = [sample.path for sample in samples if not (root / sample.path).is_file()]
     if gone:
@@ -23,7 +23,11 @@ def images(dataset: Dataset, split: SplitName) -> Iterator[tuple[str, np.ndarray
             where=str(root),
             hint="bring the data back to where it was, or start a run on where it is now",
         )
-    read = ahead(lambda sample: read_image(root / sample.path, dataset.frame), samples)
+    read = ahead(
+        lambda sample: read_image(root / sample.path, dataset.frame),
+        samples,
+        decoded_bytes(samples),
+    )
     for sample, image in zip(samples, read, strict=True):
         yield sample.path, image
 

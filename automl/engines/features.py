@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from automl.data.ahead import ahead
+from automl.data.ahead import ahead, decoded_bytes
 from automl.data.decoding import read_bytes
 from automl.data.images import image_from_bytes
 from automl.dataset import Dataset, Sample, SplitName
@@ -183,18 +183,22 @@ def _read(data: bytearray | None, count: int) -> np.ndarray | None:
 def _computed(
     frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample], on_images: OnImages
 ) -> tuple[np.ndarray, bool]:
-    """Features, and whether all files still held what the data index knows: only those are kept."""
+    """Features, and whether all files still held what the data index knows, and the memory all of
+    a batch: only those are kept.
+    """
     frozen.forward = frozen.forward or build_forward(frozen)
     frozen.computed_by, forward = frozen.forward
     rows: list[np.ndarray] = []
     genuine = True
     size = BATCH[frozen.runner] if frozen.device.type == "cpu" else CARD_BATCH
-    images = ahead(partial(_image, frozen, dataset), samples)
+    images = ahead(partial(_image, frozen, dataset), samples, decoded_bytes(samples))
     for begin in range(0, len(samples), size):
         on_images(begin, len(samples))
         read = list(islice(images, size))
         genuine &= all(known for _, known in read)
-        rows.append(_of_all(forward, np.stack([image for image, _ in read]), frozen.device))
+        found, whole = _of_all(forward, np.stack([image for image, _ in read]), frozen.device)
+        rows.append(found)
+        genuine &= whole
     on_images(len(samples), len(samples))
     return np.concatenate(rows), genuine
 
@@ -207,17 +211,18 @@ def _image(frozen: FrozenBackbone, dataset: Dataset, sample: Sample) -> tuple[np
     return image, hashlib.sha256(data).hexdigest() == sample.digest
 
 
-def _of_all(forward: Forward, images: np.ndarray, device: torch.device) -> np.ndarray:
-    """The features of all images, of half at a time where the memory does not suffice."""
+def _of_all(forward: Forward, images: np.ndarray, device: torch.device) -> tuple[np.ndarray, bool]:
+    """Features, and whether of all at once: of half at a time where the memory does not suffice."""
     try:
-        return forward(images)[0]
+        return forward(images)[0], True
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         if len(images) == 1:
             raise no_memory(str(device)) from error
     half = len(images) // 2
-    return np.concatenate([_of_all(forward, p, device) for p in (images[:half], images[half:])])
+    parts = [_of_all(forward, part, device)[0] for part in (images[:half], images[half:])]
+    return np.concatenate(parts), False
 
 
 def _normalised(frozen: FrozenBackbone, images: np.ndarray) -> np.ndarray:

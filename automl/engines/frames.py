@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from automl.data.ahead import ahead
+from automl.data.ahead import ahead, decoded_bytes
 from automl.data.decoding import read_bytes, reduced_size
 from automl.data.ground_truth import mask_and_digest
 from automl.data.images import reduced_image
@@ -72,9 +72,8 @@ class Frames:
 
     def fitted(self) -> Iterator[tuple[str, np.ndarray, Geometry]]:
         """Path, pixels and geometry of each, in their order."""
-        for sample, frame in zip(
-            self.samples, ahead(self.__getitem__, range(len(self))), strict=True
-        ):
+        read = ahead(self.__getitem__, range(len(self)), decoded_bytes(self.samples))
+        for sample, frame in zip(self.samples, read, strict=True):
             if frame.geometry is not None:
                 yield sample.path, frame.image, frame.geometry
 

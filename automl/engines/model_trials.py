@@ -22,7 +22,7 @@ from automl.engines.loader import change_each
 from automl.engines.memory import keep_freed_memory
 from automl.engines.network import has_fast_bf16
 from automl.engines.transforms import dummy_annotation
-from automl.errors import AutomlError
+from automl.errors import AutomlError, NumbersError
 from automl.model.build import build
 from automl.planning.hardware import SCALING, cpu_name, used_threads
 from automl.planning.trials import Measurement, MeasureModels, Transfer, TrialModel
@@ -197,7 +197,7 @@ def _transfer(
         options = FeatureOptions(fit, how, used_threads(), len(labels), device)
         try:
             rows, _ = features(model.row, model.weights, dataset, "train", model.size, options)
-        except (ValueError, RuntimeError):
+        except (ValueError, RuntimeError, NumbersError):
             return None
         return leave_one_out(rows, labels)
 

@@ -60,6 +60,7 @@ class TimeBudget:
     """From the last step of an epoch to the first of the next, when a step took `_step_s_then`."""
     _step_s_then: float = 0.0
     _count: int = 0
+    _first_s: float = 0.0
     _unsettled: int = 0
     _mark: float = 0.0
     _looked: float = field(default=float("-inf"))
@@ -79,14 +80,17 @@ class TimeBudget:
             return
         now, steps = self.clock.now(), self._unsettled
         took, self._mark, self._unsettled = (now - self._mark) / steps, now, 0
-        for _ in range(steps):
+        for _ in range(steps if self._count else 1):  # all of a first group wait for the set-up
             self._see(took)
 
     def _see(self, took: float) -> None:
         """The first step of a process pays for what is set up once, which others may do again."""
         self._count += 1
-        if self._count <= 2:
-            self.step_s = self.first_steps_s = took if self._count == 2 else 0.0
+        if self._count == 1:
+            self._first_s = took
+            return
+        if self._count == 2:
+            self.step_s = self.first_steps_s = took
             return
         took = min(took, OUTLIER * self.step_s)
         self.step_s += (took - self.step_s) / min(self._count - 1, MEMORY)
@@ -108,7 +112,9 @@ class TimeBudget:
         """
         time, done = self.clock.now(), epoch * self.steps_per_epoch + at
         if not self.step_s:  # gone on with: what is there may have to do
-            least_s = AFTER_ANSWER * self.epoch_end_s
+            least_s = (AFTER_ANSWER if now else 1.0) * self.epoch_end_s
+            if self._count:  # another step like the first, and judging
+                least_s = max(least_s, self._first_s + self._guessed_validation(self._first_s))
             return done if (epoch or at or answered) and self.remaining_s() <= least_s else planned
         if not now and time - self._looked < EVERY * self.promise_s:
             return planned
@@ -139,7 +145,10 @@ class TimeBudget:
             return self.epoch_end_s * max(
                 1.0, self.step_s / self._step_s_then if self._step_s_then else 1.0
             )
-        each = GUESSED_VALIDATION * self.val_pixels * self.step_s / self.batch_size
+        return self._guessed_validation(self.step_s)
+
+    def _guessed_validation(self, step_s: float) -> float:
+        each = GUESSED_VALIDATION * self.val_pixels * step_s / self.batch_size
         return each * self.val_images
 
     def _steps_that_fit(self, epoch: int, at: int) -> int:

@@ -24,7 +24,7 @@ NOT_OF_ULTRALYTICS: dict[str, tuple[object, ...]] = {
 
 def check_plan(plan: Plan, recipe: Recipe, profile: Profile, *, native_bf16: bool) -> None:
     """RecipeError with every impossible combination of what was asked for and what was chosen."""
-    found = [*clashes(plan.task, plan.train), *_with_data(plan, profile)]
+    found = [*clashes(plan.task, plan.train), *_with_data(plan, recipe.train, profile)]
     if plan.train.precision == "bf16" and plan.device == "cpu" and not native_bf16:
         message = "`train.precision: bf16` needs a graphics card, or a processor that knows bf16"
         found.append(("precision", message, "leave it out"))
@@ -59,8 +59,9 @@ def _frozen(asked: TrainSettings) -> Iterator[Clash]:
         yield key, message, "leave it out, or choose a model whose weights are here"
 
 
-def _with_data(plan: Plan, profile: Profile) -> Iterator[Clash]:
+def _with_data(plan: Plan, asked: TrainSettings, profile: Profile) -> Iterator[Clash]:
     train, images = plan.train, profile.images.get("train", 0)
     if train.batch_size > images:
-        message = f"`train.batch_size` is {train.batch_size}, but only {images} images train"
-        yield "batch_size", message, f"set at most {images}, or leave it out"
+        key = "batch_size" if asked.batch_size else "micro_batch"
+        message = f"`train.{key}` is {getattr(train, key)}, but only {images} images train"
+        yield key, message, f"set at most {images}, or leave it out"

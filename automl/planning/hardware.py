@@ -98,7 +98,7 @@ def used_threads() -> int:
 
 def _started(variable: str) -> int:
     """Processes that `torchrun` has started, in all or on this machine."""
-    return max(1, int(os.environ.get(variable, "1")))
+    return int(os.environ[variable]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def memory_limits(root: Path = CGROUPS, of_this: Path = CGROUP_OF_THIS) -> list[Path]:

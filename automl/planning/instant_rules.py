@@ -173,7 +173,8 @@ def choose_instant_steps(
         return Choice(0, "the head of a classifier is fitted at once")
     if how == "none":
         return Choice(0, "there is no instant answer")
-    share = LIGHT_SHARE * epochs * at.train_images / light_images(at.task, 1)
+    trained = epochs * at.train_images / at.hardware.processes
+    share = LIGHT_SHARE * trained / light_images(at.task, 1)
     steps, why = max(1, int(share)), f"a {LIGHT_SHARE:.0%} share of the time of {epochs} epochs"
     budget = budget_seconds(at.recipe.budget)
     if budget is not None and (fitting := _fitting_steps(at, model, sizes, how, budget)) < steps:

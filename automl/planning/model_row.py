@@ -7,8 +7,8 @@ from automl.dataset import Task
 
 Size = Literal["small", "medium", "large"]
 PERMISSIVE = ("Apache-2.0", "BSD-3-Clause", "MIT")
-ATTENTION = ("vit_", "deit", "beit", "eva", "swin", "hiera", "xcit", "cait", "mvit", "pvt")
-"""How the names of transformers begin; `repvit_m1_1` is a convolutional net."""
+ATTENTION = ("vit_", "vitv2", "deit", "beit", "eva", "swin", "hiera", "xcit", "cait_", "pvt_")
+"""In the names of transformers; `repvit_m1_1` is a convolutional net."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Backbone:
     @property
     def transformer(self) -> bool:
         """Whether attention carries the backbone: other learning rates suit it."""
-        return self.architecture.removeprefix("tu-").startswith(ATTENTION)
+        name = self.architecture
+        return "repvit" not in name and any(word in name for word in ATTENTION)
 
     @property
     def for_tests(self) -> bool:

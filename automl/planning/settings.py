@@ -63,8 +63,9 @@ def choose_batch_size(at: Situation) -> Choice[int]:
     images = at.train_images
     small, medium, large = BATCH[at.task]
     usual = small if images < BATCH_LIMITS[0] else medium if images < BATCH_LIMITS[1] else large
-    batch, least = min(usual, images), max(2, 2 * at.hardware.processes - 1)
-    while batch > least and images / batch < LEAST_STEPS:
+    least = max(1, 2 * at.hardware.processes - 1)  # parts of an epoch may be one smaller
+    batch = min(max(usual, least), images)
+    while batch > 2 and -(-batch // 2) >= least and images / batch < LEAST_STEPS:
         batch = -(-batch // 2)
     if micro := at.given("micro_batch"):
         batch = max(1, min(-(-batch // micro), images // micro)) * micro

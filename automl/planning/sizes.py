@@ -64,7 +64,7 @@ def _least_seconds(at: Situation, model: Model, size: Size) -> float:
     """Of a few epochs, or of an instant answer that is worth it."""
     crop = choose_crop(at, size).value
     each = seconds_per_image(model.row, crop, at.hardware.device, at.hardware.gflops)
-    epochs_s = LEAST_EPOCHS * at.train_images * each
+    epochs_s = LEAST_EPOCHS * at.train_images * each / at.hardware.processes
     if not answers_first(at, model):
         return epochs_s
     steps = LEAST_LIGHT.get(at.task, 0)

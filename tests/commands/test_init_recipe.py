@@ -54,6 +54,11 @@ def test_write_starter__the_next_command_can_be_pasted(heard):
     assert heard.lines[-1] == "next: automl run 'my set.yaml'"
 
 
+def test_write_starter__makes_the_folder_of_a_new_recipe(heard):
+    made = write_starter(Path("my set"), Path("new/and/deep.yaml"), heard)
+    assert load_recipe(made).data.path == str(Path("my set").absolute())
+
+
 def test_write_starter__a_path_that_is_not_utf8_leaves_no_file(heard):
     named = Path(os.fsdecode(b"caf\xe9"))
     Path("my set").rename(named)

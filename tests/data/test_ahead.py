@@ -6,6 +6,7 @@ import pytest
 
 from automl.data import ahead as module
 from automl.data.ahead import ahead
+from automl.dataset import Sample
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +49,18 @@ def test_ahead__no_more_than_two_results_a_thread_wait():
     assert len(asked) == 5
     found.close()
     assert len(asked) == 5
-    assert threading.active_count() == 1 or not any(
-        thread.name.startswith("ahead") for thread in threading.enumerate()
-    )
+    assert not any(thread.name.startswith("ahead") for thread in threading.enumerate())
+
+
+def test_ahead__images_that_fill_the_room_come_one_by_one():
+    asked = []
+    found = ahead(lambda item: item, (asked.append(n) or n for n in range(9)), module.ROOM // 2 + 1)
+    assert next(found) == 0
+    assert asked == [0]
+    assert list(found) == list(range(1, 9))
+
+
+def test_decoded_bytes__are_those_of_the_largest():
+    samples = [Sample("a", "train", 10, 20, ""), Sample("b", "train", 300, 2, "")]
+    assert module.decoded_bytes(samples) == 2 * 3 * 600
+    assert module.decoded_bytes([]) == 0

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from automl.data.verify import sha256_of
 from automl.engines import disk_cache
+from automl.engines import features as module
 from automl.engines.features import FeatureOptions, evenly_spread, features, without_last_layer
 from automl.engines.onnx_net import NotConverted, converted
 from automl.model.build import build, classifier
@@ -99,6 +100,34 @@ def test_features__of_a_file_that_was_edited_since_are_not_kept(toy, tmp_path):
     right, _ = features(ROW, weights, dataset, "val", SIZE, options)
     assert not np.allclose(right[0], wrong[0], atol=1e-3)
     assert len(entries(tmp_path)) == 1
+
+
+def test_features__halve_a_batch_that_memory_has_no_room_for(toy, tmp_path, monkeypatch):
+    dataset, weights = toy
+    options = FeatureOptions(runner="torch")
+    whole, _ = features(ROW, weights, dataset, "train", SIZE, options)
+    monkeypatch.setenv("AUTOML_CACHE", str(tmp_path / "other"))
+    build_forward, taken = module.build_forward, []
+
+    def small(frozen):
+        how, forward = build_forward(frozen)
+
+        def picky(images):
+            taken.append(len(images))
+            if len(images) > 5:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return forward(images)
+
+        return how, picky
+
+    monkeypatch.setattr(module, "build_forward", small)
+    parts, _ = features(ROW, weights, dataset, "train", SIZE, options)
+    np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-5)
+    assert max(taken) == 16
+    assert not list((tmp_path / "other").rglob("*.*")), "other batches may have other bits"
+    monkeypatch.setattr(module, "is_out_of_memory", lambda _: False)
+    with pytest.raises(RuntimeError, match="CUDA out of memory"):
+        features(ROW, weights, dataset, "train", SIZE, options)
 
 
 def test_converted__says_nothing_of_a_net_that_cannot_be(capfd):

@@ -4,12 +4,19 @@ import pytest
 import torch
 
 from automl.dataset import Class
-from automl.engines.network import Network, build_network, loss_settings
+from automl.engines.network import Network, build_network, has_fast_bf16, loss_settings
 from automl.model.preprocess import Preprocess
 from automl.planning.backbones import find
 from automl.tasks import classification
 from automl.tasks.protocol import LossSettings
 from tests.engines.toy import draw_set, toy_plan
+
+
+@pytest.mark.parametrize(("card", "fast"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_has_fast_bf16__since_ampere(monkeypatch, card, fast):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: card)
+    assert has_fast_bf16(torch.device("cuda:0")) is fast
+    assert not has_fast_bf16(torch.device("cpu"))
 
 
 @pytest.mark.parametrize("side", [1, 2, 33])

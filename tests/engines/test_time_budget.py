@@ -129,6 +129,29 @@ def test_step_done__steps_that_were_not_waited_for_take_their_mean():
     assert synchronised.budget.step_s == pytest.approx(0.1)
 
 
+def test_total_steps__a_stall_within_the_first_group_that_is_waited_for_is_set_up():
+    world = World(600.0, 0.1, 1.0, steps_per_epoch=1000)
+    end = 900
+    for at in range(1, 60):
+        world.time += 60.0 if at == 3 else 0.1
+        world.budget.step_done(settled=not at % 7)
+        end = world.budget.total_steps(0, at, end)
+    assert end > 4000
+
+
+def test_total_steps__an_answer_is_fine_tuned_on_after_a_first_step():
+    world = World(40.0, 0.5, 5.0)
+    world.budget.epoch_end_s = 5.0
+    world.time = 20.0
+    assert world.budget.total_steps(0, 0, 50, now=True, answered=True) == 50
+    world.budget.start_step()
+    world.time += 6.0
+    world.budget.step_done()
+    assert world.budget.total_steps(0, 1, 50, answered=True) == 50, "13 s are left, not 3 * 5"
+    world.time += 8.5
+    assert world.budget.total_steps(0, 1, 50, answered=True) == 1
+
+
 def test_total_steps__an_unfinished_epoch_goes_on_after_a_restart():
     world = World(100.0, 1.0, 1.0)
     assert world.budget.total_steps(2, 1, 60, now=True) == 60, "nothing is measured yet"

@@ -13,6 +13,22 @@ def test_find__row_by_name_and_by_architecture():
     assert find("resnet50", "classification").source == "timm"
 
 
+@pytest.mark.parametrize(
+    ("name", "attends"),
+    [
+        ("repvit_m1_1", False),
+        ("convnext_tiny", False),
+        ("efficientnet_lite0", False),
+        ("vit_tiny", True),
+        ("flexivit_small", True),
+        ("mvitv2_tiny", True),
+        ("swinv2_tiny_window8_256", True),
+    ],
+)
+def test_transformer__by_what_carries_the_net(name, attends):
+    assert find(name, "classification").transformer is attends
+
+
 def test_find__composes_any_timm_classifier_with_measured_facts():
     row = find("ghostnet_100", "classification")
     assert (row.source, row.head, row.licence) == ("timm", "linear", "Apache-2.0")

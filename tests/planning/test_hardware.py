@@ -12,6 +12,7 @@ from automl.planning.hardware import (
     cpu_memory,
     memory_limits,
     probe,
+    used_threads,
 )
 
 
@@ -101,7 +102,18 @@ def test_cores__no_more_than_a_container_grants(tmp_path, monkeypatch, text, gra
 def test_cores__are_shared_by_the_processes_of_torchrun(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    assert cores(Path("none"), Path("none")) == 8, "somebody else has set it"
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     assert cores(Path("none"), Path("none")) == 2
+
+
+@pytest.mark.parametrize(("asked", "used"), [("1", 1), ("2", 2), ("64", 4), ("", 4)])
+def test_used_threads__compute_on_the_cores_there_are(monkeypatch, asked, used):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(4)), raising=False)
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert used_threads() == min(used, cores())
 
 
 @pytest.mark.parametrize(

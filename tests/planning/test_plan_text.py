@@ -14,7 +14,10 @@ def test_to_yaml__reads_back_equal(tmp_path):
 
 
 def test_to_yaml__survives_awkward_values(tmp_path):
-    plan = plan_for(profile("classification"), train={"lr": 1e-5, "weight_decay": 1e-7})
+    noise = {"GaussNoise": {"std_range": [1e-5, 0.1], "p": 1e-3}}
+    plan = plan_for(
+        profile("classification"), train={"lr": 1e-5, "weight_decay": 1e-7}, augment=[noise]
+    )
     awkward = plan.model_copy(
         update={
             "device": "no",

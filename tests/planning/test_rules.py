@@ -197,6 +197,61 @@ def test_speed__a_busy_hour_changes_no_decision():
     assert len({str(p.model_dump(exclude=drop)) for p in plans}) == 1
 
 
+@pytest.mark.parametrize("processes", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("images", [25, 60, 205, 300, 999])
+@pytest.mark.parametrize("task", ["classification", "segmentation", "detection"])
+def test_batch__every_process_has_an_image_of_every_batch(task, images, processes):
+    of = profile(task, images={"train": images, "val": 10})
+    batch = plan_for(of, replace(CPU, processes=processes)).train.batch_size
+    assert images // -(-images // batch) >= processes
+
+
+def test_epochs__several_processes_have_time_for_more():
+    of = profile("classification", images={"train": 5000, "val": 100})
+    one, four = (
+        plan_for(of, replace(CPU, processes=n), budget="10m", train={"instant": "none"})
+        for n in (1, 4)
+    )
+    assert four.train.epochs >= 2 * one.train.epochs
+
+
+@pytest.mark.parametrize(
+    ("images", "given", "chosen"),
+    [
+        (20, {"micro_batch": 4}, ("batch_size", 4)),
+        (300, {"micro_batch": 5}, ("batch_size", 20)),
+        (300, {"micro_batch": 300}, ("batch_size", 300)),
+    ],
+)
+def test_batch__is_made_of_given_micro_batches(images, given, chosen):
+    of = profile("classification", images={"train": images, "val": 10})
+    key, value = chosen
+    assert getattr(plan_for(of, train=given).train, key) == value
+
+
+def test_epochs__are_no_fewer_than_warm_up():
+    plan = plan_for(profile("classification"), budget="30s", train={"warmup_epochs": 2.5})
+    assert plan.train.epochs == 3
+
+
+def test_size__is_no_smaller_than_a_given_crop():
+    of = profile("segmentation", images={"train": 4000, "val": 100}, width=1920, height=1080)
+    free = plan_for(of, budget="60s", train={"instant": "none"})
+    given = plan_for(of, budget="60s", train={"instant": "none", "crop": (288, 288)})
+    assert min(free.train.image_size) < 288 <= min(given.train.image_size)
+
+
+@pytest.mark.parametrize("policy", ["light", "medium", "heavy"])
+def test_augment__a_named_policy_does_not_mirror_characters_either(policy):
+    counts = dict.fromkeys("bdpq", 50)
+    digits = profile("classification", classes=4, class_counts=counts)
+    plan, cats = (plan_for(of, augment=policy) for of in (digits, profile("classification")))
+    assert (plan.augment.policy, cats.augment.policy) == (policy, policy)
+    assert "HorizontalFlip" not in str(plan.augment.transforms)
+    assert "HorizontalFlip" in str(cats.augment.transforms)
+    assert "not mirrored" in plan.reasons["augment.policy"].because
+
+
 @pytest.mark.parametrize(
     ("task", "train", "text"),
     [
@@ -206,7 +261,8 @@ def test_speed__a_busy_hour_changes_no_decision():
         ("classification", {"crop": (96, 96)}, "does not fit the task"),
         ("classification", {"image_size": (8, 8)}, "32 px at least"),
         ("detection", {"fit": "crop"}, "cut boxes"),
-        ("classification", {"batch_size": 4096}, "only 300 images"),
+        ("classification", {"batch_size": 4096}, "`train.batch_size` is 4096, but only 300 images"),
+        ("classification", {"micro_batch": 512}, "`train.micro_batch` is 512, but only 300 images"),
         ("classification", {"batch_size": 10, "micro_batch": 4}, "no multiple of"),
         ("classification", {"epochs": 2, "warmup_epochs": 5}, "more than"),
         ("classification", {"precision": "bf16"}, "graphics card"),
