@@ -205,7 +205,7 @@ def main() -> int:
     parser.add_argument("--task", choices=list(SIZES), action="append")
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--photos", type=lambda path: Path(path).absolute())
     given = parser.parse_args()
     os.environ.update(AUTOML_CACHE="off", NO_ALBUMENTATIONS_UPDATE="1")
     torch.set_num_threads(1)
