@@ -4,6 +4,7 @@ Both are kept: a plan made again measures nothing. Features give the same score 
 taken; times vary, and what they decide stands in the plan.
 """
 
+import gc
 import json
 import math
 import time
@@ -19,7 +20,7 @@ from automl.engines import disk_cache
 from automl.engines.features import FeatureOptions, Runner, evenly_spread, features
 from automl.engines.linear_probe import leave_one_out
 from automl.engines.loader import change_each
-from automl.engines.memory import keep_freed_memory
+from automl.engines.memory import give_back_freed_memory, keep_freed_memory
 from automl.engines.network import has_fast_bf16
 from automl.engines.transforms import dummy_annotation
 from automl.errors import AutomlError, NumbersError
@@ -78,6 +79,7 @@ def _kept(key: list[Any], measure: Callable[[], Any]) -> Any:
     value = _find(key)
     if value is None:
         value = measure()
+        give_back_freed_memory()  # the next one is another net
         if value is not None:  # what failed may have failed for once
             disk_cache.keep(_whole(key), json.dumps(value).encode())
     return value
@@ -179,6 +181,7 @@ def _transfers(
     for number, candidate in enumerate(models):
         talk.progress("models: features", number, len(models), candidate.row.name)
         score = _transfer(candidate, dataset, device, labels)
+        gc.collect()  # a converted net is in cycles
         if score is None:
             return nothing
         found.append(score)

@@ -9,6 +9,7 @@ from fastai.vision.all import (
     Callback,
     ImageDataLoaders,
     Normalize,
+    Recorder,
     Resize,
     accuracy,
     aug_transforms,
@@ -18,8 +19,10 @@ from loop import BATCH
 from safetensors.torch import load_file
 
 
-class AfterEpoch(Callback):
+class Noted(Callback):
     """Notes each epoch's score, and ends where the budget is spent."""
+
+    order = Recorder.order + 1
 
     def __init__(self, course: Course, rows: list, labels: torch.Tensor) -> None:
         self.course, self.rows, self.labels = course, rows, labels
@@ -68,7 +71,7 @@ def main() -> None:
     if missing:
         raise SystemExit(f"not in the weights: {missing}")
     rows = images(given.test)
-    after = AfterEpoch(course, rows, torch.tensor([label for _, label in rows]))
+    after = Noted(course, rows, torch.tensor([label for _, label in rows]))
     try:
         with learner.no_bar(), learner.no_logging():
             learner.fine_tune(given.epochs - 1, cbs=after)
