@@ -98,7 +98,9 @@ def bf16_gain(model: TrialModel) -> float | None:
     """How many times faster a step is in bf16 on this CPU: as kept, or measured now."""
 
     def measure() -> float | None:
-        plain, short = (_measured(model, "cpu", bf16=bf16) for bf16 in (False, True))
+        plain = _measured(model, "cpu")
+        give_back_freed_memory()
+        short = _measured(model, "cpu", bf16=True)
         return plain / short if plain and short else None
 
     gain: float | None = _kept(["bf16", _machine("cpu"), model.row.name, *model.crop], measure)
