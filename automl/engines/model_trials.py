@@ -78,8 +78,8 @@ def _kept(key: list[Any], measure: Callable[[], Any]) -> Any:
     """What was measured before under the same circumstances, or is now; a JSON value."""
     value = _find(key)
     if value is None:
+        give_back_freed_memory()  # what reading the data set took, or the net before
         value = measure()
-        give_back_freed_memory()  # the next one is another net
         if value is not None:  # what failed may have failed for once
             disk_cache.keep(_whole(key), json.dumps(value).encode())
     return value
