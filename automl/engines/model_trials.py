@@ -80,6 +80,7 @@ def _kept(key: list[Any], measure: Callable[[], Any]) -> Any:
     if value is None:
         give_back_freed_memory()  # what reading the data set took, or the net before
         value = measure()
+        give_back_freed_memory()
         if value is not None:  # what failed may have failed for once
             disk_cache.keep(_whole(key), json.dumps(value).encode())
     return value
