@@ -19,11 +19,11 @@ PHASES = {
     "first batch": Moment("engines/loader.py", "*data/*"),
     "mid-epoch": Moment("engines/loader.py", "*data/*", count=10),
     "second epoch": Moment("engines/loader.py", "*data/*", count=25),
-    "validation": Moment("epoch_log.py", "*data/*", count=2),
+    "validation": Moment("engines/frames.py", "*data/*", count=21),  # after 19 to train on
     "save": Moment("engines/checkpoint.py:save"),
     "last rename of a save": Moment("engines/checkpoint.py:save", event="os.rename", count=2),
     "bundle": Moment("model/bundle.py:save"),
-    "evaluate": Moment("pipeline.py:evaluate", "*data/*", count=2),
+    "evaluate": Moment("data/stream.py", "*data/*", count=2),  # in a thread that decodes ahead
     "report": Moment("pipeline.py:report", count=3),
     "record": Moment("pipeline.py:record", "*/recipe.yaml"),
 }
@@ -32,7 +32,7 @@ YOLO = {
     "build": Moment("engines/yolo_net.py:build_net", event="*"),
     "first batch": Moment("data/base.py:load_image"),
     "mid-epoch": Moment("data/base.py:load_image", count=8),
-    "validation": Moment("epoch_log.py", "*data/*", count=2),
+    "validation": Moment("data/stream.py", "*data/*", count=2),
     "save": Moment("engines/checkpoint.py:save"),
     "last rename of a save": Moment("engines/checkpoint.py:save", event="os.rename", count=2),
 }
