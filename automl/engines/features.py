@@ -40,6 +40,7 @@ Runner = Literal["torch", "onnx"]
 BATCH: dict[Runner, int] = {"torch": 16, "onnx": 2}
 """Images at once; what ONNX Runtime computes of a few stays in the processor's caches."""
 CARD_BATCH = 64
+"""The same on a card: a guess, no card has been tried."""
 OnImages = Callable[[int, int], None]
 """Called before each batch with the images done, and all of them; may raise."""
 

@@ -18,10 +18,8 @@ from automl.model.build import build, load_backbone, normalisation, stages
 from automl.model.preprocess import Preprocess
 from automl.plan import Plan
 from automl.planning.backbones import Backbone, find
+from automl.planning.hardware import BF16_SINCE
 from automl.tasks.protocol import LossSettings, module
-
-BF16_SINCE = (8, 0)
-"""Ampere is the first generation with bfloat16 in its tensor cores."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +172,7 @@ def load_network(folder: Path, device: torch.device) -> Network:
 
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether bf16 is fast there: older cards emulate it."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= BF16_SINCE
+    return device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= BF16_SINCE
 
 
 def _mark(net: nn.Module, *, several: bool) -> None:

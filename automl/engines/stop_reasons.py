@@ -101,8 +101,8 @@ def no_memory(device: str) -> NumbersError:
     """Not even one image at once fits."""
     return NumbersError(
         f"out of memory on `{device}` with one image at once",
-        hint="end what else holds its memory, or take another device, smaller images or a smaller "
-        "model",
+        hint="end what else holds its memory, or take smaller images (`train.image_size`), a "
+        "smaller model or another device",
     )
 
 

@@ -17,6 +17,8 @@ SCALING = 0.9
 """Power of the number of cores by which training speeds up."""
 CGROUPS = Path("/sys/fs/cgroup")
 CGROUP_OF_THIS = Path("/proc/self/cgroup")
+BF16_SINCE = 8
+"""Compute capability of the first cards with bfloat16 in their tensor cores: Ampere."""
 
 
 @dataclass(frozen=True)
@@ -173,8 +175,7 @@ def _describe(device: str, torch: Any) -> tuple[int, str, bool]:
     """Memory in bytes, name, and whether bfloat16 is native."""
     if device.startswith("cuda"):
         card = torch.cuda.get_device_properties(device)
-        # Ampere (8.0) is the first generation with bfloat16 in its tensor cores.
-        return int(card.total_memory), str(card.name), card.major >= 8
+        return int(card.total_memory), str(card.name), card.major >= BF16_SINCE
     if device == "mps":
         return cpu_memory(), "Apple GPU", False
     return cpu_memory() // _started("LOCAL_WORLD_SIZE"), cpu_name(), False
