@@ -3,9 +3,11 @@
     python benchmarks/peers.py [--sets hymenoptera] [--peers automl,torchvision,timm,yolo,...]
                                [--seeds 0,1,2] [--budget 180] [--epochs 5] [--out DIR]
 
-Sets: `hymenoptera` from data/ or ../shared/data, the built-in `digits-classification`, and
-`fashion-mnist` (3,000 + 1,000 images of Debian's package dataset-fashion-mnist). The set's `val`
-is the test that nobody learns from or chooses by; a fifth of its `train` validates.
+Sets: `hymenoptera` from data/ or ../shared/data, the built-in `digits-classification`,
+`fashion-mnist` (3,000 + 1,000 images of Debian's package dataset-fashion-mnist), `bccd-cells`
+(crops of bccd's boxes, the test's from its own test split) and `camvid-patches` (64 px of camvid
+that are nine tenths of one class). The set's `val` is the test that nobody learns from or chooses
+by; a fifth of its `train` validates.
 Peers: `automl` (the command with a recipe that names the net and nothing else), the same made to
 stop at the fitted head (`automl-head`) or to fine-tune to the end without one (`automl-full`), a
 loop like torchvision's reference, a plain timm loop, Ultralytics' classification trainer around
@@ -26,6 +28,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -48,9 +51,22 @@ TRAIN = {
     "automl-full": {"instant": "none", "beat_instant_within": 0},
 }
 """What a recipe of automl sets beside the net and the seed."""
-SIZES = {"hymenoptera": 224, "digits-classification": 64, "fashion-mnist": 64}
-GOALS = {"hymenoptera": 0.94, "digits-classification": 0.97, "fashion-mnist": 0.88}
+SIZES = {
+    "hymenoptera": 224,
+    "digits-classification": 64,
+    "fashion-mnist": 64,
+    "bccd-cells": 96,
+    "camvid-patches": 96,
+}
+GOALS = {
+    "hymenoptera": 0.94,
+    "digits-classification": 0.97,
+    "fashion-mnist": 0.88,
+    "bccd-cells": 0.97,
+    "camvid-patches": 0.90,
+}
 FASHION = Path("/usr/share/datasets/fashion-mnist")
+SIDES = ("xmin", "ymin", "xmax", "ymax")
 FIRST_S, LAST_S = 15.0, 900.0
 RESAMPLED = 1000
 
@@ -62,8 +78,8 @@ def source(name: str) -> Path:
         command = [sys.executable, "-m", "automl", "sample", name, str(target)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return target
-    if name == "fashion-mnist":
-        return fashion(ROOT / "data" / name)
+    if name in MADE:
+        return MADE[name](ROOT / "data" / name)
     places = [p for p in (ROOT / "data" / name, ROOT.parent / "shared/data" / name) if p.is_dir()]
     if not places:
         raise SystemExit(f"no data: put the set at {ROOT / 'data' / name}")
@@ -88,6 +104,61 @@ def fashion(target: Path) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(folder / f"{i:05}.png")
     return target
+
+
+def cells(target: Path) -> Path:
+    """Blood cells cut out along their boxes: at most 300 of a class to learn from, 75 to test."""
+    from xml.etree import ElementTree
+
+    from PIL import Image
+
+    given = source("bccd")
+    for split, listed, most in (("train", "trainval", 300), ("val", "test", 75)):
+        cut: Counter[str] = Counter()
+        for name in (given / f"ImageSets/Main/{listed}.txt").read_text().split():
+            with Image.open(given / f"JPEGImages/{name}.jpg") as photo:
+                for thing in ElementTree.parse(given / f"Annotations/{name}.xml").iter("object"):
+                    group = str(thing.findtext("name"))
+                    box = [float(str(thing.findtext(f"bndbox/{side}"))) for side in SIDES]
+                    if cut[group] == most or min(box[2] - box[0], box[3] - box[1]) < 16:
+                        continue
+                    cut[group] += 1
+                    folder = target / split / group
+                    folder.mkdir(parents=True, exist_ok=True)
+                    photo.crop(tuple(map(round, box))).save(folder / f"{name}_{cut[group]:03}.png")
+    return target
+
+
+def patches(target: Path) -> Path:
+    """Squares of camvid of nearly one class: three a picture and class, 150 and 40 in all."""
+    from PIL import Image
+
+    given = source("camvid")
+    for split, most in (("train", 150), ("val", 40)):
+        cut: Counter[int] = Counter()
+        for path in sorted((given / split / "images").iterdir()):
+            with (
+                Image.open(path) as photo,
+                Image.open(given / split / f"masks/{path.stem}.png") as m,
+            ):
+                mask, here = np.asarray(m), Counter[int]()
+                for y in range(0, mask.shape[0] - 63, 32):
+                    for x in range(0, mask.shape[1] - 63, 32):
+                        square = mask[y : y + 64, x : x + 64]
+                        group = int(np.bincount(square.ravel()).argmax())
+                        mostly = (square == group).mean() >= 0.9
+                        if not mostly or group == 11 or here[group] == 3 or cut[group] == most:
+                            continue
+                        here[group] += 1
+                        cut[group] += 1
+                        folder = target / split / f"{group:02}"
+                        folder.mkdir(parents=True, exist_ok=True)
+                        piece = photo.crop((x, y, x + 64, y + 64))
+                        piece.save(folder / f"{path.stem}_{cut[group]:03}.png")
+    return target
+
+
+MADE = {"fashion-mnist": fashion, "bccd-cells": cells, "camvid-patches": patches}
 
 
 def arranged(name: str, folder: Path) -> tuple[Path, Path]:

@@ -1,4 +1,4 @@
-"""Two processes under torchrun against one: images per second, CPU seconds, and the same model.
+"""Two processes under torchrun against one: images per second, CPU seconds, the same weights.
 
 python benchmarks/ranks.py [--images 240] [--size 64] [--epochs 4] [--rounds 2]
 
@@ -27,8 +27,10 @@ model: efficientnet_lite0
 augment: light
 track: {{mlflow: "off", dvc: "off"}}
 train:
-  {{epochs: {epochs}, image_size: {size}, batch_size: 16, micro_batch: 8, ema: 0.9, threads: 1}}
+  {{epochs: {epochs}, image_size: {size}, batch_size: 16, micro_batch: 8, ema: 0.9, threads: 1,
+   instant: none}}
 """
+LAST = "epoch-*/model.safetensors"
 LAUNCHERS = {
     "one process": [],
     "two under torchrun": [
@@ -61,8 +63,8 @@ def trained(folder: Path, launcher: list[str], name: str, images: int) -> tuple[
 
 
 def apart(folder: Path, one: str, two: str) -> float:
-    """The largest difference of a trained weight; batch statistics are each process's own."""
-    first, second = (load_file(folder / n / "model" / "weights.safetensors") for n in (one, two))
+    """The largest difference of a weight at the end; batch statistics are each process's own."""
+    first, second = (load_file(max((folder / n / "checkpoints").glob(LAST))) for n in (one, two))
     learnt = [name for name in first if "running" not in name and "num_batches" not in name]
     return max(float((first[name] - second[name]).abs().max()) for name in learnt)
 

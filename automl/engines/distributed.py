@@ -119,6 +119,13 @@ def summed(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
+def summed_each(parts: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same of several numbers by name, which are the same names in every process."""
+    if not torch.distributed.is_initialized():
+        return parts
+    return dict(zip(parts, summed(torch.stack(list(parts.values()))), strict=True))
+
+
 def first_text(text: str) -> str:
     """The text of the lowest rank that has one, in every process; empty where none has."""
     if not torch.distributed.is_initialized():

@@ -1,19 +1,17 @@
 """A linear classifier fitted on features: L-BFGS, its penalty chosen by cross-validation."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn import functional
 
-FOLDS = 5
+from automl.planning.head_cost import FOLDS, LEAST_IMAGES, trial_size
+
 PENALTIES = (10000.0, 3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 """Weight of half the squared norm beside the sum of the losses over the images."""
 USUAL_PENALTY = 100.0
 """Where there are too few images to choose by."""
-LEAST_IMAGES = 4 * FOLDS
-WORK = 1.2e8
-"""Multiplications of a pass over all folds that cross-validation may cost; fewer images then."""
-LEAST_PER_CLASS = 20
 ITERATIONS = {"trial": 30, "final": 150}
 
 
@@ -32,15 +30,17 @@ def fit(
     classes: int,
     folds: torch.Tensor,
     class_weights: torch.Tensor | None = None,
+    on_pass: Callable[[], None] = lambda: None,
 ) -> Head:
     """`features` float32 [N, D]; `targets` int64 [N], or float32 [N, K] for several labels.
 
     `folds` int64 [N] says in which of `FOLDS` parts an image is held out. Features are
-    standardised, which is then folded into the layer.
+    standardised, which is then folded into the layer. `on_pass` is called before each pass over
+    the images, and ends the fit by raising.
     """
     mean, deviation = _moments(features)
     scaled = ((features.double() - mean) / deviation).float()
-    problem = _Problem(scaled, targets, classes, class_weights)
+    problem = _Problem(scaled, targets, classes, class_weights, on_pass)
     penalty = _chosen(problem, folds)
     everything = torch.ones(1, len(features))
     start = torch.zeros(1, classes, scaled.shape[1] + 1)
@@ -66,24 +66,27 @@ class _Problem:
     targets: torch.Tensor
     classes: int
     class_weights: torch.Tensor | None
+    on_pass: Callable[[], None]
 
     def losses(self, parameters: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Losses and their weights `[F, N]` for parameters `[F, K, D + 1]`, bias last."""
-        logits = self.features @ parameters[..., :-1].mT + parameters[..., -1].unsqueeze(1)
+        # all rows in one product, weights first: several times faster than a batch of products
+        flat = parameters[..., :-1].flatten(0, 1) @ self.features.mT
+        logits = flat.view(*parameters.shape[:2], -1) + parameters[..., -1:]
         weights = self.class_weights
         if self.targets.ndim == 2:
-            wanted = self.targets.expand_as(logits)
+            wanted = self.targets.mT.expand_as(logits)
             each = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-            values = (each if weights is None else each * weights).sum(-1)
+            values = (each if weights is None else each * weights.unsqueeze(1)).sum(1)
             return values, torch.ones_like(values)
         wanted = self.targets.expand(len(logits), -1)
-        values = functional.cross_entropy(logits.mT, wanted, reduction="none")
+        values = functional.cross_entropy(logits, wanted, reduction="none")
         counts = torch.ones(self.classes) if weights is None else weights
         return values, counts[self.targets].expand_as(values)
 
     def part(self, rows: torch.Tensor) -> "_Problem":
         """The same of some images."""
-        return _Problem(self.features[rows], self.targets[rows], self.classes, self.class_weights)
+        return replace(self, features=self.features[rows], targets=self.targets[rows])
 
 
 def _chosen(problem: _Problem, folds: torch.Tensor) -> float:
@@ -91,12 +94,11 @@ def _chosen(problem: _Problem, folds: torch.Tensor) -> float:
     count, width = problem.features.shape
     if count < LEAST_IMAGES or int(folds.max()) + 1 < FOLDS:
         return USUAL_PENALTY
-    affordable = round(WORK / (FOLDS * width * problem.classes))
-    most = max(affordable, LEAST_PER_CLASS * problem.classes, LEAST_IMAGES)
+    parts, most = trial_size(count, width, problem.classes)
     rows = torch.arange(count)[:: -(-count // most)]
-    few, held = problem.part(rows), folds[rows].unsqueeze(0) == torch.arange(FOLDS).unsqueeze(1)
+    few, held = problem.part(rows), folds[rows].unsqueeze(0) == torch.arange(parts).unsqueeze(1)
     inside = (~held).float()
-    found = torch.zeros(FOLDS, problem.classes, width + 1)
+    found = torch.zeros(parts, problem.classes, width + 1)
     best, chosen, worse = float("inf"), USUAL_PENALTY, 0
     for penalty in PENALTIES:
         found = _minimised(few, inside, penalty, found, ITERATIONS["trial"])
@@ -130,6 +132,7 @@ def _minimised(
     )
 
     def closure() -> torch.Tensor:
+        problem.on_pass()
         optimiser.zero_grad()
         values, weights = problem.losses(parameters)
         shares = weights * inside

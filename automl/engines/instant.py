@@ -8,6 +8,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from automl.engines.features import (
     image_features,
     without_last_layer,
 )
-from automl.engines.head import FOLDS, Head, fit
+from automl.engines.head import Head, fit
 from automl.engines.instant_pace import InstantPace
 from automl.engines.loader import TrainingSamples
 from automl.engines.network import Learner, Network, loss_settings
@@ -32,6 +33,7 @@ from automl.engines.randomness import epoch_order, seed_for
 from automl.engines.stop_reasons import check_stop
 from automl.model.build import classifier
 from automl.plan import Plan
+from automl.planning.head_cost import FOLDS
 from automl.prediction import Prediction
 from automl.signals import Stop
 from automl.tasks.classification import SEVERAL
@@ -84,7 +86,8 @@ def answer(progress: Progress, plan: Plan, dataset: Dataset, callbacks: Callback
     settings = loss_settings(plan, dataset, torch.device("cpu"))
     held = _folds(train, targets, plan.train.seed)
     features = torch.from_numpy(seen)
-    head = fit(features, targets, len(dataset.classes), held, settings.class_weights)
+    stop = partial(check_stop, callbacks.stop)
+    head = fit(features, targets, len(dataset.classes), held, settings.class_weights, stop)
     linear = _linear(head, several=dataset.multi_label)
     _put(head, (network, progress.averaged), name)
     with torch.inference_mode():

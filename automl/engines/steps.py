@@ -182,7 +182,7 @@ def _compute_gradients(
     """Adds up the gradients of the micro-batches, each weighted by its share of the batch.
 
     DistributedDataParallel takes the mean over the processes where a sum is wanted, hence the
-    factor `world.size`.
+    factor `world.size`. The losses are those of the whole batch, in every process.
     """
     world, device = session.world, progress.network.device
     sums: Losses = {}
@@ -201,8 +201,8 @@ def _compute_gradients(
             total = torch.stack(list(weighted.values())).sum() * world.size
             total.backward()  # type: ignore[no-untyped-call]
         for name, value in weighted.items():
-            sums[name] = sums.get(name, 0) + value.detach() * world.size
-    return sums
+            sums[name] = sums.get(name, 0) + value.detach()
+    return distributed.summed_each(sums)
 
 
 def _gradient_sync(session: Session, *, last: bool) -> AbstractContextManager[Any]:

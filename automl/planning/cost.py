@@ -36,6 +36,7 @@ SPEED_STEP = 8.0
 
 def steady_gflops(hardware: Hardware) -> float:
     """The measured speed, rounded so that the same machine gives the same plan on a busy day."""
-    nominal = NOMINAL_CORE * hardware.cores**SCALING if hardware.device == "cpu" else NOMINAL_CARD
+    computing = min(hardware.threads or hardware.cores, hardware.cores)
+    nominal = NOMINAL_CORE * computing**SCALING if hardware.device == "cpu" else NOMINAL_CARD
     steps = round(math.log(max(hardware.gflops, 1e-3) / nominal, SPEED_STEP))
     return nominal * SPEED_STEP**steps

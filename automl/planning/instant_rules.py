@@ -1,13 +1,17 @@
 """Whether training starts from a head fitted on frozen features, and may end with it."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
+from functools import partial
 from math import inf
 from typing import Any, Literal
 
 from automl.dataset import Task
 from automl.planning.backbones import Backbone
 from automl.planning.choice import Choice, Model, Situation
-from automl.planning.cost import PASSES, seconds_per_image, steady_gflops
+from automl.planning.cost import NOMINAL_CORE, PASSES, seconds_per_image, steady_gflops
+from automl.planning.hardware import SCALING
+from automl.planning.head_cost import head_seconds
 from automl.planning.times import budget_seconds, in_words, usable
 
 Size = tuple[int, int]
@@ -49,10 +53,16 @@ def instant_seconds(at: Situation, model: Model, sizes: Sizes, how: str, images:
     features_s = _feature_seconds(at, model, sizes, how) * min(at.train_images, images)
     if at.task == "classification":
         scored_s = _feature_seconds(at, model, sizes, how) * at.val_images
+        learnt_s = head_seconds(images, at.profile.classes, _cores_gflops(at))
     else:
         scored_s = forward_seconds(at, model, sizes) * at.val_images
-    steps_s = STEP_COST.get(at.task, 0.0) * images * _step_seconds(at, model, sizes[1])
-    return export_s + features_s + steps_s + scored_s
+        learnt_s = STEP_COST[at.task] * images * _step_seconds(at, model, sizes[1])
+    return export_s + features_s + learnt_s + scored_s
+
+
+def _cores_gflops(at: Situation) -> float:
+    """A head is fitted by the cores, whatever trains."""
+    return NOMINAL_CORE * at.hardware.cores**SCALING if at.on_gpu else at.hardware.gflops
 
 
 def instant_images(values: Mapping[str, Any]) -> int:
@@ -146,9 +156,11 @@ def choose_instant_images(at: Situation, model: Model, sizes: Sizes, how: str) -
     if all_s <= left:
         why = "a linear layer learns little from more" if most == MOST_IMAGES else "all there are"
         return Choice(most, why)
-    fitting = most - int((all_s - left) / _feature_seconds(at, model, sizes, how))
-    why = f"features of {most} images take about {in_words(all_s)}, more than the budget has"
-    return Choice(max(min(LEAST_IMAGES, most), fitting), why, f"{most}: all")
+    least = min(LEAST_IMAGES, most)
+    seconds = partial(instant_seconds, at, model, sizes, how)
+    fitting = bisect_right(range(least, most), left, key=seconds) + least - 1
+    why = f"a head on {most} images takes about {in_words(all_s)}, more than the budget has"
+    return Choice(max(least, fitting), why, f"{most}: all")
 
 
 def why_not_frozen(at: Situation, row: Backbone) -> str:

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from automl.engines.head import FOLDS, PENALTIES, USUAL_PENALTY, fit
+from automl.engines.head import PENALTIES, USUAL_PENALTY, fit
+from automl.planning.head_cost import FOLDS, trial_size
 
 
 def blobs(count=200, width=12, classes=3, noise=1.0):
@@ -75,3 +76,25 @@ def test_fit__few_images_and_dead_features(count):
     assert head.penalty == USUAL_PENALTY
     assert torch.isfinite(head.weight).all()
     assert float(head.weight[:, [0, 2, 3]].abs().max()) == 0
+
+
+def test_fit__many_classes_are_tried_on_one_fold():
+    features, targets, folds = blobs(count=2400, width=64, classes=600, noise=0.2)
+    assert trial_size(2400, 1280, 600)[0] == 1
+    head = fit(features.repeat(1, 20), targets, 600, folds)
+    assert head.penalty in PENALTIES
+    shown = functional.linear(features.repeat(1, 20), head.weight, head.bias).argmax(1)
+    assert (shown == targets).float().mean() > 0.95
+
+
+def test_fit__is_ended_between_two_passes():
+    passes = []
+
+    def stop():
+        passes.append(1)
+        if len(passes) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(*blobs()[:2], 3, blobs()[2], on_pass=stop)
+    assert len(passes) == 5

@@ -12,7 +12,6 @@ from automl.dataset import Sample
 from automl.engines import checkpoint as checkpoints
 from automl.engines import instant, native
 from automl.engines.divergence import LossMonitor
-from automl.engines.head import FOLDS
 from automl.engines.inference import predictions
 from automl.engines.loader import TrainingSamples
 from automl.engines.network import build_network, load_network
@@ -21,6 +20,7 @@ from automl.engines.progress import Progress
 from automl.errors import Interrupted
 from automl.model import bundle as bundles
 from automl.model.build import classifier
+from automl.planning.head_cost import FOLDS
 from automl.run_dir import RunDir
 from tests.engines.toy import draw_set, toy_plan
 

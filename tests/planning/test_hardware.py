@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,12 @@ def test_steady_gflops__busy_machine_plans_as_an_idle_one():
     assert {steady_gflops(machine(g)) for g in (110, 180, 265, 600)} == {nominal}
     assert steady_gflops(machine(10_000)) > 7 * nominal
     assert steady_gflops(machine(0.0)) > 0
+
+
+def test_steady_gflops__a_core_that_is_not_to_compute_does_not_count():
+    """Else one thread of two cores looks like a machine eight times slower."""
+    assert steady_gflops(replace(machine(70), threads=1)) == NOMINAL_CORE
+    assert steady_gflops(replace(machine(70), cores=1)) == NOMINAL_CORE
 
 
 def test_seconds_per_image__grows_with_pixels_and_agrees_with_a_measured_step():

@@ -119,6 +119,13 @@ def test_instant_images__as_many_as_the_budget_has_time_for():
     assert (hopeless.instant, hopeless.instant_images) == ("onnx", instant_rules.LEAST_IMAGES)
 
 
+def test_instant_images__the_fit_counts_too():
+    """Its time grows with the classes, that of the features does not."""
+    many = replace(OF, images={"train": 15_000, "val": 1000}, classes=500)
+    seen = [plan_for(replace(many, classes=n), budget="4m").train.instant_images for n in (10, 500)]
+    assert instant_rules.LEAST_IMAGES < seen[1] < seen[0]
+
+
 def test_instant_images__never_more_than_a_linear_layer_learns_from():
     many = replace(OF, images={"train": 150_000, "val": 1000})
     assert plan_for(many).train.instant_images == instant_rules.MOST_IMAGES
