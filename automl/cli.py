@@ -169,21 +169,46 @@ def train(run: RunName = "latest") -> None:
 
 
 @app.command()
-def evaluate(run: RunName = "latest", json: AsJson = False) -> None:
-    """Predicts the test split, or else val, and computes the scores."""
+def evaluate(
+    run: RunName = "latest",
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="scores the model on this other data; the run stays"),
+    ] = None,
+    split: Annotated[
+        Literal["train", "val", "test", "all"] | None,
+        typer.Option(help="part of --data; default: its test split, or val, or else all"),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="how to read --data; repeatable"),
+    ] = None,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="scores, predictions and a page of --data"),
+    ] = None,
+    device: Device = None,
+    json: AsJson = False,
+) -> None:
+    """Predicts the test split, or else val, or other data, and computes the scores."""
     from automl import pipeline
-    from automl.commands import workspace
+    from automl.commands import other_data, workspace
     from automl.commands.run_lock import working
     from automl.commands.summary import run_facts, score_lines
     from automl.commands.terminal import out, out_json, talk
 
-    folder = workspace.find(run)
-    with working(folder):
-        pipeline.evaluate(folder, talk())
-    facts = run_facts(folder)
+    if data is not None:
+        facts = other_data.scored(workspace.bundle(run), data, set_ or [], split, out_dir, device)
+    else:
+        other_data.refuse_options(split=split, set=set_, out=out_dir, device=device)
+        folder = workspace.find(run)
+        with working(folder):
+            pipeline.evaluate(folder, talk())
+        facts = run_facts(folder)
     scores, intervals = facts["scores"], facts["intervals"]
     out_json(scores | {"intervals": intervals}) if json else out(*score_lines(scores, intervals))
-    pipeline.check_goal(folder, talk())
+    if data is None:
+        pipeline.check_goal(folder, talk())
 
 
 @app.command()
@@ -270,29 +295,6 @@ def models(
         out_json(model_list.rows(task))
     else:
         out(*model_list.lines(task))
-
-
-@app.command()
-def sample(
-    name: Annotated[
-        Literal["digits-classification", "digits-detection", "digits-segmentation"],
-        typer.Argument(metavar="NAME", help="digits-classification, -detection, -segmentation"),
-    ],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a new folder")],
-    images: Annotated[
-        int | None, typer.Option(metavar="N", min=10, help="number of images")
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option(metavar="PX", min=8, help="side of an image in pixels")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="another seed gives another set")] = 0,
-) -> None:
-    """Writes a built-in sample data set of handwritten digits."""
-    from automl.commands.terminal import out
-    from automl.data.samples import write_sample
-
-    write_sample(name, folder, images=images, size=size, seed=seed)
-    out(str(folder))
 
 
 app.add_typer(set_up)

@@ -89,6 +89,23 @@ CODES = {
     "wrong_suffix": "a file whose name says another format",
 }
 
+OF_LEARNING = frozenset(
+    {
+        "class_imbalance",
+        "class_not_in_train",
+        "class_not_in_val",
+        "class_unused",
+        "duplicate_across_splits",
+        "empty_split",
+        "group_across_splits",
+        "near_duplicate_across_splits",
+        "nothing_to_learn",
+        "split_shift",
+        "too_few_classes",
+    }
+)
+"""What matters where a set is learnt from or split, and not where it is judged only."""
+
 BINDING = frozenset(
     {
         "duplicate_class",

@@ -130,34 +130,42 @@ def cells(target: Path) -> Path:
 
 
 def patches(target: Path) -> Path:
-    """Squares of camvid of nearly one class: three a picture and class, 150 and 40 in all."""
+    """Squares of camvid of nearly one class, one a picture and class, evenly over the pictures."""
     from PIL import Image
 
     given = source("camvid")
-    for split, most in (("train", 150), ("val", 40)):
-        cut: Counter[int] = Counter()
+    for split, most in (("train", 100), ("val", 40)):
+        there: dict[int, list[tuple[Path, int, int]]] = {}
         for path in sorted((given / split / "images").iterdir()):
-            with (
-                Image.open(path) as photo,
-                Image.open(given / split / f"masks/{path.stem}.png") as m,
-            ):
-                mask, here = np.asarray(m), Counter[int]()
-                for y in range(0, mask.shape[0] - 63, 32):
-                    for x in range(0, mask.shape[1] - 63, 32):
-                        square = mask[y : y + 64, x : x + 64]
-                        group = int(np.bincount(square.ravel()).argmax())
-                        mostly = (square == group).mean() >= 0.9
-                        if not mostly or group == 11 or here[group] == 3 or cut[group] == most:
-                            continue
-                        here[group] += 1
-                        cut[group] += 1
-                        folder = target / split / f"{group:02}"
-                        folder.mkdir(parents=True, exist_ok=True)
-                        piece = photo.crop((x, y, x + 64, y + 64))
-                        piece.save(folder / f"{path.stem}_{cut[group]:03}.png")
+            with Image.open(given / split / f"masks/{path.stem}.png") as drawn:
+                mask = np.asarray(drawn)
+            for group, y, x in squares(mask):
+                there.setdefault(group, []).append((path, y, x))
+        for group in PATCHED:
+            folder = target / split / f"{group:02}"
+            folder.mkdir(parents=True, exist_ok=True)
+            found = there[group]
+            for number in sorted({len(found) * i // most for i in range(most)}):
+                path, y, x = found[number]
+                with Image.open(path) as photo:
+                    photo.crop((x, y, x + 64, y + 64)).save(folder / f"{path.stem}.png")
     return target
 
 
+def squares(mask: np.ndarray) -> list[tuple[int, int, int]]:
+    """The first square of 64 px of each class that fills nine tenths of one: class, y, x."""
+    first: dict[int, tuple[int, int]] = {}
+    for y in range(0, mask.shape[0] - 63, 16):
+        for x in range(0, mask.shape[1] - 63, 16):
+            square = mask[y : y + 64, x : x + 64]
+            group = int(np.bincount(square.ravel()).argmax())
+            if group not in first and (square == group).mean() >= 0.9:
+                first[group] = (y, x)
+    return [(group, *place) for group, place in first.items()]
+
+
+PATCHED = (0, 1, 3, 4, 5, 8)
+"""Classes of camvid with enough such squares: sky, building, road, pavement, tree, car."""
 MADE = {"fashion-mnist": fashion, "bccd-cells": cells, "camvid-patches": patches}
 
 

@@ -81,3 +81,26 @@ def check(
         hint = check_output.hint(found, shlex.quote(str(data)), fixed=fix is not None)
         message = check_output.many(found.fatal, "fatal finding")
         raise GateError(message, where=str(data), hint=hint)
+
+
+@verbs.command()
+def sample(
+    name: Annotated[
+        Literal["digits-classification", "digits-detection", "digits-segmentation"],
+        typer.Argument(metavar="NAME", help="digits-classification, -detection, -segmentation"),
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a new folder")],
+    images: Annotated[
+        int | None, typer.Option(metavar="N", min=10, help="number of images")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(metavar="PX", min=8, help="side of an image in pixels")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="another seed gives another set")] = 0,
+) -> None:
+    """Writes a built-in sample data set of handwritten digits."""
+    from automl.commands.terminal import out
+    from automl.data.samples import write_sample
+
+    write_sample(name, folder, images=images, size=size, seed=seed)
+    out(str(folder))

@@ -35,8 +35,9 @@ SPEED_STEP = 8.0
 
 
 def steady_gflops(hardware: Hardware) -> float:
-    """The measured speed, rounded so that the same machine gives the same plan on a busy day."""
+    """The speed, rounded so that the same machine gives the same plan on a busy day."""
     computing = min(hardware.threads or hardware.cores, hardware.cores)
     nominal = NOMINAL_CORE * computing**SCALING if hardware.device == "cpu" else NOMINAL_CARD
-    steps = round(math.log(max(hardware.gflops, 1e-3) / nominal, SPEED_STEP))
+    gflops = max(hardware.gflops, hardware.fastest, 1e-3)
+    steps = round(math.log(gflops / nominal, SPEED_STEP))
     return nominal * SPEED_STEP**steps

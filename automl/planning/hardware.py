@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from automl.errors import MachineError
+from automl.planning import learnt
 from automl.planning.overhead import USUAL_S
 
 PROBE_SECONDS = 0.25
@@ -27,8 +28,10 @@ class Hardware:
 
     On a CPU it is that of all `used_threads` while nothing else runs. `overhead_s`: seconds by
     stage of all that a run does beside its epochs, passed or usual. `threads` is what the
-    environment asks for, if it does. `processes` are those that `torchrun` has started: each has
-    the device, cores and memory that stand here for itself, and takes its part of the images.
+    environment asks for, if it does. `fastest` is the highest speed that was ever measured, where
+    that is remembered: a busy moment is no slower machine. `processes` are those that `torchrun`
+    has started: each has the device, cores and memory that stand here for itself, and takes its
+    part of the images.
     """
 
     device: str
@@ -42,6 +45,7 @@ class Hardware:
     """Whether decoded pixels have a place between epochs."""
     threads: int | None = None
     processes: int = 1
+    fastest: float = 0.0
     native_bf16: bool = False
     """Whether a CPU multiplies bfloat16 by instructions of its own; a net may gain by it or not."""
 
@@ -61,13 +65,15 @@ def probe(device: str | None = None) -> Hardware:
 
     chosen = _choose(device, torch)
     memory, name, bf16 = _describe(chosen, torch)
+    gflops, what = _measure(chosen, torch, bf16=bf16), f"{name}, {used_threads()} threads"
     return Hardware(
         device=chosen,
         name=name,
         memory_bytes=memory,
         cores=cores(),
         bf16=bf16,
-        gflops=_measure(chosen, torch, bf16=bf16),
+        gflops=gflops,
+        fastest=learnt.fastest(what, gflops) if chosen == "cpu" else gflops,
         keeps_pixels=folder() is not None,
         threads=asked_threads(),
         processes=_started("WORLD_SIZE"),

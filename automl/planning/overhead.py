@@ -1,14 +1,12 @@
 """How long this machine takes for what surrounds a training: learnt from its runs, to be kept free.
 
-One small file in the cache folder. Without it, or where it is damaged, usual times stand.
+Where nothing was learnt, usual times stand.
 """
 
-import json
 import os
-import platform
-from contextlib import suppress
 
 from automl.clock import Clock
+from automl.planning import learnt
 from automl.recipe.schema import Recipe
 
 USUAL_S = {
@@ -49,7 +47,7 @@ def overhead_seconds(recipe: Recipe, clock: Clock, slower: float = 1.0) -> dict[
     start is taken to be slow in all else. A verb that plans and runs nothing does not say how long
     a run takes to start. `slower` is the `load_factor`.
     """
-    known, passed = _read().get(_key(recipe), {}), clock.passed()
+    known, passed = learnt.read().get(_key(recipe), {}), clock.passed()
     unknown = min(MOST_BUSY, max(slower, passed.get("start", 0.0) / USUAL_S["start"]))
     usual = {
         name: (slower if name in known else unknown) * _usual(name, known.get(name))
@@ -68,15 +66,13 @@ def overhead_seconds(recipe: Recipe, clock: Clock, slower: float = 1.0) -> dict[
 
 def record_overhead(recipe: Recipe, clock: Clock, slower: float = 1.0) -> None:
     """Keeps what a whole run would take on an idle machine; without a cache nothing is learnt."""
-    from automl.data.scan_cache import folder
-
     clock.keep()
-    place, took = folder(), clock.passed()
-    if place is None or clock.resumed:
+    took = clock.passed()
+    if clock.resumed:
         return
     if clock.setup_s is not None:
         took["setup"] = clock.setup_s
-    everything = _read()
+    everything = learnt.read()
     known = everything.setdefault(_key(recipe), {})
     for name in (USUAL_S.keys() & took.keys()) - {"evaluate"}:
         if name == "start" and took[name] <= UNTOLD_S:
@@ -86,13 +82,7 @@ def record_overhead(recipe: Recipe, clock: Clock, slower: float = 1.0) -> None:
             *(before if isinstance(before, list) else []),
             round(took[name] / slower, 3),
         ][-KEPT:]
-    fresh = place / f"times.{os.getpid()}.new"
-    with suppress(OSError):
-        place.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(everything) + "\n", encoding="ascii")
-        fresh.replace(place / "times.json")
-    with suppress(OSError):
-        fresh.unlink(missing_ok=True)
+    learnt.write(everything)
 
 
 def _usual(name: str, measured: object) -> float:
@@ -105,18 +95,4 @@ def _key(recipe: Recipe) -> str:
     """By machine, for another one may share the folder, and by what a run does beside training."""
     track = recipe.track
     beside = f"{recipe.task} mlflow={track.mlflow != 'off'} dvc={track.dvc}"
-    return f"{platform.node()} {os.cpu_count()} {beside}"
-
-
-def _read() -> dict[str, dict[str, object]]:
-    from automl.data.scan_cache import folder
-
-    place = folder()
-    if place is None:
-        return {}
-    try:
-        raw = json.loads((place / "times.json").read_text(encoding="ascii"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    known = raw if isinstance(raw, dict) else {}
-    return {key: value for key, value in known.items() if isinstance(value, dict)}
+    return f"{learnt.machine()} {beside}"

@@ -48,9 +48,11 @@ def _deck(material: Material) -> str:
     dataset = material.dataset
     said = _origin(material.plan.get("weights") or {})
     if dataset is not None:
-        images = dataset.counts().get("train", 0)
+        judged, counts = material.bundle is not None, dataset.counts()
+        number = sum(counts.values()) if judged else counts.get("train", 0)
         classes = formatting.plural(len(dataset.names), "class")
-        said += f" on {formatting.plural(images, 'image')} of {classes}"
+        images = formatting.plural(number, "image")
+        said += f"{' judged' if judged else ''} on {images} of {classes}"
     return said.strip()
 
 

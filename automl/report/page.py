@@ -41,8 +41,11 @@ SCORED = {"classification": "p", "segmentation": "IoU", "detection": "F1"}
 DIGESTS = ("Git commit", "Data digest", "Pretrained weights", "Trained weights", "Command")
 
 
-def write(run: RunDir) -> Path:
-    """Writes `report.html` and `suspects.json`; equal run folders give equal bytes."""
+def write(run: RunDir, model: Path | None = None) -> Path:
+    """Writes `report.html` and `suspects.json`; equal run folders give equal bytes.
+
+    `model` is the bundle that was judged, where the run has none of its own.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -53,7 +56,7 @@ def write(run: RunDir) -> Path:
         lstrip_blocks=True,
     )
     environment.filters["marked"] = formatting.marked
-    material = gather(run)
+    material = gather(run, model)
     doubts = suspect_labels.find_doubts(material)
     page = environment.get_template("page.html.j2").render(context(material, doubts))
     write_text(run.report, page)
@@ -104,6 +107,7 @@ def context(material: Material, doubts: Sequence[Doubt] = ()) -> dict[str, Any]:
         "packages": sorted((material.provenance.get("packages") or {}).items()),
         "recipe": material.recipe_text.strip(),
         "bundle": bool(material.model),
+        "predictor": material.bundle.as_posix() if material.bundle else material.run.id,
     }
 
 

@@ -25,6 +25,8 @@ class Material:
     events: list[dict[str, Any]] = field(default_factory=list)
     evaluation: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
+    bundle: Path | None = None
+    """Where the model is that was judged on other data than its run's."""
 
     @property
     def task(self) -> str:
@@ -48,8 +50,8 @@ class Material:
         return next((e for e in reversed(self.events) if e["event"] == name), {})
 
 
-def gather(run: RunDir) -> Material:
-    """Reads what is there."""
+def gather(run: RunDir, bundle: Path | None = None) -> Material:
+    """Reads what is there; the model from elsewhere where `bundle` names its folder."""
     return Material(
         run=run,
         recipe=read_yaml(run.recipe, "prepare"),
@@ -61,7 +63,8 @@ def gather(run: RunDir) -> Material:
         provenance=read_object(run.provenance, "train"),
         events=journal.read(run.journal),
         evaluation=_evaluation(run),
-        model=read_object(run.model / "model.json", "train"),
+        model=read_object((bundle or run.model) / "model.json", "train"),
+        bundle=bundle,
     )
 
 

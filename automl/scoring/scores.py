@@ -34,14 +34,19 @@ class Scores:
         """The primary metric."""
         return self.metrics[self.primary]
 
-    def write(self, metrics: Path, evaluation: Path) -> None:
-        """Writes the small file, one number a metric, and the full one with the classes."""
-        head = {
+    @property
+    def head(self) -> dict[str, Any]:
+        """What the metrics are of."""
+        return {
             "task": self.task,
             "split": self.split,
             "images": self.images,
             "primary": self.primary,
         }
+
+    def write(self, metrics: Path, evaluation: Path) -> None:
+        """Writes the small file, one number a metric, and the full one with the classes."""
+        head = self.head
         write_json(metrics, {**head, **self.metrics})
         write_json(
             evaluation,

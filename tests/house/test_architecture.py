@@ -23,6 +23,7 @@ LEVELS = {
     "reproduce_inputs": 3,
     "pipeline": 3,
     "training": 3,
+    "other_data": 3,
     "commands": 4,
     "cli": 5,
     "__main__": 6,
