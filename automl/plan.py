@@ -229,6 +229,7 @@ class Plan(Strict):
     device: str
     budget_s: float | None = None
     most_epochs: int | None = None
+    most_instant_steps: int | None = None
     expected_train_s: float | None = None
     expected_s: dict[str, float] = {}
     expected_memory_gb: float | None = None
@@ -261,8 +262,8 @@ class Plan(Strict):
         from hashlib import sha256
 
         beside = {*EXPECTED, "judge_on", "goal", "smoke"}
-        if self.most_epochs is None:
-            beside.add("most_epochs")  # a plan of before has the digest that it had
+        later = {"most_epochs": self.most_epochs, "most_instant_steps": self.most_instant_steps}
+        beside |= {name for name, value in later.items() if value is None}  # as digests were before
         return sha256(self.model_dump_json(exclude=beside).encode()).hexdigest()
 
     @staticmethod

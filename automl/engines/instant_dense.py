@@ -104,7 +104,8 @@ class HeadTraining:
     def _shown(self) -> np.ndarray:
         """Which kept images, pass after pass in another order."""
         count, seed = len(self.maps.indices), seed_for(self.train.seed, "instant")
-        passes = -(-self.train.instant_steps * LIGHT_BATCH // count)
+        most = max(self.train.instant_steps, self.samples.plan.most_instant_steps or 0)
+        passes = -(-most * LIGHT_BATCH // count)
         return np.concatenate([epoch_order(seed, number, count) for number in range(passes)])
 
     def _step(self, rows: np.ndarray) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""How many steps an instant answer takes: as planned, fewer where a promised time runs short.
+"""How many steps an instant answer takes: as planned, more or fewer as a promised time allows.
 
 The learning rate falls to zero at the last step, so that their number is looked at after each. What
 was decided is in the journal, and a reproduction decides the same.
@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from automl.clock import Clock
 from automl.engines.protocol import Event, OnEvent, ignore_event
-from automl.engines.time_budget import FEWER, MEMORY, SETTLED
+from automl.engines.time_budget import FEWER, MEMORY, MORE, SETTLED
 from automl.plan import Plan
 from automl.planning.times import UNTOUCHED
 
+SPARED = 0.04
+"""Share of the promise that steps beyond the plan leave alone: what follows is an estimate."""
 Ends = Sequence[tuple[int, int]]
 """Finished steps, and the steps in all from there on."""
 
@@ -21,7 +23,8 @@ Ends = Sequence[tuple[int, int]]
 class InstantPace:
     """Without a `promise_s` the steps are those of the plan. `after_s` is what follows them.
 
-    `judged_s`: what it took to score the answer by passes through the whole net.
+    `most` are the steps that there may be where there is time for more than planned. `judged_s`:
+    what it took to score the answer by passes through the whole net.
     """
 
     clock: Clock
@@ -29,6 +32,7 @@ class InstantPace:
     after_s: float = 0.0
     repeated: Ends = ()
     on_event: OnEvent = ignore_event
+    most: int = 0
     judged_s: float = 0.0
     _step_s: float = 0.0
     _mark: float = 0.0
@@ -48,10 +52,16 @@ class InstantPace:
             return steps
         self._step_s += (took - self._step_s) / min(done - 1, MEMORY)
         left_s = self.promise_s * (1 - UNTOUCHED) - self.clock.spent - self.after_s
-        fitting = done + max(0, int(left_s / max(self._step_s, 1e-9)))
-        if done < SETTLED or fitting >= steps - FEWER * (steps - done):
+        fitting, ahead = self._fitting(done, left_s), steps - done
+        if done < SETTLED:
             return steps
-        return self._decided(done, steps, fitting)
+        if fitting < steps - FEWER * ahead:
+            return self._decided(done, steps, fitting)
+        more = min(self.most, self._fitting(done, left_s - SPARED * self.promise_s))
+        return self._decided(done, steps, more) if more > steps + MORE * ahead else steps
+
+    def _fitting(self, done: int, left_s: float) -> int:
+        return done + max(0, int(left_s / max(self._step_s, 1e-9)))
 
     def _decided(self, done: int, before: int, steps: int) -> int:
         """The number that an answer begins with is recorded in any case: it may begin anew."""
@@ -68,4 +78,5 @@ def instant_pace(plan: Plan, clock: Clock | None, repeated: Ends, on_event: OnEv
     """What follows: judging and, on the clock of a whole run, judging again and all the rest."""
     judge_s = plan.expected_s.get("evaluate", 0.0)
     after_s = judge_s + (judge_s + plan.after_s if clock else 0.0)
-    return InstantPace(clock or Clock(), plan.budget_s, after_s, repeated, on_event)
+    most = plan.most_instant_steps or plan.train.instant_steps
+    return InstantPace(clock or Clock(), plan.budget_s, after_s, repeated, on_event, most)

@@ -185,15 +185,30 @@ def choose_instant_steps(
         return Choice(0, "the head of a classifier is fitted at once")
     if how == "none":
         return Choice(0, "there is no instant answer")
-    trained = epochs * at.train_images / at.hardware.processes
-    share = LIGHT_SHARE * trained / light_images(at.task, 1)
-    steps, why = max(1, int(share)), f"a {LIGHT_SHARE:.0%} share of the time of {epochs} epochs"
+    steps, why = (
+        _share_steps(at, epochs),
+        f"a {LIGHT_SHARE:.0%} share of the time of {epochs} epochs",
+    )
     budget = budget_seconds(at.recipe.budget)
     if budget is not None and (fitting := _fitting_steps(at, model, sizes, how, budget)) < steps:
         steps, why = fitting, "as many as the budget has time for: they bring more than epochs do"
     if steps < LIGHT_STEPS:
         return Choice(steps, why, f"{LIGHT_STEPS}: a better first answer")
     return Choice(LIGHT_STEPS, "more bring less than fine-tuning does in the same time")
+
+
+def most_instant_steps(at: Situation, how: str, epochs: int) -> int | None:
+    """How many there may be where a budget turns out to have time for more; None without one."""
+    if at.recipe.budget is None or at.task == "classification" or how == "none":
+        return None
+    given: int | None = at.given("instant_steps")
+    return min(LIGHT_STEPS, _share_steps(at, epochs)) if given is None else given
+
+
+def _share_steps(at: Situation, epochs: int) -> int:
+    """Steps that take their share of the time of the epochs."""
+    trained = epochs * at.train_images / at.hardware.processes
+    return max(1, int(LIGHT_SHARE * trained / light_images(at.task, 1)))
 
 
 def _left_seconds(at: Situation, model: Model, sizes: Sizes, budget: float) -> float:

@@ -7,8 +7,7 @@ import json
 import os
 import platform
 from contextlib import suppress
-
-from automl.data.scan_cache import folder
+from pathlib import Path
 
 Facts = dict[str, dict[str, object]]
 
@@ -20,7 +19,7 @@ def machine() -> str:
 
 def read() -> Facts:
     """Facts by key."""
-    place = folder()
+    place = _folder()
     if place is None:
         return {}
     try:
@@ -33,7 +32,7 @@ def read() -> Facts:
 
 def write(facts: Facts) -> None:
     """Keeps them all; where that cannot be, nothing is learnt."""
-    place = folder()
+    place = _folder()
     if place is None:
         return
     fresh = place / f"times.{os.getpid()}.new"
@@ -55,6 +54,12 @@ def fastest(what: str, gflops: float) -> float:
     known["gflops"] = round(gflops, 1)
     write(facts)
     return gflops
+
+
+def _folder() -> Path | None:
+    from automl.data.scan_cache import folder  # OpenCV, which not every plan needs
+
+    return folder()
 
 
 UNLIKELY = 20.0

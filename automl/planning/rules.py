@@ -32,6 +32,7 @@ from automl.planning.instant_rules import (
     instant_images,
     instant_seconds,
     judging_seconds,
+    most_instant_steps,
 )
 from automl.planning.smoke import EPOCHS, shrink
 from automl.planning.times import LEAST_S, budget_seconds, in_words
@@ -51,6 +52,7 @@ class Draft:
     values: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, Reason] = field(default_factory=dict)
     most_epochs: int = 0
+    most_instant_steps: int | None = None
     smoke: bool = False
     candidates: tuple[Candidate, ...] = ()
 
@@ -109,7 +111,7 @@ def make_plan(  # noqa: PLR0913  one for each thing that a plan follows from
         else at.recipe.set_by("augment")
     )
     if smoke:
-        draft.most_epochs = EPOCHS
+        draft.most_epochs, draft.most_instant_steps = EPOCHS, None
         augment = shrink(at, model.row, draft.values, draft.reasons, augment)
     else:
         draft.candidates = tuple(listed(at, weighed))
@@ -142,6 +144,7 @@ def _amounts(draft: Draft, model: Model) -> None:
     draft.train("instant_images", lambda: choose_instant_images(at, model, seen, instant))
     likely = likely_epochs(at, model, seen)
     draft.train("instant_steps", lambda: choose_instant_steps(at, model, seen, instant, likely))
+    draft.most_instant_steps = most_instant_steps(at, instant, likely)
     instant_s = _instant_seconds(at, model, draft.values)
     epochs = draft.train("epochs", lambda: epochs_in_time(at, model, seen, instant_s))
     draft.most_epochs = max(bounds(at, model, seen)[1], epochs)
@@ -227,6 +230,7 @@ def _expect(draft: Draft, model: Model) -> dict[str, Any]:
     because = {
         "budget_s": budget_reason(budget, seconds, at.recipe.set_by("budget")),
         "most_epochs": _why_most(at),
+        "most_instant_steps": "where a budget turns out to have time for more than planned",
         "expected_train_s": f"{values['epochs']} epochs of {in_words(epoch_s)} {timed}, {in_all}",
         "expected_memory_gb": f"activations of {micro} images at once, weights and their copies",
         **{
@@ -240,6 +244,7 @@ def _expect(draft: Draft, model: Model) -> dict[str, Any]:
     return {
         "budget_s": budget,
         "most_epochs": None if budget is None else draft.most_epochs,
+        "most_instant_steps": draft.most_instant_steps,
         "expected_train_s": train_s,
         "expected_s": seconds,
         "expected_memory_gb": memory,

@@ -3,7 +3,7 @@
 import pytest
 
 from automl.clock import Clock
-from automl.engines.instant_pace import InstantPace, instant_pace
+from automl.engines.instant_pace import SPARED, InstantPace, instant_pace
 from automl.engines.recorded_schedule import recorded
 from automl.planning.times import UNTOUCHED
 from tests.engines.toy import draw_set, plan_of, toy_plan
@@ -12,10 +12,10 @@ from tests.engines.toy import draw_set, plan_of, toy_plan
 class Machine:
     """Takes steps of so many seconds, as an answer does."""
 
-    def __init__(self, promise_s=None, after_s=0.0, repeated=()):
+    def __init__(self, promise_s=None, after_s=0.0, repeated=(), most=0):
         self.time, self.events = 0.0, []
         clock = Clock(now=lambda: self.time)
-        self.pace = InstantPace(clock, promise_s, after_s, repeated, self.events.append)
+        self.pace = InstantPace(clock, promise_s, after_s, repeated, self.events.append, most)
 
     def taken(self, planned, step_s=lambda done: 1.0):
         done, steps = 0, self.pace.begin(planned)
@@ -83,3 +83,18 @@ def test_pace__keeps_what_follows_free(tmp_path):
     alone = instant_pace(plan, None, (), print)  # a stage by itself: the promise is its own
     assert (alone.promise_s, alone.after_s) == (60.0, 3.0)
     assert 0 < UNTOUCHED < 0.05
+
+
+def test_steps__are_more_where_the_machine_is_faster_than_planned():
+    machine = Machine(promise_s=100.0, after_s=20.0, most=60)
+    assert machine.taken(20) == 60, "never more than gain anything"
+    machine = Machine(promise_s=100.0, after_s=20.0, most=800)
+    taken = machine.taken(20)
+    assert 70 <= taken == machine.decided[-1][1]
+    assert machine.time <= 80 - 100 * SPARED + 1, "what follows is an estimate"
+    assert len(machine.decided) <= 4, "the rate falls to zero at the last step: rarely changed"
+
+
+def test_steps__a_given_number_stays():
+    machine = Machine(promise_s=100.0, after_s=20.0, most=20)
+    assert machine.taken(20) == 20
