@@ -190,7 +190,7 @@ def evaluate(
     device: Device = None,
     json: AsJson = False,
 ) -> None:
-    """Predicts the test split, or else val, or other data, and computes the scores."""
+    """Scores the model on its test split, or else val, or on other data."""
     from automl import pipeline
     from automl.commands import other_data, workspace
     from automl.commands.run_lock import working
