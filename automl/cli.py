@@ -190,7 +190,7 @@ def evaluate(
     device: Device = None,
     json: AsJson = False,
 ) -> None:
-    """Scores the model on its test split, or else val, or on other data."""
+    """Scores the model on its test split, or val, or other data."""
     from automl import pipeline
     from automl.commands import other_data, workspace
     from automl.commands.run_lock import working
