@@ -170,6 +170,8 @@ def test_recipe_for__a_model_alone_needs_no_run(
     assert other_data.evaluate(model, recipe, Silent()).value == pytest.approx(own["accuracy"])
     with pytest.raises(RecipeError, match="fault"):
         recipe_for(model, data, ["data.formt=csv"])
+    with pytest.raises(UsageError, match="was trained for classification, not for detection"):
+        recipe_for(model, data, ["task=detection"])
 
 
 def test_folder_for__neither_data_nor_runs_nor_strange_files(

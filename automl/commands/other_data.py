@@ -60,7 +60,14 @@ def recipe_for(model: Path, data: Path, sets: Iterable[str]) -> "Recipe":
     with scratch() as folder:
         bare = folder / "recipe.yaml"
         bare.write_text(f"task: {bundle.task}\ndata: unknown\n", encoding="utf-8")
-        return load(own if own.is_file() else bare, [*over, *sets])
+        recipe = load(own if own.is_file() else bare, [*over, *sets])
+    if recipe.task != bundle.task:
+        raise UsageError(
+            f"the model was trained for {bundle.task}, not for {recipe.task}",
+            where=recipe.place("task"),
+            hint="leave `task` out",
+        )
+    return recipe
 
 
 def folder_for(out: Path | None, recipe: "Recipe") -> RunDir | None:
