@@ -5,16 +5,19 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from automl import other_data, pipeline
 from automl.commands.other_data import folder_for, recipe_for, refuse_options
+from automl.data.digest import digest_of
 from automl.dataset import Dataset
 from automl.errors import DataError, RecipeError, UsageError
 from automl.recipe.schema import load_recipe
 from automl.run_dir import RunDir
 from automl.talk import Silent
 from tests.data.toys import (
+    Toy,
     toys,
     write_coco,
     write_csv,
@@ -24,9 +27,18 @@ from tests.data.toys import (
     write_yolo,
 )
 
+
+def write_masks_in_another_order(root: Path, made: list[Toy]) -> Path:
+    """Ids 0 to 3 are square, ground, disc and ring."""
+    ids = np.array([1, 2, 3, 0], np.uint8)
+    write_masks(root, [replace(toy, mask=ids[toy.mask]) for toy in made], layout="split last")
+    (root / "classes.txt").write_text("square\nground\ndisc\nring\n")
+    return root
+
+
 MODELS = {
     "classification": ("test_resnet", write_folders, write_csv),
-    "segmentation": ("unet-test_resnet", write_masks, write_masks),
+    "segmentation": ("unet-test_resnet", write_masks, write_masks_in_another_order),
     "detection": ("fcos-test_resnet", write_coco, write_voc),
 }
 
@@ -76,8 +88,7 @@ def test_evaluate__the_same_images_in_another_layout_score_the_same(
     """Its classes come in another order, or with other ids."""
     monkeypatch.chdir(tmp_path)
     run, (_, _, write) = runs[task], MODELS[task]
-    options = {"layout": "split last"} if task == "segmentation" else {}
-    data = write(tmp_path / "other", toys(18), **options)
+    data = write(tmp_path / "other", toys(18))
     before = {p: p.stat().st_mtime_ns for p in run.root.rglob("*")}
     out, listener = RunDir(tmp_path / "out"), Listener()
     recipe = recipe_for(run.model, data, [])
@@ -87,6 +98,8 @@ def test_evaluate__the_same_images_in_another_layout_score_the_same(
     assert own["split"] == "test"
     assert own["images"] == 3
     assert json.loads(out.metrics.read_text()) == pytest.approx(own)
+    kept = Dataset.read(out.dataset)
+    assert kept.digest == digest_of(kept)
     assert "judged on 3 images" in out.report.read_text()
     assert "Worst" in out.report.read_text() or "Best" in out.report.read_text()
     assert len((out.predictions / "predictions.jsonl").read_text().splitlines()) == 3

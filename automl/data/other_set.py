@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
+from automl.data.digest import digest_of
 from automl.dataset import Class, Dataset, Finding, Sample, SplitName
 from automl.errors import DataError, UsageError
 from automl.finding_codes import OF_LEARNING
@@ -36,7 +37,8 @@ def as_learnt(dataset: Dataset, names: list[str], asked: Part | None) -> Dataset
     samples = tuple(_renumbered(s, index) for s in chosen)
     only = tuple({sample.split for sample in samples})
     classes = _classes(dataset, names)
-    return replace(dataset, classes=classes, samples=samples, brought_splits=only)
+    judged = replace(dataset, classes=classes, samples=samples, brought_splits=only)
+    return replace(judged, digest=digest_of(judged))
 
 
 def seen(dataset: Dataset, learnt: Dataset) -> int:

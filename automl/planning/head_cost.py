@@ -9,13 +9,15 @@ WORK = 1.2e8
 FEATURES = 1280
 """Outputs of the backbone of most nets of the table."""
 TRIAL_PASSES, FINAL_PASSES = 250, 150
-"""Forward and backward, to choose the penalty and to fit with it: the digits take 300 and 150."""
+"""Forward and backward, to choose the penalty and to fit with it, at about the most: the digits
+took 450 in all, which is more than most."""
 PASS_S = 0.002
 """Of a pass over next to nothing."""
 PASS_BYTES_PER_S = 3e9
 """At which a core reads the features, twice a pass."""
 SHARE_OF_GFLOPS = 0.5
-"""Of the measured speed of training, that products of so few rows reach."""
+"""Of the measured speed of training, that such products reach: a rule of thumb, 0.6 and more of
+many outputs, less of few."""
 
 
 def trial_size(images: int, width: int, classes: int) -> tuple[int, int]:

@@ -185,10 +185,8 @@ def choose_instant_steps(
         return Choice(0, "the head of a classifier is fitted at once")
     if how == "none":
         return Choice(0, "there is no instant answer")
-    steps, why = (
-        _share_steps(at, epochs),
-        f"a {LIGHT_SHARE:.0%} share of the time of {epochs} epochs",
-    )
+    steps = _share_steps(at, epochs)
+    why = f"a {LIGHT_SHARE:.0%} share of the time of {epochs} epochs"
     budget = budget_seconds(at.recipe.budget)
     if budget is not None and (fitting := _fitting_steps(at, model, sizes, how, budget)) < steps:
         steps, why = fitting, "as many as the budget has time for: they bring more than epochs do"

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 Facts = dict[str, dict[str, object]]
+UNLIKELY = 20.0
+"""Times slower than ever before: then that was another machine, or nonsense."""
 
 
 def machine() -> str:
@@ -60,7 +62,3 @@ def _folder() -> Path | None:
     from automl.data.scan_cache import folder  # OpenCV, which not every plan needs
 
     return folder()
-
-
-UNLIKELY = 20.0
-"""Times slower than ever before: then that was another machine, or nonsense."""
