@@ -13,6 +13,7 @@ PENALTIES = (10000.0, 3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 USUAL_PENALTY = 100.0
 """Where there are too few images to choose by."""
 ITERATIONS = {"trial": 30, "final": 150}
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -24,27 +25,30 @@ class Head:
     penalty: float
 
 
-def fit(
+def fit(  # noqa: PLR0913  what is fitted, how, and where
     features: torch.Tensor,
     targets: torch.Tensor,
     classes: int,
     folds: torch.Tensor,
     class_weights: torch.Tensor | None = None,
     on_pass: Callable[[], None] = lambda: None,
+    device: torch.device = CPU,
 ) -> Head:
     """`features` float32 [N, D]; `targets` int64 [N], or float32 [N, K] for several labels.
 
     `folds` int64 [N] says in which of `FOLDS` parts an image is held out. Features are
     standardised, which is then folded into the layer. `on_pass` is called before each pass over
-    the images, and ends the fit by raising.
+    the images, and ends the fit by raising. All tensors come and go on the CPU; the passes are made
+    on the `device`.
     """
     mean, deviation = _moments(features)
     scaled = ((features.double() - mean) / deviation).float()
-    problem = _Problem(scaled, targets, classes, class_weights, on_pass)
-    penalty = _chosen(problem, folds)
-    everything = torch.ones(1, len(features))
-    start = torch.zeros(1, classes, scaled.shape[1] + 1)
-    found = _minimised(problem, everything, penalty, start, ITERATIONS["final"])[0].double()
+    counts = torch.ones(classes) if class_weights is None else class_weights
+    problem = _Problem(scaled.to(device), targets.to(device), counts.to(device), on_pass)
+    penalty = _chosen(problem, folds.to(device))
+    everything = torch.ones(1, len(features), device=device)
+    start = torch.zeros(1, classes, scaled.shape[1] + 1, device=device)
+    found = _minimised(problem, everything, penalty, start, ITERATIONS["final"])[0].cpu().double()
     weight = found[:, :-1] / deviation
     bias = found[:, -1] - weight @ mean
     return Head(weight.float(), bias.float(), penalty)
@@ -60,12 +64,11 @@ def _moments(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 @dataclass(frozen=True)
 class _Problem:
-    """Standardised features with all that the loss needs."""
+    """Standardised features with all that the loss needs, on one device."""
 
     features: torch.Tensor
     targets: torch.Tensor
-    classes: int
-    class_weights: torch.Tensor | None
+    class_weights: torch.Tensor
     on_pass: Callable[[], None]
 
     def losses(self, parameters: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -73,16 +76,14 @@ class _Problem:
         # all rows in one product, weights first: several times faster than a batch of products
         flat = parameters[..., :-1].flatten(0, 1) @ self.features.mT
         logits = flat.view(*parameters.shape[:2], -1) + parameters[..., -1:]
-        weights = self.class_weights
         if self.targets.ndim == 2:
             wanted = self.targets.mT.expand_as(logits)
             each = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-            values = (each if weights is None else each * weights.unsqueeze(1)).sum(1)
+            values = (each * self.class_weights.unsqueeze(1)).sum(1)
             return values, torch.ones_like(values)
         wanted = self.targets.expand(len(logits), -1)
         values = functional.cross_entropy(logits, wanted, reduction="none")
-        counts = torch.ones(self.classes) if weights is None else weights
-        return values, counts[self.targets].expand_as(values)
+        return values, self.class_weights[self.targets].expand_as(values)
 
     def part(self, rows: torch.Tensor) -> "_Problem":
         """The same of some images."""
@@ -92,13 +93,15 @@ class _Problem:
 def _chosen(problem: _Problem, folds: torch.Tensor) -> float:
     """The penalty with the least held-out loss; from strong to weak, until it rises twice."""
     count, width = problem.features.shape
+    device, classes = problem.features.device, len(problem.class_weights)
     if count < LEAST_IMAGES or int(folds.max()) + 1 < FOLDS:
         return USUAL_PENALTY
-    parts, most = trial_size(count, width, problem.classes)
-    rows = torch.arange(count)[:: -(-count // most)]
-    few, held = problem.part(rows), folds[rows].unsqueeze(0) == torch.arange(parts).unsqueeze(1)
+    parts, most = trial_size(count, width, classes)
+    rows = torch.arange(count, device=device)[:: -(-count // most)]
+    fold = torch.arange(parts, device=device).unsqueeze(1)
+    few, held = problem.part(rows), folds[rows].unsqueeze(0) == fold
     inside = (~held).float()
-    found = torch.zeros(parts, problem.classes, width + 1)
+    found = torch.zeros(parts, classes, width + 1, device=device)
     best, chosen, worse = float("inf"), USUAL_PENALTY, 0
     for penalty in PENALTIES:
         found = _minimised(few, inside, penalty, found, ITERATIONS["trial"])

@@ -87,7 +87,8 @@ def answer(progress: Progress, plan: Plan, dataset: Dataset, callbacks: Callback
     held = _folds(train, targets, plan.train.seed)
     features = torch.from_numpy(seen)
     stop = partial(check_stop, callbacks.stop)
-    head = fit(features, targets, len(dataset.classes), held, settings.class_weights, stop)
+    classes, weights = len(dataset.classes), settings.class_weights
+    head = fit(features, targets, classes, held, weights, stop, network.device)
     linear = _linear(head, several=dataset.multi_label)
     _put(head, (network, progress.averaged), name)
     with torch.inference_mode():

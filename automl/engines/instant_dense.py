@@ -123,7 +123,8 @@ class HeadTraining:
             nn.utils.clip_grad_norm_(network.net.parameters(), self.train.clip_norm)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        return {name: float(value.detach()) for name, value in parts.items()}
+        values = torch.stack([value.detach() for value in parts.values()]).tolist()
+        return dict(zip(parts, values, strict=True))  # a card is waited for once
 
     def _window(self) -> Window:
         """A random part of the size of a training crop (segmentation), or all of the image."""

@@ -2,7 +2,7 @@
 
 The worst is: the largest images, each with as many objects as any in the set, with everything that
 a training holds (averaged weights, optimiser state), and some memory taken away as head-room. On a
-CPU the plan's bound stands. Written for CUDA with care; it has not been run on a card.
+CPU the plan's bound stands. Tried on a pretended card (`tests/engines/pretended_card.py`) alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,6 +17,7 @@ from automl.engines.loader import change_each
 from automl.engines.network import Learner, build_network
 from automl.engines.optimiser import MovingAverage, build_optimiser
 from automl.engines.stop_reasons import is_out_of_memory, no_memory
+from automl.engines.torch_state import let_cudnn_choose
 from automl.engines.transforms import augmenter
 from automl.plan import Plan, Reason
 from automl.tasks.protocol import LossSettings, module
@@ -66,6 +67,7 @@ def peak_bytes(plan: Plan, dataset: Dataset, images: int) -> int:
     device = torch.device(plan.device)
     on_card = device.type == "cuda"
     if on_card:
+        let_cudnn_choose(device)
         torch.cuda.reset_peak_memory_stats(device)
     network = build_network(plan, dataset, device)
     averaged = network.copy() if plan.train.ema else network

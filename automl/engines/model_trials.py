@@ -22,6 +22,7 @@ from automl.engines.linear_probe import leave_one_out
 from automl.engines.loader import change_each
 from automl.engines.memory import give_back_freed_memory, keep_freed_memory
 from automl.engines.network import has_fast_bf16
+from automl.engines.torch_state import let_cudnn_choose
 from automl.engines.transforms import dummy_annotation
 from automl.errors import AutomlError, NumbersError
 from automl.model.build import build
@@ -119,6 +120,7 @@ def _measured(model: TrialModel, device: str, *, bf16: bool = False) -> float | 
     threads = torch.get_num_threads()
     try:
         place = torch.device(device)
+        let_cudnn_choose(place)
         step = _step(model, place, count, bf16=bf16 or has_fast_bf16(place))
         # CPU time of one thread is the same on a busy machine; wall time is not.
         torch.set_num_threads(threads if on_card else 1)

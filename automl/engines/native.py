@@ -41,6 +41,7 @@ from automl.engines.steps import (
 )
 from automl.engines.stop_reasons import StopRequested, interrupted_at, tell_resumed, until_stopped
 from automl.engines.time_budget import time_budget_of
+from automl.engines.torch_state import let_cudnn_choose
 from automl.model import bundle as bundles
 from automl.plan import Plan
 from automl.prediction import Prediction
@@ -68,6 +69,7 @@ def train(  # noqa: PLR0913  as `Engine` has it
     keep_freed_memory()
     world = distributed.join_group()
     device = world.device(plan.device)
+    let_cudnn_choose(device)
     samples = TrainingSamples(plan, dataset)
     checkpointer, replay = Checkpointer(run.checkpoints, world.leads), recorded_schedule.read(run)
     most_at_once = plan.train.micro_batch

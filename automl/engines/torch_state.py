@@ -1,10 +1,19 @@
-"""What torch says of a device and of how repeatable it was told to be; plain facts out."""
+"""What torch is told of a device's kernels, and what it says of them; plain facts out."""
 
 from typing import Any
 
 import torch
 
 from automl.record.machine import gpu_driver
+
+
+def let_cudnn_choose(device: torch.device) -> None:
+    """On a card, cuDNN tries its convolutions at a shape's first use and keeps the fastest.
+
+    The shapes of a training stay the same. Which one wins may differ from run to run.
+    """
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
 
 
 def device_facts(device: str) -> dict[str, Any]:

@@ -67,10 +67,8 @@ class Detector(nn.Module):
         return [{**one, "labels": one["labels"] - self.background} for one in found]
 
     def _shifted(self, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The target without boxes that have no area, its labels as the net counts them."""
-        boxes = target["boxes"].reshape(-1, 4).float()
-        solid = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
-        return {"boxes": boxes[solid], "labels": target["labels"][solid] + self.background}
+        """The target with its labels as the net counts them."""
+        return {**target, "labels": target["labels"] + self.background}
 
 
 def _to_float32(_module: nn.Module, _inputs: Any, output: Any) -> Any:

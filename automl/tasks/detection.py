@@ -21,14 +21,17 @@ def annotation(truth: Truth) -> dict[str, Any]:
 
 
 def collate(annotations: list[dict[str, Any]]) -> list[dict[str, torch.Tensor]]:
-    """`boxes` float32 [N, 4] and `labels` int64 [N] per image."""
-    return [
-        {
-            "boxes": torch.as_tensor(np.asarray(a["bboxes"], np.float32).reshape(-1, 4)),
-            "labels": torch.as_tensor(np.asarray(a["labels"], np.int64).reshape(-1)),
-        }
-        for a in annotations
-    ]
+    """`boxes` float32 [N, 4] and `labels` int64 [N] per image, without boxes that have no area.
+
+    They are left out here, on the CPU: a card would have to be waited for, to know how many remain.
+    """
+    found = []
+    for annotated in annotations:
+        boxes = np.asarray(annotated["bboxes"], np.float32).reshape(-1, 4)
+        solid = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        labels = np.asarray(annotated["labels"], np.int64).reshape(-1)[solid]
+        found.append({"boxes": torch.from_numpy(boxes[solid]), "labels": torch.from_numpy(labels)})
+    return found
 
 
 def loss(

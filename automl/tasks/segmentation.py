@@ -33,8 +33,10 @@ def loss(
     from segmentation_models_pytorch.losses import DiceLoss
 
     logits, targets = net(images).float(), targets.long()
-    if bool((targets == IGNORE).all()):
-        return {"dice": logits.sum() * 0.0}
+    # Where every pixel is ignored, the mean over none would be NaN: a class is taken for known and
+    # counts zero. To leave out the arithmetic instead, a card would have to be waited for.
+    known = (targets != IGNORE).any()
+    targets = torch.where(known, targets, 0)
     entropy = functional.cross_entropy(
         logits,
         targets,
@@ -43,7 +45,7 @@ def loss(
         label_smoothing=settings.label_smoothing,
     )
     dice = DiceLoss("multiclass", ignore_index=IGNORE)(logits, targets)
-    return {"cross_entropy": entropy, "dice": dice}
+    return {"cross_entropy": entropy * known, "dice": dice * known}
 
 
 def counted(targets: torch.Tensor, settings: LossSettings) -> dict[str, torch.Tensor]:

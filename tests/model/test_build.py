@@ -1,5 +1,6 @@
 """Nets keep the promises that the engine relies on."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -7,6 +8,7 @@ from torch import nn
 from automl.errors import RecipeError
 from automl.model.build import build, normalisation, stages
 from automl.planning.backbones import composed, find
+from automl.tasks.detection import collate
 
 NO_BOXES = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}
 DETECTORS = (
@@ -46,10 +48,11 @@ def test_detector__many_overlapping_boxes(name: str) -> None:
 @pytest.mark.parametrize("name", DETECTORS)
 def test_detector__box_without_area_is_left_out(name: str) -> None:
     net = detector(name).train()
-    flat = {"boxes": torch.tensor([[5.0, 5, 5, 9]]), "labels": torch.tensor([1])}
+    bare = {"bboxes": np.zeros((0, 4)), "labels": np.zeros(0)}
+    flat = {"bboxes": np.array([[5.0, 5, 5, 9]]), "labels": np.array([1])}
     images = list(torch.randn(2, 3, 64, 64))
     torch.manual_seed(1)
-    with_flat = net(images, [flat, NO_BOXES])
+    with_flat = net(images, collate([flat, bare]))
     torch.manual_seed(1)
     without = net(images, [NO_BOXES, NO_BOXES])
     for part, value in with_flat.items():
