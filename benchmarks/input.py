@@ -30,7 +30,7 @@ from PIL import Image
 
 from automl.data.images import read_image
 from automl.dataset import Class, Dataset, Sample
-from automl.engines.loader import TrainingSamples, stream
+from automl.engines.loader import BatchStream, TrainingSamples
 from automl.engines.memory import keep_freed_memory
 from automl.engines.network import Network
 from automl.model.preprocess import Preprocess
@@ -122,12 +122,12 @@ def ours(given: Plan, data: Dataset, place: str, *, normalise: bool = False) -> 
     order = np.array_split(np.arange(len(data.samples)), -(-len(data.samples) // BATCH))
 
     with store(place or "off"):  # as a training has it: opened once
-        kept = TrainingSamples(given, data)
+        kept = BatchStream(TrainingSamples(given, data), pin=False)
 
     def epoch(number: int) -> None:
         with tempfile.TemporaryDirectory() as fresh, store(fresh):
-            samples = kept if place else TrainingSamples(given, data)
-            for batch in stream(samples, number, order, pin=False):
+            stream = kept if place else BatchStream(TrainingSamples(given, data), pin=False)
+            for batch in stream.batches(number, order):
                 if normalise:
                     network.normalise(batch.images)
 

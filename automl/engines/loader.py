@@ -115,23 +115,30 @@ def training_frames(plan: Plan, dataset: Dataset) -> Frames:
     return Frames(dataset, samples, fit, masks=plan.task == "segmentation")
 
 
-def stream(
-    samples: TrainingSamples, epoch: int, micro_batches: list[np.ndarray], *, pin: bool
-) -> Iterator[Batch]:
-    """The micro-batches of an epoch in their order."""
-    workers = samples.plan.train.workers
-    loader = DataLoader(
-        samples,
-        sampler=[(epoch, indices) for indices in micro_batches],
-        batch_size=None,
-        num_workers=workers,
-        pin_memory=pin,
-        worker_init_fn=_quiet_worker if workers else None,
-        generator=torch.Generator().manual_seed(0),
-    )
-    with starting_workers():
-        batches = iter(loader)
-    return _told_of_shared_memory(batches, workers) if workers else batches
+class BatchStream:
+    """Hands out batches of the samples; its worker processes stay from epoch to epoch."""
+
+    def __init__(self, samples: TrainingSamples, *, pin: bool) -> None:
+        """Starts nothing yet; `pin`: for copies to a card that need not wait."""
+        self.keys: list[tuple[int, np.ndarray]] = []
+        self.workers = samples.plan.train.workers
+        self.loader = DataLoader(
+            samples,
+            sampler=self.keys,
+            batch_size=None,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=pin,
+            worker_init_fn=_quiet_worker if self.workers else None,
+            generator=torch.Generator().manual_seed(0),
+        )
+
+    def batches(self, epoch: int, micro_batches: list[np.ndarray]) -> Iterator[Batch]:
+        """The micro-batches of an epoch in their order; the ones asked for before have ended."""
+        self.keys[:] = [(epoch, indices) for indices in micro_batches]
+        with starting_workers():
+            batches = iter(self.loader)
+        return _told_of_shared_memory(batches, self.workers) if self.workers else batches
 
 
 def _told_of_shared_memory(batches: Iterator[Batch], workers: int) -> Iterator[Batch]:

@@ -25,7 +25,7 @@ from automl.engines.divergence import LossMonitor
 from automl.engines.frames import Frames
 from automl.engines.inference import predicted, predictions
 from automl.engines.instant_pace import instant_pace
-from automl.engines.loader import TrainingSamples, augmented
+from automl.engines.loader import BatchStream, TrainingSamples, augmented
 from automl.engines.memory import keep_freed_memory
 from automl.engines.network import Learner, Network, build_network, load_network, loss_settings
 from automl.engines.optimiser import build_optimiser
@@ -71,6 +71,7 @@ def train(  # noqa: PLR0913  as `Engine` has it
     device = world.device(plan.device)
     let_cudnn_choose(device)
     samples = TrainingSamples(plan, dataset)
+    stream = BatchStream(samples, pin=device.type == "cuda")
     checkpointer, replay = Checkpointer(run.checkpoints, world.leads), recorded_schedule.read(run)
     most_at_once = plan.train.micro_batch
     with distributed.others_followed(), watch() as stop:
@@ -87,6 +88,7 @@ def train(  # noqa: PLR0913  as `Engine` has it
             steps = progress.steps_per_epoch
             session = Session(
                 samples,
+                stream,
                 _learner(progress.network, plan, dataset, world, on_event),
                 world,
                 stop,

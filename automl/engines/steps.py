@@ -23,7 +23,7 @@ from torch import nn
 from automl.engines import distributed
 from automl.engines.batch_shares import shares_of_batch
 from automl.engines.divergence import StepRecord, check_input, is_checked
-from automl.engines.loader import Batch, TrainingSamples, stream
+from automl.engines.loader import Batch, BatchStream, TrainingSamples
 from automl.engines.network import BufferBackup
 from automl.engines.optimiser import lr_factor, set_lr
 from automl.engines.progress import Checkpointer, Progress
@@ -56,6 +56,7 @@ class Session:
     """
 
     samples: TrainingSamples
+    stream: BatchStream
     learner: nn.Module
     world: distributed.World
     stop: Stop
@@ -111,8 +112,7 @@ def _run_steps(
         micro_batches(batch, progress.micro_batch, session.world.size)[session.world.rank]
         for batch in ahead
     ]
-    indices = [part for parts in mine for part in parts]
-    loaded = stream(session.samples, progress.epoch, indices, pin=device.type == "cuda")
+    loaded = session.stream.batches(progress.epoch, [part for parts in mine for part in parts])
     if session.budget:
         session.budget.start_step()
     for batch, parts in zip(ahead, mine, strict=True):

@@ -15,7 +15,7 @@ from automl.data.images import read_image
 from automl.dataset import Class, Dataset, Region, Sample
 from automl.engines import native
 from automl.engines.frames import AS_IT_IS, Frames
-from automl.engines.loader import TrainingSamples, stream
+from automl.engines.loader import BatchStream, TrainingSamples
 from automl.engines.protocol import Epoch, Event
 from automl.errors import DataError
 from automl.model import bundle
@@ -73,9 +73,8 @@ def test_stream__the_same_bits_with_without_half_built_and_damaged_cache(
     plan = toy_plan(task, dataset, **train).model_copy(update={"augment": augment})
 
     def epoch() -> list[bytes]:
-        batches = stream(
-            TrainingSamples(plan, dataset), 0, [np.arange(3), np.arange(3, 6)], pin=False
-        )
+        stream = BatchStream(TrainingSamples(plan, dataset), pin=False)
+        batches = stream.batches(0, [np.arange(3), np.arange(3, 6)])
         return [batch.images.numpy().tobytes() + repr(batch.targets).encode() for batch in batches]
 
     TrainingSamples(plan, dataset)[0, np.array([4, 1])]  # half-built
@@ -94,12 +93,12 @@ def test_stream__workers_fill_the_cache_that_the_next_epoch_reads(
 ) -> None:
     dataset = known_set("classification", tmp_path / "toy", train=6, val=2)
     samples = TrainingSamples(toy_plan("classification", dataset, workers=2), dataset)
-    order = [np.arange(3), np.arange(3, 6)]
-    first = [b.images.numpy().tobytes() for b in stream(samples, 0, order, pin=False)]
+    stream, order = BatchStream(samples, pin=False), [np.arange(3), np.arange(3, 6)]
+    first = [b.images.numpy().tobytes() for b in stream.batches(0, order)]
     assert all(samples.frames.store.get(i) is not None for i in range(6))
     for file in (tmp_path / "toy").iterdir():
         file.unlink()
-    assert [b.images.numpy().tobytes() for b in stream(samples, 0, order, pin=False)] == first
+    assert [b.images.numpy().tobytes() for b in stream.batches(0, order)] == first
 
 
 def test_frames__fitted_ones_are_as_at_prediction(tmp_path: Path, cache: Path) -> None:

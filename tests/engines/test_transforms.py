@@ -9,7 +9,7 @@ from torch.utils.data._utils import signal_handling
 from automl.data.ground_truth import truth
 from automl.data.images import read_image
 from automl.dataset import Task
-from automl.engines.loader import TrainingSamples, augmented, stream
+from automl.engines.loader import BatchStream, TrainingSamples, augmented
 from automl.engines.transform_list import build
 from automl.engines.transforms import augmenter, check_custom_transforms
 from automl.errors import RecipeError
@@ -78,7 +78,7 @@ def test_build__names_outside_albumentations_transforms_are_refused() -> None:
 def test_stream__batches_hold_uint8_images_in_channels_last_memory(tmp_path: Path) -> None:
     dataset = draw_set("detection", tmp_path, train=4, val=2)
     samples = TrainingSamples(toy_plan("detection", dataset), dataset)
-    (batch,) = stream(samples, 0, [np.array([2, 0])], pin=False)
+    (batch,) = BatchStream(samples, pin=False).batches(0, [np.array([2, 0])])
     assert batch.images.shape == (2, 3, SIDE, SIDE)
     assert batch.images.dtype.is_floating_point is False
     assert batch.images.stride()[1] == 1
@@ -101,7 +101,7 @@ def test_stream__a_signal_to_workers_that_are_just_starting_does_not_end_them(
     monkeypatch.setattr(signal_handling, "_set_worker_signal_handlers", and_then_the_signal)
     dataset = draw_set("classification", tmp_path / "toy")
     samples = TrainingSamples(toy_plan("classification", dataset, workers=1), dataset)
-    batches = list(stream(samples, 0, [np.array([2, 0]), np.array([1])], pin=False))
+    batches = list(BatchStream(samples, pin=False).batches(0, [np.array([2, 0]), np.array([1])]))
     assert sent.exists()
     assert [len(batch.paths) for batch in batches] == [2, 1]
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

@@ -9,8 +9,8 @@ import torch
 
 from automl.data.stream import judged
 from automl.dataset import Dataset, Task
-from automl.engines import native, steps
-from automl.engines.loader import Batch
+from automl.engines import native
+from automl.engines.loader import Batch, BatchStream
 from automl.engines.network import Network
 from automl.engines.protocol import Epoch, Event, Trained
 from automl.plan import Plan
@@ -80,14 +80,14 @@ def plant(patch: pytest.MonkeyPatch, change: Callable[[Network], None]) -> None:
 
 def plant_in_batches(patch: pytest.MonkeyPatch, change: Callable[[int, Batch], None]) -> None:
     """Each batch passes through `change`, together with how many came before it."""
-    stream = steps.stream
+    batches = BatchStream.batches
 
-    def planted(*arguments: Any, **named: Any) -> Iterator[Batch]:
-        for number, batch in enumerate(stream(*arguments, **named)):
+    def planted(*arguments: Any) -> Iterator[Batch]:
+        for number, batch in enumerate(batches(*arguments)):
             change(number, batch)
             yield batch
 
-    patch.setattr(steps, "stream", planted)
+    patch.setattr(BatchStream, "batches", planted)
 
 
 def nan_like(tensor: torch.Tensor) -> torch.Tensor:
