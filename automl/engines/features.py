@@ -41,6 +41,8 @@ BATCH: dict[Runner, int] = {"torch": 16, "onnx": 2}
 """Images at once; what ONNX Runtime computes of a few stays in the processor's caches."""
 CARD_BATCH = 64
 """The same on a card: a guess, no card has been tried."""
+BLOCK = 2048
+"""Images whose features are kept together: what a kill costs at most. Batches divide it."""
 OnImages = Callable[[int, int], None]
 """Called before each batch with the images done, and all of them; may raise."""
 
@@ -126,6 +128,22 @@ def image_features(
     on_images: OnImages = ignore_images,
 ) -> np.ndarray:
     """Features float32 [N, D] of these images."""
+    rows, computed_by = [], "kept"
+    for begin in range(0, len(samples), BLOCK):
+
+        def shown(done: int, _: int, before: int = begin) -> None:
+            on_images(before + done, len(samples))
+
+        rows.append(_of_block(frozen, dataset, samples[begin : begin + BLOCK], shown))
+        computed_by = computed_by if frozen.computed_by == "kept" else frozen.computed_by
+    frozen.computed_by = computed_by
+    return np.concatenate(rows)
+
+
+def _of_block(
+    frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample], on_images: OnImages
+) -> np.ndarray:
+    """The features that are kept, or are computed now."""
     key = _key(frozen, dataset, samples)
     found = _read(disk_cache.find(key), len(samples))
     if found is not None:

@@ -80,8 +80,10 @@ def _factor(at: Situation, size: tuple[int, int], crop: tuple[int, int], pretrai
 
 def in_words(seconds: float) -> str:
     """A length of time as a person says it."""
+    if seconds < 1:
+        return f"{max(seconds, 0.01):.1g} s"
     if seconds < 90:
-        return f"{max(1, round(seconds))} s"
+        return f"{round(seconds)} s"
     if seconds < 90 * 60:
         return f"{round(seconds / 60)} min"
     return f"{seconds / 3600:.1f} h"

@@ -1,6 +1,7 @@
 """Features of a frozen backbone: what the whole net sees, the same bits kept or computed."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from automl.engines import disk_cache
 from automl.engines import features as module
 from automl.engines.features import FeatureOptions, evenly_spread, features, without_last_layer
 from automl.engines.onnx_net import NotConverted, converted
-from automl.model.build import build, classifier
+from automl.model.build import build, classifier, load_backbone, normalisation
+from automl.model.preprocess import Preprocess
 from automl.model.weights import at_hand
 from automl.planning.backbones import find
 from tests.engines.toy import SIDE, draw_set
@@ -85,6 +87,46 @@ def test_features__another_image_another_entry(toy, tmp_path):
     assert len(entries(tmp_path)) == 4
     assert len(few) == len(paths) == 2
     np.testing.assert_allclose(few[0], first[0], rtol=1e-4, atol=1e-5)
+
+
+def test_features__an_end_on_the_way_costs_a_block_at_most(toy, tmp_path, monkeypatch):
+    dataset, weights = toy
+    monkeypatch.setattr(module, "BLOCK", 6)
+    monkeypatch.setattr(module, "BATCH", {"torch": 2})
+    samples, device = dataset.split("train"), torch.device("cpu")
+
+    class Ended(Exception):
+        """As a signal ends it."""
+
+    def run(end_at=None):
+        """The features, by whom, and how many images were told to be done before each batch."""
+        told = []
+
+        def on_images(done, total):
+            if done == end_at:
+                raise Ended
+            told.append((done, total))
+
+        net = build(ROW, 2, SIZE)
+        load_backbone(net, ROW, weights)
+        preprocess = Preprocess(SIZE, "squash", *normalisation(ROW))
+        body = partial(without_last_layer, net, ROW)
+        frozen = module.FrozenBackbone("toy", body, preprocess, "torch", 1, device)
+        try:
+            found = module.image_features(frozen, dataset, samples, on_images)
+        except Ended:
+            found = None
+        return found, frozen.computed_by, told
+
+    monkeypatch.setenv("AUTOML_CACHE", "off")
+    straight, _, told = run()
+    assert told == [(done, 20) for done in (0, 2, 4, 6, 6, 8, 10, 12, 12, 14, 16, 18, 18, 20)]
+    monkeypatch.setenv("AUTOML_CACHE", str(tmp_path / "blocks"))
+    assert run(end_at=14)[0] is None
+    found, computed_by, told = run()
+    assert told == [(done, 20) for done in (12, 14, 16, 18, 18, 20)]
+    assert (computed_by, run()[1:]) == ("torch", ("kept", []))
+    assert np.array_equal(found, straight)
 
 
 def test_features__of_a_file_that_was_edited_since_are_not_kept(toy, tmp_path):

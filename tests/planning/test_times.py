@@ -52,4 +52,6 @@ def test_goal_seconds__effort_and_budget():
 
 
 def test_in_words__units():
-    assert [in_words(s) for s in (0.2, 45, 600, 36_000)] == ["1 s", "45 s", "10 min", "10.0 h"]
+    times = (0, 0.24, 0.96, 1.4, 45, 600, 36_000)
+    said = ["0.01 s", "0.2 s", "1 s", "1 s", "45 s", "10 min", "10.0 h"]
+    assert [in_words(s) for s in times] == said
