@@ -6,14 +6,16 @@ heads, learns from kept maps without a pass through the backbone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from automl.data.ahead import ahead, decoded_bytes
 from automl.engines.features import FrozenBackbone, OnImages, build_forward
-from automl.engines.frames import Frames
+from automl.engines.frames import Frame, Frames
 from automl.engines.network import Network
 from automl.model.detectors import Features
 
@@ -116,16 +118,17 @@ def compute_maps(
     """Of at most so many frames, evenly spread."""
     frozen.computed_by, forward = build_forward(frozen)
 
-    def seen(indices: Sequence[int]) -> list[np.ndarray]:
-        return forward(np.stack([frames[at].image for at in indices]))
+    def seen(shown: Sequence[Frame]) -> list[np.ndarray]:
+        return forward(np.stack([frame.image for frame in shown]))
 
-    bytes_each = sum(one.size for one in seen([0])) * torch.float16.itemsize
+    bytes_each = sum(one.size for one in seen([frames[0]])) * torch.float16.itemsize
     count = min(len(frames), most, max(1, LARGEST // max(1, bytes_each)))
     indices = [number * len(frames) // count for number in range(count)]
+    read = ahead(frames.__getitem__, indices, decoded_bytes([frames.samples[i] for i in indices]))
     maps: list[torch.Tensor] = []
     for at in range(0, count, BATCH):
         on_images(at, count)
-        found = seen(indices[at : at + BATCH])
+        found = seen(list(islice(read, BATCH)))
         maps = maps or [torch.empty(count, *o.shape[1:], dtype=torch.float16) for o in found]
         for whole, part in zip(maps, found, strict=True):
             whole[at : at + len(part)] = torch.from_numpy(part)
