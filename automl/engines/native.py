@@ -132,7 +132,7 @@ def _train_epochs(session: Session, progress: Progress, run: RunDir, on_epoch: O
         session.samples.frames.tell_shortage(session.on_event)
         whole = progress.step_in_epoch == progress.steps_per_epoch
         progress.end_epoch()
-        session.checkpointer.save(progress)
+        session.checkpointer.epoch_done(progress)
         better = progress.best_epoch == progress.epoch
         if session.world.leads and better and time.monotonic() - bundle_written >= BUNDLE_EVERY_S:
             _save_bundle(progress, plan, dataset, run)
@@ -144,6 +144,7 @@ def _train_epochs(session: Session, progress: Progress, run: RunDir, on_epoch: O
         if instant.unbeaten(progress, plan):
             why = f"none of the first {progress.epoch} epochs scored above it"
             _tell_enough(session.on_event, why)
+    session.checkpointer.save(progress)
 
 
 def _goes_on(progress: Progress, plan: Plan) -> bool:

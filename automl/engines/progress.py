@@ -14,6 +14,8 @@ from automl.engines.optimiser import MovingAverage
 
 SAVE_EVERY_S = 600.0
 """Time between checkpoints within a long epoch."""
+MOST_SHARE = 0.05
+"""Of the time, that checkpoints may take: epochs that are over in no time have not one each."""
 
 _SAVED = ("step", "epoch_seconds", "lr", "micro_batch", "best_score", "best_epoch")
 """Fields that a checkpoint holds under their own names."""
@@ -130,13 +132,21 @@ class Checkpointer:
     leads: bool
     saved: tuple[int, int] = (0, 0)
     saved_at: float = field(default_factory=time.monotonic)
+    took_s: float = 0.0
+
+    def epoch_done(self, progress: Progress) -> None:
+        """Writes a checkpoint, unless the last one took long and is not long ago."""
+        if time.monotonic() - self.saved_at >= self.took_s / MOST_SHARE:
+            self.save(progress)
 
     def save(self, progress: Progress) -> None:
         """Writes a checkpoint of this position."""
         position = (progress.epoch, progress.step_in_epoch)
         if self.leads and position != self.saved:
+            began = time.monotonic()
             progress.monitor.check()  # on an accelerator the last steps are not checked yet
             checkpoints.save(self.folder, progress.checkpoint())
+            self.took_s = time.monotonic() - began
         self.saved, self.saved_at = position, time.monotonic()
 
     @property

@@ -3,12 +3,15 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 
 from automl.engines import checkpoint as checkpoints
+from automl.engines import progress
 from automl.engines.checkpoint import Checkpoint
+from automl.engines.progress import Checkpointer
 from automl.engines.stop_reasons import tell_resumed
 from automl.errors import MachineError, NumbersError, UsageError
 
@@ -34,6 +37,38 @@ def test_newest__gives_back_what_was_saved_and_keeps_the_one_before(tmp_path: Pa
     assert found.tensors["model"]["w"].tolist() == [10.0] * 3
     assert found.passed_over == ()
     assert names(tmp_path) == ["epoch-0002", "epoch-0010"]
+
+
+def test_epoch_done__checkpoints_take_a_twentieth_of_the_time_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, saved = [0.0], []
+
+    def slow_save(_folder: Path, position: int) -> None:
+        saved.append(position)
+        now[0] += 0.1
+
+    class At:
+        """A training after so many epochs of 0.6 seconds."""
+
+        step_in_epoch, monitor = 0, Mock()
+
+        def __init__(self, epoch: int) -> None:
+            self.epoch = epoch
+
+        def checkpoint(self) -> int:
+            return self.epoch
+
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(checkpoints, "save", slow_save)
+    checkpointer = Checkpointer(tmp_path, leads=True, saved_at=0.0)
+    for epoch in range(1, 12):
+        now[0] += 0.6
+        checkpointer.epoch_done(At(epoch))
+    assert saved == [1, 5, 9]  # 0.1 s each, 2 s or more after the one before
+    checkpointer.save(At(11))
+    checkpointer.save(At(11))
+    assert saved == [1, 5, 9, 11]
 
 
 def test_newest__a_step_within_an_epoch_lies_between_epochs(tmp_path: Path) -> None:

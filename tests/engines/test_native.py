@@ -1,4 +1,5 @@
 import hashlib
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 
 from automl.data.stream import images, judged
 from automl.dataset import Dataset, Task
-from automl.engines import native
+from automl.engines import native, progress
 from automl.engines.protocol import Epoch, Trained
 from automl.errors import NumbersError
 from automl.model import bundle as bundles
@@ -81,10 +82,13 @@ def test_train__twice_gives_the_same_bits(task: Task, tmp_path: Path) -> None:
     assert digest(other) != digest(runs[0])
 
 
+@pytest.mark.parametrize(("share", "left"), [(inf, 2), (1e-9, 3)])
 @pytest.mark.parametrize("task", TASKS)
 def test_train__resumed_ends_in_the_bits_of_an_uninterrupted_run(
-    task: Task, tmp_path: Path
+    task: Task, share: float, left: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Whether each epoch has its checkpoint, or the first alone."""
+    monkeypatch.setattr(progress, "MOST_SHARE", share)
     dataset = draw_set(task, tmp_path / "data")
     plan = toy_plan(task, dataset, epochs=4)
     straight, broken = RunDir(tmp_path / "straight"), RunDir(tmp_path / "broken")
@@ -93,7 +97,7 @@ def test_train__resumed_ends_in_the_bits_of_an_uninterrupted_run(
         fit(plan, dataset, broken, die_after=2)
     assert bundles.read(broken.model).classes == dataset.classes  # the best so far is usable
     _, history = fit(plan, dataset, broken)
-    assert len(history) == 2  # epochs 1 and 2 were not trained again
+    assert len(history) == left  # epochs that have a checkpoint were not trained again
     assert digest(broken) == digest(straight)
 
 

@@ -5,6 +5,7 @@ The fault is planted in the child alone: it counts the system calls of its saves
 
 import hashlib
 import json
+import math
 import os
 import signal
 import sys
@@ -66,6 +67,7 @@ def train(job: Job) -> None:
     set_start_method("fork", force=True)  # what a fresh process has, for its own workers
     torch.set_num_threads(1)
     progress.SAVE_EVERY_S = job.save_every_s
+    progress.MOST_SHARE = math.inf  # each epoch has its checkpoint, short as it is
     dataset = Dataset.read(job.folder.parent / "dataset.json")
     settings = {"epochs": EPOCHS, "batch_size": 4, "micro_batch": 4, **dict(job.train)}
     plan = toy_plan(job.task, dataset, workers=job.workers, **settings)
