@@ -126,7 +126,7 @@ def _planned_today(found: Inputs, again: RunDir, notes: list[str]) -> list[Row]:
     from automl.planning.candidates import recorded_measurements
     from automl.planning.hardware import probe
     from automl.planning.rules import make_plan
-    from automl.recipe.schema import read_recipe
+    from automl.recipe.schema import TrainSettings, read_recipe
 
     recipe = read_recipe(again.recipe)
     try:
@@ -140,6 +140,12 @@ def _planned_today(found: Inputs, again: RunDir, notes: list[str]) -> list[Row]:
     except AutomlError as error:
         notes.append(f"a plan cannot be made today: {error}")
         return []
+    asked: TrainSettings = recipe.train
+    if found.plan.device.startswith("cuda") and not asked.micro_batch:
+        micro = found.plan.train.micro_batch  # tried then, only guessed at by the rules
+        made = made.model_copy(
+            update={"train": made.train.model_copy(update={"micro_batch": micro})}
+        )
     then, now = (p.model_dump(mode="json", exclude=set(EXPECTED)) for p in (found.plan, made))
     return differing(then, now)
 

@@ -37,10 +37,13 @@ class Batch:
         return Batch(self.images.pin_memory(), targets, self.paths)
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on the device, copied without waiting."""
+        """The batch on the device; copied to a card without waiting.
+
+        Elsewhere nothing guards the source until it is read (pytorch#139550, for MPS).
+        """
 
         def moved(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.to(device, non_blocking=True)
+            return tensor.to(device, non_blocking=device.type == "cuda")
 
         return Batch(moved(self.images), change_each(self.targets, moved), self.paths)
 

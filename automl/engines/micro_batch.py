@@ -57,8 +57,9 @@ def largest_fitting(batch: int, attempt: Callable[[int], None], device: str) -> 
                 raise
         else:
             return images
-        if device.startswith("cuda"):
-            torch.cuda.empty_cache()
+        finally:  # what the trial took is not torch's alone: other libraries have allocators too
+            if device.startswith("cuda"):
+                torch.cuda.empty_cache()
     raise no_memory(device)
 
 

@@ -26,7 +26,8 @@ from automl.engines.torch_state import let_cudnn_choose
 from automl.engines.transforms import dummy_annotation
 from automl.errors import AutomlError, NumbersError
 from automl.model.build import build
-from automl.planning.hardware import SCALING, cpu_name, used_threads
+from automl.planning.cost import decode_seconds
+from automl.planning.hardware import SCALING, cores, cpu_name, used_threads
 from automl.planning.trials import Measurement, MeasureModels, Transfer, TrialModel
 from automl.talk import Talk
 from automl.tasks.protocol import LossSettings, module
@@ -129,6 +130,8 @@ def _measured(model: TrialModel, device: str, *, bf16: bool = False) -> float | 
         return None
     finally:
         torch.set_num_threads(threads)
+        if torch.device(device).type == "cuda":
+            torch.cuda.empty_cache()
     return seconds if on_card else seconds / used_threads() ** SCALING
 
 
@@ -149,8 +152,8 @@ def _step(model: TrialModel, device: torch.device, count: int, *, bf16: bool) ->
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             losses = task.loss(net, images, targets, settings)
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        if device.type != "cpu":
+            torch.accelerator.synchronize(device)
 
     return step
 
@@ -180,7 +183,10 @@ def _transfers(
 ) -> list[Transfer | None]:
     """How well each candidate's features fit, of as many images as the seconds allow."""
     nothing: list[Transfer | None] = [None] * len(models)
+    images = dataset.split("train")
+    pixels = sum(sample.width * sample.height for sample in images) / max(1, len(images))
     cost = sum(PASS_SHARE * (t or a.step_s) for a, t in zip(models, times, strict=True))
+    cost += len(models) * decode_seconds(pixels, cores())
     seen = evenly_spread(dataset.split("train"), _stepped(min(MOST_IMAGES, seconds / cost)))
     classes = {sample.label for sample in seen}
     if dataset.task != "classification" or len(seen) < LEAST_IMAGES:

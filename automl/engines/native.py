@@ -294,6 +294,7 @@ def _save_bundle(progress: Progress, plan: Plan, dataset: Dataset, run: RunDir) 
             extra={
                 "precision": network.precision,
                 "batch_size": network.batch_size,
+                "device": network.device.type,
                 **({"several_labels": True} if dataset.multi_label else {}),
                 **({} if dataset.frame is None else {"frame": dataset.frame}),
             },

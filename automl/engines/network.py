@@ -21,6 +21,9 @@ from automl.planning.backbones import Backbone, find
 from automl.planning.hardware import BF16_SINCE
 from automl.tasks.protocol import LossSettings, module
 
+FROM_CARD = 4
+"""Images at once on a CPU by a model that was trained on a card."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -164,10 +167,19 @@ def load_network(folder: Path, device: torch.device) -> Network:
         backbone=backbone,
         preprocess=bundle.preprocess,
         precision=bundle.extra["precision"] if has_fast_bf16(device) else "fp32",
-        batch_size=bundle.extra["batch_size"],
+        batch_size=_images_at_once(bundle.extra, device),
         device=device,
         stages={},
     )
+
+
+def _images_at_once(extra: dict[str, Any], device: torch.device) -> int:
+    """As many as in training; of those that a card took, few on a CPU, which promises any memory
+    and is killed for using it.
+    """
+    batch = int(extra["batch_size"])
+    from_card = extra.get("device", "cpu") != "cpu"
+    return min(batch, FROM_CARD) if device.type == "cpu" and from_card else batch
 
 
 def has_fast_bf16(device: torch.device) -> bool:

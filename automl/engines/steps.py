@@ -118,6 +118,7 @@ def _run_steps(
     for batch, parts in zip(ahead, mine, strict=True):
         _begin_step(session, progress)
         check = is_checked(device.type, progress.step_in_epoch + 1, progress.steps_per_epoch)
+        check = check or (session.budget is not None and session.budget.knows_little)
         buffers.save()
         loaded_parts = list(islice(loaded, len(parts)))
         losses = _train_step(session, progress, loaded_parts, len(batch), check=check)
@@ -146,8 +147,7 @@ def _begin_step(session: Session, progress: Progress) -> None:
 def _report(session: Session, progress: Progress) -> None:
     """Shows the step and the mean loss of the epoch so far."""
     done, steps = progress.step_in_epoch, progress.steps_this_epoch
-    mean = float(sum(progress.loss_sums.values())) / done
-    session.on_step(progress.epoch + 1, done, steps, mean)
+    session.on_step(progress.epoch + 1, done, steps, float(sum(progress.loss_sums.values())) / done)
 
 
 def _train_step(

@@ -14,9 +14,13 @@ _NO_MEMORY = (
     "out of memory",
     "DefaultCPUAllocator",
     "_STATUS_ALLOC_FAILED",
+    "_ALLOCATION_FAILED",
+    "_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_INTERNAL_ERROR",
     "nable to find an engine to execute this computation",
 )
-"""What CUDA, PyTorch's allocator on the CPU, cuDNN and cuBLAS say, and cuDNN once more."""
+"""What CUDA, PyTorch's allocator on the CPU, cuDNN and cuBLAS say: also where they had no memory
+for what they set up (pytorch#81620)."""
 
 
 class StopRequested(Exception):

@@ -54,6 +54,8 @@ class TimeBudget:
     after_s: float
     val_pixels: float = 1.0
     """Pixels of a validated image in those of one that is trained on: training may see crops."""
+    slow_start: bool = False
+    """The first step sets up so much, for a card or by a compiler, that it tells nothing."""
     step_s: float = 0.0
     first_steps_s: float = 0.0
     epoch_end_s: float = 0.0
@@ -69,6 +71,11 @@ class TimeBudget:
         """A process may begin with a validation."""
         self._mark = self.clock.now()
 
+    @property
+    def knows_little(self) -> bool:
+        """Whether so few steps are timed that a card should be waited for after the next."""
+        return self._count < SETTLED
+
     def start_step(self) -> None:
         """The first of several steps begins."""
         self._mark, self._unsettled = self.clock.now(), 0
@@ -80,6 +87,8 @@ class TimeBudget:
             return
         now, steps = self.clock.now(), self._unsettled
         took, self._mark, self._unsettled = (now - self._mark) / steps, now, 0
+        if self._count > 1:  # one of them may be an outlier
+            took = min(took, (steps - 1 + OUTLIER) / steps * self.step_s)
         for _ in range(steps if self._count else 1):  # all of a first group wait for the set-up
             self._see(took)
 
@@ -92,7 +101,6 @@ class TimeBudget:
         if self._count == 2:
             self.step_s = self.first_steps_s = took
             return
-        took = min(took, OUTLIER * self.step_s)
         self.step_s += (took - self.step_s) / min(self._count - 1, MEMORY)
         if self._count <= FIRST:
             self.first_steps_s += (took - self.first_steps_s) / (self._count - 1)
@@ -114,7 +122,8 @@ class TimeBudget:
         if not self.step_s:  # gone on with: what is there may have to do
             least_s = (AFTER_ANSWER if now else 1.0) * self.epoch_end_s
             if self._count:  # another step like the first, and judging
-                least_s = max(least_s, self._first_s + self._guessed_validation(self._first_s))
+                judged_s = 0.0 if self.slow_start else self._guessed_validation(self._first_s)
+                least_s = max(least_s, self._first_s + judged_s)
             return done if (epoch or at or answered) and self.remaining_s() <= least_s else planned
         if not now and time - self._looked < EVERY * self.promise_s:
             return planned
@@ -185,4 +194,5 @@ def time_budget_of(
         after_s=plan.after_s + USUAL_S["evaluate"] if clock else 0.0,
         val_pixels=math.prod(train.image_size) / math.prod(train.crop),
         epoch_end_s=judged_s,
+        slow_start=plan.device != "cpu" or train.compile,
     )

@@ -26,10 +26,22 @@ def seconds_per_image(row: Backbone, size: tuple[int, int], device: str, gflops:
     return (PASSES * row.gflops + moved) * share / gflops + SECONDS_PER_STEP_IMAGE[kind]
 
 
+DECODE_S = 6.7e-9
+"""Of a core for a pixel of a JPEG, to the size of the net: 4.6 to 7.5 on an AMD EPYC."""
+MOST_DECODING = 8
+"""Threads that decode, see `data.ahead`."""
+
+
+def decode_seconds(pixels: float, cores: int) -> float:
+    """For an image of so many pixels, where as many cores as there are decode."""
+    return DECODE_S * pixels / min(cores, MOST_DECODING)
+
+
 NOMINAL_CORE = 135.0
 """Speed of one core of a server of 2023 in the probe's unit."""
-NOMINAL_CARD = 100_000.0
-"""Speed of a data centre's graphics card with bfloat16 in the probe's unit, in order of size."""
+NOMINAL_CARD = 200_000.0
+"""Speed of a data centre's graphics card with bfloat16 in the probe's unit: by what makers claim of
+them, so that cards of one kind are far from where the rounding changes. None was measured."""
 SPEED_STEP = 8.0
 """Decisions see the speed in steps of this factor: a busy machine must not change a plan."""
 

@@ -65,7 +65,8 @@ def probe(device: str | None = None) -> Hardware:
 
     chosen = _choose(device, torch)
     memory, name, bf16 = _describe(chosen, torch)
-    gflops, what = _measure(chosen, torch, bf16=bf16), f"{name}, {used_threads()} threads"
+    gflops = _measure(chosen, torch, bf16=bf16)
+    what = f"{name}, {used_threads()} threads" if chosen == "cpu" else name
     return Hardware(
         device=chosen,
         name=name,
@@ -73,7 +74,7 @@ def probe(device: str | None = None) -> Hardware:
         cores=cores(),
         bf16=bf16,
         gflops=gflops,
-        fastest=learnt.fastest(what, gflops) if chosen == "cpu" else gflops,
+        fastest=learnt.fastest(what, gflops),
         keeps_pixels=folder() is not None,
         threads=asked_threads(),
         processes=_started("WORLD_SIZE"),

@@ -9,8 +9,7 @@ from typing import Any, Literal
 from automl.dataset import Task
 from automl.planning.backbones import Backbone
 from automl.planning.choice import Choice, Model, Situation
-from automl.planning.cost import NOMINAL_CORE, PASSES, seconds_per_image, steady_gflops
-from automl.planning.hardware import SCALING
+from automl.planning.cost import PASSES, decode_seconds, seconds_per_image, steady_gflops
 from automl.planning.head_cost import head_seconds
 from automl.planning.times import budget_seconds, in_words, usable
 
@@ -53,16 +52,11 @@ def instant_seconds(at: Situation, model: Model, sizes: Sizes, how: str, images:
     features_s = _feature_seconds(at, model, sizes, how) * min(at.train_images, images)
     if at.task == "classification":
         scored_s = _feature_seconds(at, model, sizes, how) * at.val_images
-        learnt_s = head_seconds(images, at.profile.classes, _cores_gflops(at))
+        learnt_s = head_seconds(images, at.profile.classes, at.hardware.gflops)
     else:
         scored_s = forward_seconds(at, model, sizes) * at.val_images
         learnt_s = STEP_COST[at.task] * images * _step_seconds(at, model, sizes[1])
     return export_s + features_s + learnt_s + scored_s
-
-
-def _cores_gflops(at: Situation) -> float:
-    """A head is fitted by the cores, whatever trains."""
-    return NOMINAL_CORE * at.hardware.cores**SCALING if at.on_gpu else at.hardware.gflops
 
 
 def instant_images(values: Mapping[str, Any]) -> int:
@@ -111,8 +105,13 @@ def judging_seconds(at: Situation, model: Model, sizes: Sizes) -> float:
 
 
 def _feature_seconds(at: Situation, model: Model, sizes: Sizes, how: str) -> float:
-    """For the frozen features of an image, by what computes them."""
-    return forward_seconds(at, model, sizes) * (1 - SAVED if how == "onnx" else 1.0)
+    """For the frozen features of an image, by what computes them, and for decoding it.
+
+    Beside a card the cores have nothing else to do.
+    """
+    decoded_s = decode_seconds(at.profile.width * at.profile.height, at.hardware.cores)
+    net_s = forward_seconds(at, model, sizes) * (1 - SAVED if how == "onnx" else 1.0)
+    return max(net_s, decoded_s) if at.on_gpu else net_s + decoded_s
 
 
 def _step_seconds(at: Situation, model: Model, crop: Size) -> float:

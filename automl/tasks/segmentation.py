@@ -54,10 +54,10 @@ def counted(targets: torch.Tensor, settings: LossSettings) -> dict[str, torch.Te
     Dice is no mean over pixels but one ratio for all images at once: it goes by images, so that a
     batch in parts has the mean of the parts' Dice.
     """
-    seen = targets[targets != IGNORE].long()
-    weights = settings.class_weights
-    count = torch.tensor(seen.numel(), device=targets.device) if weights is None else weights[seen]
-    return {"cross_entropy": count.sum().float()}
+    known, weights = targets != IGNORE, settings.class_weights
+    # Not by picking the known ones: how many they are, a card would have to be waited for.
+    counts = known if weights is None else weights[torch.where(known, targets, 0).long()] * known
+    return {"cross_entropy": counts.sum().float()}
 
 
 def outputs(net: nn.Module, images: torch.Tensor) -> torch.Tensor:

@@ -239,6 +239,13 @@ def _all_there(groups):
 
 PROPERTIES = SimpleNamespace(name="Pretended", major=9, minor=0, total_memory=8 * 10**9)
 PEAK_BYTES = 3 * 10**9
+ACCELERATOR = {
+    "is_available": lambda: True,
+    "current_accelerator": lambda check_available=False: torch.device("cuda"),
+    "current_device_index": lambda: 0,
+    "set_device_index": lambda _: None,
+    "synchronize": lambda _=None: _wait("synchronize"),
+}
 
 
 @contextmanager
@@ -259,6 +266,8 @@ def pretended_card() -> Iterator[Counter[tuple[str, str]]]:
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         for name, value in cuda.items():
             patch.setattr(torch.cuda, name, value)
+        for name, value in ACCELERATOR.items():
+            patch.setattr(torch.accelerator, name, value)
         patch.setattr(torch, "autocast", partial(_autocast, torch.autocast))
         # Tensors of `inference_mode` have no versions, which wrappers need.
         patch.setattr(torch, "inference_mode", lambda mode=True: torch.set_grad_enabled(not mode))

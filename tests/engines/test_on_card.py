@@ -13,15 +13,23 @@ from automl import pipeline
 from automl.data.stream import images
 from automl.engines import micro_batch, model_trials, native
 from automl.engines.head import fit
+from automl.engines.network import load_network
 from automl.errors import Interrupted
 from automl.plan import Plan
 from automl.planning.backbones import find
 from automl.planning.trials import TrialModel
 from automl.recipe.schema import load_recipe
+from automl.reproduce import reproduce
 from automl.run_dir import RunDir
 from automl.talk import Silent
 from automl.weights import Weights
-from tests.engines.pretended_card import DEVICE, PEAK_BYTES, OnCard, pretended_card
+from tests.engines.pretended_card import (
+    DEVICE,
+    PEAK_BYTES,
+    PROPERTIES,
+    OnCard,
+    pretended_card,
+)
 from tests.engines.test_distributed import RECIPE, class_folders
 from tests.engines.test_resume import TASKS, at
 from tests.engines.toy import draw_set, toy_plan
@@ -66,12 +74,16 @@ def test_pretence__refuses_to_mix_and_counts_what_is_waited_for():
 @pytest.mark.parametrize("task", TASKS)
 def test_train__learns_what_it_learns_on_a_cpu(task, tmp_path):
     answers = {"instant": "torch", "instant_steps": 4, "class_weights": "balanced"}
+    answers |= {"batch_size": 6, "micro_batch": 6}
     plan, dataset = small(task, tmp_path, **answers)
     here, there = Listener(plan, dataset), Listener(on_card(plan), dataset)
     here.train(tmp_path / "cpu")
     with pretended_card():
         there.train(tmp_path / "card")
         assert torch.backends.cudnn.benchmark
+        bundle = RunDir(tmp_path / "card").model
+        sizes = [load_network(bundle, torch.device(d)).batch_size for d in ("cuda:0", "cpu")]
+    assert sizes == [6, 4], "a CPU takes few of what a card takes"
     assert list(there.losses) == [0, 1, 2, 3]
     for epoch, losses in here.losses.items():
         assert there.losses[epoch] == pytest.approx(losses, rel=1e-4)
@@ -81,20 +93,24 @@ def test_train__learns_what_it_learns_on_a_cpu(task, tmp_path):
         torch.testing.assert_close(found[name], tensor, rtol=1e-3, atol=1e-4)
 
 
-def waited_for(task, folder, train: int) -> Counter[tuple[str, str]]:
+def waited_for(task, folder, train: int, micro_batch: int) -> Counter[tuple[str, str]]:
     """In an epoch of steps of two images, three of which are looked at: the 1st, 10th and last."""
     dataset = draw_set(task, folder, train=train, val=2)
-    settings = {"epochs": 1, "batch_size": 2, "micro_batch": 2, "precision": "bf16"}
+    settings = {"epochs": 1, "batch_size": 2, "micro_batch": micro_batch, "precision": "bf16"}
+    if task == "segmentation":
+        settings["class_weights"] = "balanced"
     plan = on_card(toy_plan(task, dataset, **settings))
     with pretended_card() as waits:
         native.train(plan, dataset, RunDir(folder / "run"), lambda _: 0.0, lambda *_: None)
         return waits.copy()
 
 
+@pytest.mark.parametrize("micro_batch", [2, 1])
 @pytest.mark.parametrize("task", TASKS)
-def test_steps__wait_for_the_card_only_where_they_are_looked_at(task, tmp_path):
+def test_steps__wait_for_the_card_only_where_they_are_looked_at(task, micro_batch, tmp_path):
     """Five more steps, not a wait more; but for what torchvision's detectors look at themselves."""
-    more = waited_for(task, tmp_path / "17", 34) - waited_for(task, tmp_path / "12", 24)
+    more = waited_for(task, tmp_path / "17", 34, micro_batch)
+    more -= waited_for(task, tmp_path / "12", 24, micro_batch)
     places = {place for _, place in more}
     own = {"detectors.py:forward", "steps.py:_compute_gradients"} if task == "detection" else set()
     assert places == own, more
@@ -190,7 +206,7 @@ def test_models__are_timed_on_the_card(task, tmp_path, monkeypatch):
 def test_line__from_recipe_to_report_and_scores(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     class_folders(tmp_path)
-    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("threads: 1", "threads: 1, workers: 0"))
+    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("threads: 1", "threads: 1, workers: 2"))
     run, recipe = RunDir(tmp_path / "run"), load_recipe(tmp_path / "recipe.yaml")
     with pretended_card():
         pipeline.run(recipe, run, Silent(), device="cuda")
@@ -199,3 +215,18 @@ def test_line__from_recipe_to_report_and_scores(tmp_path, monkeypatch):
     assert "Pretended" in plan.reasons["train.precision"].because
     assert run.report.exists()
     assert "Pretended" in run.provenance.read_text()
+
+
+def test_reproduce__the_images_at_once_that_were_tried_are_no_difference(tmp_path, monkeypatch):
+    """The rules guess at one for so small a card, and eight were found to fit."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(PROPERTIES, "total_memory", 10**6)
+    class_folders(tmp_path)
+    text = RECIPE.replace("threads: 1", "threads: 1, workers: 0").replace("micro_batch: 4, ", "")
+    (tmp_path / "recipe.yaml").write_text(text)
+    run, recipe = RunDir(tmp_path / "run"), load_recipe(tmp_path / "recipe.yaml")
+    with pretended_card():
+        pipeline.run(recipe, run, Silent(), device="cuda")
+        assert Plan.read(run.plan).train.micro_batch == 8
+        answer = reproduce(run, RunDir(tmp_path / "again"), Silent(), here=True)
+    assert (answer.verdict.word, answer.today) == ("identical", [])

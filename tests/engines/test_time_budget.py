@@ -139,6 +139,32 @@ def test_total_steps__a_stall_within_the_first_group_that_is_waited_for_is_set_u
     assert end > 4000
 
 
+@pytest.mark.parametrize("slow_start", [True, False])
+def test_total_steps__what_a_card_sets_up_says_nothing_of_judging(slow_start):
+    world = World(20.0, 0.01, 1.0, val_images=80, slow_start=slow_start)
+    world.budget.start_step()
+    world.time += 5.0
+    world.budget.step_done()
+    assert world.budget.total_steps(0, 1, 400) == (400 if slow_start else 1)
+    for _ in range(3):  # another step is timed before anything is said
+        world.time += 0.01
+        world.budget.step_done()
+    assert not world.budget.knows_little
+    assert world.budget.total_steps(0, 4, 400) > 400
+
+
+def test_step_done__a_stall_in_a_group_counts_as_one_step_does():
+    launched, synchronised = World(100.0, 0.0, 0.0), World(100.0, 0.0, 0.0)
+    for number in range(1, 221):
+        took = 60.0 if number == 205 else 0.1
+        for world, settled in ((launched, not number % 10), (synchronised, True)):
+            world.time += took
+            world.budget.step_done(settled=settled or number < 5)
+        if number == 210:
+            assert launched.budget.step_s < 0.1 * 1.7
+    assert synchronised.budget.step_s < 0.1 * 1.7
+
+
 def test_total_steps__an_answer_is_fine_tuned_on_after_a_first_step():
     world = World(40.0, 0.5, 5.0)
     world.budget.epoch_end_s = 5.0

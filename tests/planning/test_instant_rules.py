@@ -139,6 +139,20 @@ def test_instant_images__as_many_as_the_budget_has_time_for():
     assert (hopeless.instant, hopeless.instant_images) == ("onnx", instant_rules.LEAST_IMAGES)
 
 
+def test_instant_images__decoding_counts_by_pixels_and_cores():
+    many = replace(OF, images={"train": 15_000, "val": 1000})
+    large = replace(many, width=1600, height=1200)
+
+    def seen(of, hardware):
+        return plan_for(of, hardware, budget="1m").train.instant_images
+
+    assert instant_rules.LEAST_IMAGES < seen(large, CPU) < seen(many, CPU)
+    few, more = replace(GPU, cores=2), replace(GPU, cores=8)
+    assert instant_rules.LEAST_IMAGES < seen(large, few) < seen(large, more)
+    seconds = seen(large, few) * 12.8e-3 / 2  # as measured, by two cores
+    assert 20 < seconds < 55, "the better part of the minute, and no more"
+
+
 def test_instant_images__the_fit_counts_too():
     """Its time grows with the classes, that of the features does not."""
     many = replace(OF, images={"train": 15_000, "val": 1000}, classes=500)
