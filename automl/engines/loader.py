@@ -1,6 +1,6 @@
 """Batches of augmented training samples; the same bits for any number of worker processes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +124,7 @@ class BatchStream:
     def __init__(self, samples: TrainingSamples, *, pin: bool) -> None:
         """Starts nothing yet; `pin`: for copies to a card that need not wait."""
         self.keys: list[tuple[int, np.ndarray]] = []
+        self.last: Generator[Batch] = _told_of_trouble(iter(()), 0)
         self.workers = samples.plan.train.workers
         self.loader = DataLoader(
             samples,
@@ -136,15 +137,30 @@ class BatchStream:
             generator=torch.Generator().manual_seed(0),
         )
 
+    def __enter__(self) -> "BatchStream":
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Ends the worker processes; MachineError where one had ended before, whenever that was."""
+        self.last.close()
+        del self.loader
+        if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+            raise MachineError(
+                "a worker process that loads images was killed; mostly the memory did not suffice",
+                hint="continue with `automl run --resume latest`; a run with "
+                "`--set train.workers=0` has none",
+            ) from error
+
     def batches(self, epoch: int, micro_batches: list[np.ndarray]) -> Iterator[Batch]:
         """The micro-batches of an epoch in their order; the ones asked for before have ended."""
         self.keys[:] = [(epoch, indices) for indices in micro_batches]
         with starting_workers():
             batches = iter(self.loader)
-        return _told_of_shared_memory(batches, self.workers) if self.workers else batches
+        self.last = _told_of_trouble(batches, self.workers)
+        return self.last
 
 
-def _told_of_shared_memory(batches: Iterator[Batch], workers: int) -> Iterator[Batch]:
+def _told_of_trouble(batches: Iterator[Batch], workers: int) -> Generator[Batch]:
     """The batches of worker processes, which hand them over in `/dev/shm`: small in containers."""
     try:
         yield from batches

@@ -83,6 +83,7 @@ def _kept(key: list[Any], measure: Callable[[], Any]) -> Any:
         give_back_freed_memory()  # what reading the data set took, or the net before
         value = measure()
         give_back_freed_memory()
+        torch.cuda.empty_cache()  # where there is a card
         if value is not None:  # what failed may have failed for once
             disk_cache.keep(_whole(key), json.dumps(value).encode())
     return value
@@ -130,8 +131,6 @@ def _measured(model: TrialModel, device: str, *, bf16: bool = False) -> float | 
         return None
     finally:
         torch.set_num_threads(threads)
-        if torch.device(device).type == "cuda":
-            torch.cuda.empty_cache()
     return seconds if on_card else seconds / used_threads() ** SCALING
 
 
@@ -187,7 +186,7 @@ def _transfers(
     pixels = sum(sample.width * sample.height for sample in images) / max(1, len(images))
     cost = sum(PASS_SHARE * (t or a.step_s) for a, t in zip(models, times, strict=True))
     cost += len(models) * decode_seconds(pixels, cores())
-    seen = evenly_spread(dataset.split("train"), _stepped(min(MOST_IMAGES, seconds / cost)))
+    seen = evenly_spread(images, _stepped(min(MOST_IMAGES, seconds / cost)))
     classes = {sample.label for sample in seen}
     if dataset.task != "classification" or len(seen) < LEAST_IMAGES:
         return nothing

@@ -1,7 +1,7 @@
 """The native engine: our own training loop over timm, torchvision and SMP models.
 
 Read it in this order: `train` sets up and calls `_train_epochs`, whose every round is one pass
-over the training split (`steps.train_epoch`), a validation of the averaged weights, and a
+over the training split (`steps.train_epoch`), a validation of the averaged weights, and mostly a
 checkpoint. What changes meanwhile is in `progress.Progress`, what does not in `steps.Session`. A
 first epoch and a resumed one run through the same lines.
 """
@@ -71,10 +71,11 @@ def train(  # noqa: PLR0913  as `Engine` has it
     device = world.device(plan.device)
     let_cudnn_choose(device)
     samples = TrainingSamples(plan, dataset)
-    stream = BatchStream(samples, pin=device.type == "cuda")
-    checkpointer, replay = Checkpointer(run.checkpoints, world.leads), recorded_schedule.read(run)
+    promised, replay = plan.budget_s is not None, recorded_schedule.read(run)
+    checkpointer = Checkpointer(run.checkpoints, world.leads, every_epoch=promised)
     most_at_once = plan.train.micro_batch
-    with distributed.others_followed(), watch() as stop:
+    batches = BatchStream(samples, pin=device.type == "cuda")
+    with distributed.others_followed(), watch() as stop, batches as stream:
         while True:  # again from the newest checkpoint where memory ran out during an update
             progress = _first_or_saved(plan, dataset, device, checkpointer, on_event)
             progress.micro_batch = min(progress.micro_batch, most_at_once)
@@ -120,7 +121,7 @@ def predict(
 
 
 def _train_epochs(session: Session, progress: Progress, run: RunDir, on_epoch: OnEpoch) -> None:
-    """Each: a pass, a validation, a checkpoint, and the bundle where it is the best so far."""
+    """Each: a pass, a validation, mostly a checkpoint, and the bundle where it is the best."""
     plan, dataset = session.samples.plan, session.samples.dataset
     frames = Frames(dataset, dataset.split("val"), progress.network.preprocess)
     bundle_written = -math.inf

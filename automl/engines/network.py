@@ -174,8 +174,8 @@ def load_network(folder: Path, device: torch.device) -> Network:
 
 
 def _images_at_once(extra: dict[str, Any], device: torch.device) -> int:
-    """As many as in training; of those that a card took, few on a CPU, which promises any memory
-    and is killed for using it.
+    """As many as in training; of those that a card took, few on a CPU: Linux promises any memory,
+    and ends the process that uses it.
     """
     batch = int(extra["batch_size"])
     from_card = extra.get("device", "cpu") != "cpu"

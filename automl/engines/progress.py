@@ -15,7 +15,7 @@ from automl.engines.optimiser import MovingAverage
 SAVE_EVERY_S = 600.0
 """Time between checkpoints within a long epoch."""
 MOST_SHARE = 0.05
-"""Of the time, that checkpoints may take: epochs that are over in no time have not one each."""
+"""Of the time, that checkpoints between two epochs take: where epochs are short, some have none."""
 
 _SAVED = ("step", "epoch_seconds", "lr", "micro_batch", "best_score", "best_epoch")
 """Fields that a checkpoint holds under their own names."""
@@ -130,13 +130,15 @@ class Checkpointer:
 
     folder: Path
     leads: bool
+    every_epoch: bool = False
+    """However long that takes: under a budget, which plans with epochs that all cost the same."""
     saved: tuple[int, int] = (0, 0)
     saved_at: float = field(default_factory=time.monotonic)
     took_s: float = 0.0
 
     def epoch_done(self, progress: Progress) -> None:
         """Writes a checkpoint, unless the last one took long and is not long ago."""
-        if time.monotonic() - self.saved_at >= self.took_s / MOST_SHARE:
+        if self.every_epoch or time.monotonic() - self.saved_at >= self.took_s / MOST_SHARE:
             self.save(progress)
 
     def save(self, progress: Progress) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from automl.clock import Clock
 from automl.dataset import Dataset
 from automl.plan import Plan
+from automl.planning.cost import decode_seconds
+from automl.planning.hardware import cores
 from automl.planning.overhead import USUAL_S
 from automl.planning.times import UNTOUCHED
 
@@ -64,6 +66,7 @@ class TimeBudget:
     _count: int = 0
     _first_s: float = 0.0
     _unsettled: int = 0
+    _stalled: bool = False
     _mark: float = 0.0
     _looked: float = field(default=float("-inf"))
 
@@ -87,10 +90,18 @@ class TimeBudget:
             return
         now, steps = self.clock.now(), self._unsettled
         took, self._mark, self._unsettled = (now - self._mark) / steps, now, 0
-        if self._count > 1:  # one of them may be an outlier
-            took = min(took, (steps - 1 + OUTLIER) / steps * self.step_s)
+        if self._count > 1:
+            took = self._without_outlier(took, steps)
         for _ in range(steps if self._count else 1):  # all of a first group wait for the set-up
             self._see(took)
+
+    def _without_outlier(self, took: float, steps: int) -> float:
+        """The mean of so many steps, one of which may be an outlier; but of several groups in a row
+        that are so slow, only the first had one.
+        """
+        usual = (steps - 1 + OUTLIER) / steps * self.step_s
+        stalled, self._stalled = self._stalled, took > usual
+        return took if stalled and steps > 1 else min(took, usual)
 
     def _see(self, took: float) -> None:
         """The first step of a process pays for what is set up once, which others may do again."""
@@ -121,9 +132,8 @@ class TimeBudget:
         time, done = self.clock.now(), epoch * self.steps_per_epoch + at
         if not self.step_s:  # gone on with: what is there may have to do
             least_s = (AFTER_ANSWER if now else 1.0) * self.epoch_end_s
-            if self._count:  # another step like the first, and judging
-                judged_s = 0.0 if self.slow_start else self._guessed_validation(self._first_s)
-                least_s = max(least_s, self._first_s + judged_s)
+            if self._count and not self.slow_start:  # another step like the first, and judging
+                least_s = max(least_s, self._first_s + self._guessed_validation(self._first_s))
             return done if (epoch or at or answered) and self.remaining_s() <= least_s else planned
         if not now and time - self._looked < EVERY * self.promise_s:
             return planned
@@ -183,6 +193,8 @@ def time_budget_of(
     if plan.budget_s is None:
         return None
     counts, train = dataset.counts(), plan.train
+    pixels = sum(sample.width * sample.height for sample in dataset.split(plan.judge_on))
+    decoded_s = decode_seconds(pixels, cores())  # validations have kept theirs
     return TimeBudget(
         clock or Clock(),
         promise_s=plan.budget_s,
@@ -191,7 +203,7 @@ def time_budget_of(
         batch_size=counts.get("train", 1) / steps,
         val_images=counts.get("val", 0),
         scored_images=counts.get(plan.judge_on, 0) if clock else 0,
-        after_s=plan.after_s + USUAL_S["evaluate"] if clock else 0.0,
+        after_s=plan.after_s + USUAL_S["evaluate"] + decoded_s if clock else 0.0,
         val_pixels=math.prod(train.image_size) / math.prod(train.crop),
         epoch_end_s=judged_s,
         slow_start=plan.device != "cpu" or train.compile,

@@ -54,7 +54,7 @@ def instant_seconds(at: Situation, model: Model, sizes: Sizes, how: str, images:
         scored_s = _feature_seconds(at, model, sizes, how) * at.val_images
         learnt_s = head_seconds(images, at.profile.classes, at.hardware.gflops)
     else:
-        scored_s = forward_seconds(at, model, sizes) * at.val_images
+        scored_s = _with_decoding(at, forward_seconds(at, model, sizes)) * at.val_images
         learnt_s = STEP_COST[at.task] * images * _step_seconds(at, model, sizes[1])
     return export_s + features_s + learnt_s + scored_s
 
@@ -101,16 +101,18 @@ def forward_seconds(at: Situation, model: Model, sizes: Sizes) -> float:
 
 def judging_seconds(at: Situation, model: Model, sizes: Sizes) -> float:
     """Seconds of scoring the finished model."""
-    return forward_seconds(at, model, sizes) * at.judged_images
+    return _with_decoding(at, forward_seconds(at, model, sizes)) * at.judged_images
 
 
 def _feature_seconds(at: Situation, model: Model, sizes: Sizes, how: str) -> float:
-    """For the frozen features of an image, by what computes them, and for decoding it.
-
-    Beside a card the cores have nothing else to do.
-    """
-    decoded_s = decode_seconds(at.profile.width * at.profile.height, at.hardware.cores)
+    """For the frozen features of an image, by what computes them."""
     net_s = forward_seconds(at, model, sizes) * (1 - SAVED if how == "onnx" else 1.0)
+    return _with_decoding(at, net_s)
+
+
+def _with_decoding(at: Situation, net_s: float) -> float:
+    """For an image that the net sees: beside a card the cores have nothing to do but decode."""
+    decoded_s = decode_seconds(at.profile.width * at.profile.height, at.hardware.cores)
     return max(net_s, decoded_s) if at.on_gpu else net_s + decoded_s
 
 

@@ -28,7 +28,7 @@ def collate(annotations: list[dict[str, Any]]) -> list[dict[str, torch.Tensor]]:
     found = []
     for annotated in annotations:
         boxes = np.asarray(annotated["bboxes"], np.float32).reshape(-1, 4)
-        solid = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        solid = ~(boxes[:, 2:] <= boxes[:, :2]).any(axis=1)  # NaN stays, and is complained of
         labels = np.asarray(annotated["labels"], np.int64).reshape(-1)[solid]
         found.append({"boxes": torch.from_numpy(boxes[solid]), "labels": torch.from_numpy(labels)})
     return found

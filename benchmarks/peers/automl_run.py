@@ -1,5 +1,6 @@
 """`automl run` as a user starts it, watched from outside: each best model is copied as it appears.
 
+It appears in a checkpoint, which epochs of two seconds and more have each with a net of this size.
 Nothing kept from earlier runs is used; MLflow and DVC are off, since no other peer records.
 """
 

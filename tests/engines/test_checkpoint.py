@@ -69,6 +69,10 @@ def test_epoch_done__checkpoints_take_a_twentieth_of_the_time_at_most(
     checkpointer.save(At(11))
     checkpointer.save(At(11))
     assert saved == [1, 5, 9, 11]
+    checkpointer.every_epoch = True
+    for epoch in range(12, 15):
+        checkpointer.epoch_done(At(epoch))
+    assert saved[4:] == [12, 13, 14]  # as under a budget
 
 
 def test_newest__a_step_within_an_epoch_lies_between_epochs(tmp_path: Path) -> None:

@@ -139,9 +139,9 @@ def test_total_steps__a_stall_within_the_first_group_that_is_waited_for_is_set_u
     assert end > 4000
 
 
-@pytest.mark.parametrize("slow_start", [True, False])
-def test_total_steps__what_a_card_sets_up_says_nothing_of_judging(slow_start):
-    world = World(20.0, 0.01, 1.0, val_images=80, slow_start=slow_start)
+@pytest.mark.parametrize(("promise", "slow_start"), [(20.0, True), (8.0, True), (20.0, False)])
+def test_total_steps__what_a_card_sets_up_says_nothing_of_other_steps(promise, slow_start):
+    world = World(promise, 0.01, 1.0, val_images=80, slow_start=slow_start)
     world.budget.start_step()
     world.time += 5.0
     world.budget.step_done()
@@ -150,7 +150,16 @@ def test_total_steps__what_a_card_sets_up_says_nothing_of_judging(slow_start):
         world.time += 0.01
         world.budget.step_done()
     assert not world.budget.knows_little
-    assert world.budget.total_steps(0, 4, 400) > 400
+    assert world.budget.total_steps(0, 4, 400) > (400 if promise > 10 else 100)
+
+
+def test_step_done__groups_that_stay_slow_are_a_slower_machine_and_no_stall():
+    world = World(60.0, 0.0, 0.0, steps_per_epoch=1000)
+    for number in range(1, 31):
+        world.time += 0.02 if number < 5 else 0.4
+        world.budget.step_done(settled=number < 5 or not number % 10)
+    assert world.budget.step_s > 0.25
+    assert world.budget.total_steps(0, 30, 1500, now=True) < 300, "at 0.4 s there is time for 150"
 
 
 def test_step_done__a_stall_in_a_group_counts_as_one_step_does():

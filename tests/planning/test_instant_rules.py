@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from automl.errors import RecipeError
-from automl.planning import instant_rules, smoke
+from automl.planning import cost, instant_rules, smoke
 from tests.planning.situations import CPU, GPU, everything, nothing, plan_for, profile
 
 OF = profile("classification")
@@ -151,6 +151,20 @@ def test_instant_images__decoding_counts_by_pixels_and_cores():
     assert instant_rules.LEAST_IMAGES < seen(large, few) < seen(large, more)
     seconds = seen(large, few) * 12.8e-3 / 2  # as measured, by two cores
     assert 20 < seconds < 55, "the better part of the minute, and no more"
+
+
+@pytest.mark.parametrize("task", ["classification", "segmentation", "detection"])
+def test_expected__scoring_decodes_what_it_scores(task):
+    of = profile(task, images={"train": 300, "val": 100})
+    for machine in (CPU, replace(GPU, cores=2)):
+        usual, large = (
+            plan_for(
+                replace(of, width=w, height=h), machine, train={"image_size": (64, 64)}
+            ).expected_s
+            for w, h in ((64, 64), (4000, 3000))
+        )
+        decoded_s = 100 * 4000 * 3000 * cost.DECODE_S / 2
+        assert large["evaluate"] - usual["evaluate"] == pytest.approx(decoded_s, rel=0.1)
 
 
 def test_instant_images__the_fit_counts_too():
