@@ -39,6 +39,9 @@ from automl.signals import Stop
 from automl.tasks.classification import SEVERAL
 from automl.tasks.protocol import module
 
+LOOKED_AT = 128
+"""Images whose features are timed, where there are several times as many and a promise."""
+
 
 @dataclass(frozen=True)
 class Callbacks:
@@ -76,8 +79,9 @@ def answer(progress: Progress, plan: Plan, dataset: Dataset, callbacks: Callback
         tell_none(callbacks, "the model does not end in one linear layer")
         return None
     frozen = _frozen(network, plan)
-    train = evenly_spread(dataset.split("train"), plan.train.instant_images)
+    planned = evenly_spread(dataset.split("train"), plan.train.instant_images)
     val = dataset.split("val")
+    train = _as_many_as_fit(frozen, dataset, planned, len(val), callbacks)
     seen = image_features(frozen, dataset, train, callbacks.features)
     if not np.isfinite(seen).all():
         tell_none(callbacks, "the features of the pretrained backbone are not finite")
@@ -98,6 +102,28 @@ def answer(progress: Progress, plan: Plan, dataset: Dataset, callbacks: Callback
     score = score_epoch_0(progress, losses, _predictions(linear, shown, val), callbacks)
     _tell(callbacks, score, frozen, head, len(train))
     return score
+
+
+def _as_many_as_fit(
+    frozen: FrozenBackbone,
+    dataset: Dataset,
+    planned: list[Sample],
+    scored: int,
+    callbacks: Callbacks,
+) -> list[Sample]:
+    """Fewer than planned where some show that a promised time does not suffice for all.
+
+    Plans guess at what reading takes: a disk may be far away.
+    """
+    pace = callbacks.pace
+    if pace.promise_s is None or len(planned) < 4 * LOOKED_AT:
+        return planned
+    looked_at = evenly_spread(planned, LOOKED_AT)
+    image_features(frozen, dataset, looked_at[::2], callbacks.features)  # sets up, too
+    began = pace.clock.now()
+    image_features(frozen, dataset, looked_at[1::2], callbacks.features)
+    each_s = (pace.clock.now() - began) / (LOOKED_AT // 2)
+    return evenly_spread(planned, pace.images(len(planned), each_s, scored))
 
 
 def last_layer(network: Network) -> dict[str, torch.Tensor]:

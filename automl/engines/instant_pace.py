@@ -1,7 +1,8 @@
 """How many steps an instant answer takes: as planned, more or fewer as a promised time allows.
 
-The learning rate falls to zero at the last step, so that their number is looked at after each. What
-was decided is in the journal, and a reproduction decides the same.
+The learning rate falls to zero at the last step, so that their number is looked at after each. A
+classifier's answer has no steps: how many images it sees is decided once. What was decided is in
+the journal, and a reproduction decides the same.
 """
 
 from collections.abc import Sequence
@@ -11,10 +12,13 @@ from automl.clock import Clock
 from automl.engines.protocol import Event, OnEvent, ignore_event
 from automl.engines.time_budget import FEWER, MEMORY, MORE, SETTLED
 from automl.plan import Plan
+from automl.planning.instant_rules import LEAST_IMAGES
 from automl.planning.times import UNTOUCHED
 
 SPARED = 0.04
 """Share of the promise that steps beyond the plan leave alone: what follows is an estimate."""
+FITTED = 0.15
+"""Share of what is left, that fitting a head takes beside its features: a rule of thumb."""
 Ends = Sequence[tuple[int, int]]
 """Finished steps, and the steps in all from there on."""
 
@@ -42,6 +46,23 @@ class InstantPace:
         self._mark, self._step_s = self.clock.now(), 0.0
         return self._decided(0, planned, self._repeated(0, planned))
 
+    def images(self, planned: int, each_s: float, scored: int) -> int:
+        """How many images a head is fitted on, where the features of each take so long.
+
+        As many are computed again for those that it is `scored` on.
+        """
+        if self.repeated or self.promise_s is None:
+            return self._repeated(0, planned)
+        left_s = self.promise_s * (1 - UNTOUCHED) - self.clock.spent - self.after_s
+        left_s = left_s * (1 - FITTED) - scored * each_s
+        fitting = int(left_s / max(each_s, 1e-9))
+        if fitting >= planned * (1 - FEWER):
+            return self._decided(0, planned, planned)
+        count = max(min(planned, LEAST_IMAGES), fitting)
+        why = f"{1e3 * each_s:.0f} ms each to read and to see are more than was planned"
+        text = f"budget: the head is fitted on {count} of {planned} images: {why}"
+        return self._decided(0, planned, count, text)
+
     def after_step(self, done: int, steps: int) -> int:
         """The steps that there are to be, once so many are done; the first one is set-up."""
         now = self.clock.now()
@@ -63,10 +84,10 @@ class InstantPace:
     def _fitting(self, done: int, left_s: float) -> int:
         return done + max(0, int(left_s / max(self._step_s, 1e-9)))
 
-    def _decided(self, done: int, before: int, steps: int) -> int:
+    def _decided(self, done: int, before: int, steps: int, text: str = "") -> int:
         """The number that an answer begins with is recorded in any case: it may begin anew."""
         if self.promise_s is not None and (steps != before or not done):
-            self.on_event(Event("pace", "", {"instant_step": done, "instant_steps": steps}))
+            self.on_event(Event("pace", text, {"instant_step": done, "instant_steps": steps}))
         return steps
 
     def _repeated(self, done: int, default: int) -> int:

@@ -3,14 +3,17 @@
 import os
 import signal
 from math import isnan
+from threading import Lock
 
 import pytest
 import torch
 
+from automl.clock import Clock
+from automl.data.decoding import read_bytes
 from automl.data.stream import images
 from automl.dataset import Sample
 from automl.engines import checkpoint as checkpoints
-from automl.engines import instant, native
+from automl.engines import features, instant, instant_pace, native
 from automl.engines.divergence import LossMonitor
 from automl.engines.inference import predictions
 from automl.engines.loader import TrainingSamples
@@ -212,3 +215,27 @@ def test_answer__a_signal_right_after_it_says_that_it_is_saved(toy, tmp_path):
     with pytest.raises(Interrupted, match="after the instant answer; saved"):
         trained(toy, tmp_path, Hasty())
     assert checkpoints.newest(RunDir(tmp_path).checkpoints).epoch == 0
+
+
+def test_answer__sees_fewer_images_where_reading_them_takes_long(toy, tmp_path, monkeypatch):
+    """One second an image by the test's clock: of 24 + 8 images in half a minute, 13 + 8."""
+    reads, lock = [], Lock()
+
+    def slow(path):
+        with lock:
+            reads.append(path)
+        return read_bytes(path)
+
+    monkeypatch.setattr(features, "read_bytes", slow)
+    monkeypatch.setattr(instant, "LOOKED_AT", 4)
+    monkeypatch.setattr(instant_pace, "LEAST_IMAGES", 8)
+    seen = Seen()
+    plan = toy_plan("classification", toy, instant="torch", epochs=2)
+    plan = plan.model_copy(update={"budget_s": 30.0})
+    clock = Clock(now=lambda: float(len(reads)))
+    on = (seen.epoch, lambda *_: None, seen.event)
+    native.train(plan, toy, RunDir(tmp_path), *on, clock)
+    texts = [e.text for e in seen.events]
+    assert any("the head is fitted on 13 of 24 images: 1000 ms each" in text for text in texts)
+    assert any("features of 13 images" in text for text in texts)
+    assert len(reads) == 4 + 13 + 8

@@ -5,6 +5,7 @@ import pytest
 from automl.clock import Clock
 from automl.engines.instant_pace import SPARED, InstantPace, instant_pace
 from automl.engines.recorded_schedule import recorded
+from automl.planning.instant_rules import LEAST_IMAGES
 from automl.planning.times import UNTOUCHED
 from tests.engines.toy import draw_set, plan_of, toy_plan
 
@@ -55,6 +56,26 @@ def test_steps__are_fewer_where_they_would_not_fit_and_use_the_time(slower_from)
 def test_steps__the_first_is_setup_and_says_nothing():
     machine = Machine(promise_s=100.0)
     assert machine.taken(60, lambda done: 30.0 if not done else 1.0) == 60
+
+
+def test_images__are_those_of_the_plan_where_they_fit_or_nothing_is_promised():
+    assert Machine().pace.images(5000, 1.0, 100) == 5000
+    machine = Machine(promise_s=100.0, after_s=20.0)
+    assert machine.pace.images(5000, 0.01, 100) == 5000
+    assert machine.decided == [(0, 5000)]
+
+
+def test_images__are_fewer_where_reading_takes_long_and_a_reproduction_takes_as_many():
+    machine = Machine(promise_s=100.0, after_s=20.0)
+    machine.time = 10.0
+    count = machine.pace.images(5000, 0.05, 100)
+    assert LEAST_IMAGES < count < 5000
+    assert 50 < 0.05 * (count + 100) < 70, "what follows keeps its time"
+    assert f"{count} of 5000 images" in machine.events[0].text
+    again = Machine(promise_s=100.0, repeated=machine.decided)
+    assert again.pace.images(5000, 99.0, 100) == count
+    assert Machine(promise_s=9.0, after_s=20.0).pace.images(5000, 1.0, 0) == LEAST_IMAGES
+    assert Machine(promise_s=9.0, after_s=20.0).pace.images(50, 1.0, 0) == 50
 
 
 def test_steps__end_soon_where_the_time_is_over():
