@@ -34,6 +34,12 @@ def find(key: str) -> bytearray | None:
     return raw
 
 
+def holds(key: str) -> bool:
+    """Whether there is an entry under a key; it may be damaged."""
+    path = _path(key)
+    return path is not None and path.exists()
+
+
 def keep(key: str, data: bytes) -> None:
     """Keeps bytes under a key; two processes that do so at once leave a whole entry."""
     path = _path(key)

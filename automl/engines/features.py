@@ -129,15 +129,24 @@ def image_features(
 ) -> np.ndarray:
     """Features float32 [N, D] of these images."""
     rows, computed_by = [], "kept"
-    for begin in range(0, len(samples), BLOCK):
+    for number, block in enumerate(_blocks(samples)):
 
-        def shown(done: int, _: int, before: int = begin) -> None:
+        def shown(done: int, _: int, before: int = number * BLOCK) -> None:
             on_images(before + done, len(samples))
 
-        rows.append(_of_block(frozen, dataset, samples[begin : begin + BLOCK], shown))
+        rows.append(_of_block(frozen, dataset, block, shown))
         computed_by = computed_by if frozen.computed_by == "kept" else frozen.computed_by
     frozen.computed_by = computed_by
     return np.concatenate(rows)
+
+
+def are_kept(frozen: FrozenBackbone, dataset: Dataset, samples: list[Sample]) -> bool:
+    """Whether the features of all these images are there, to be read."""
+    return all(disk_cache.holds(_key(frozen, dataset, block)) for block in _blocks(samples))
+
+
+def _blocks(samples: list[Sample]) -> list[list[Sample]]:
+    return [samples[begin : begin + BLOCK] for begin in range(0, len(samples), BLOCK)]
 
 
 def _of_block(

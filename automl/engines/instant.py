@@ -19,6 +19,7 @@ from automl.data.ground_truth import truth
 from automl.dataset import Dataset, Sample
 from automl.engines.features import (
     FrozenBackbone,
+    are_kept,
     evenly_spread,
     image_features,
     without_last_layer,
@@ -115,14 +116,14 @@ def _as_many_as_fit(
 
     Plans guess at what reading takes: a disk may be far away.
     """
-    pace = callbacks.pace
-    if pace.promise_s is None or len(planned) < 4 * LOOKED_AT:
-        return planned
-    looked_at = evenly_spread(planned, LOOKED_AT)
-    image_features(frozen, dataset, looked_at[::2], callbacks.features)  # sets up, too
-    began = pace.clock.now()
-    image_features(frozen, dataset, looked_at[1::2], callbacks.features)
-    each_s = (pace.clock.now() - began) / (LOOKED_AT // 2)
+    pace, each_s = callbacks.pace, 0.0
+    open_ended = pace.promise_s is None or bool(pace.repeated) or len(planned) < 4 * LOOKED_AT
+    if not open_ended and not are_kept(frozen, dataset, planned):
+        looked_at = evenly_spread(planned, LOOKED_AT)
+        image_features(frozen, dataset, looked_at[::2], callbacks.features)  # sets up, too
+        began = pace.clock.now()
+        image_features(frozen, dataset, looked_at[1::2], callbacks.features)
+        each_s = (pace.clock.now() - began) / (LOOKED_AT // 2)
     return evenly_spread(planned, pace.images(len(planned), each_s, scored))
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,7 +12,14 @@ from safetensors.torch import save_file
 from automl.data.verify import sha256_of
 from automl.engines import disk_cache
 from automl.engines import features as module
-from automl.engines.features import FeatureOptions, evenly_spread, features, without_last_layer
+from automl.engines.features import (
+    FeatureOptions,
+    FrozenBackbone,
+    are_kept,
+    evenly_spread,
+    features,
+    without_last_layer,
+)
 from automl.engines.onnx_net import NotConverted, converted
 from automl.model.build import build, classifier, load_backbone, normalisation
 from automl.model.preprocess import Preprocess
@@ -127,6 +135,9 @@ def test_features__an_end_on_the_way_costs_a_block_at_most(toy, tmp_path, monkey
     assert told == [(done, 20) for done in (12, 14, 16, 18, 18, 20)]
     assert (computed_by, run()[1:]) == ("torch", ("kept", []))
     assert np.array_equal(found, straight)
+    net = FrozenBackbone("toy", Mock(), Preprocess(SIZE, "squash", *normalisation(ROW)), "torch", 1)
+    assert are_kept(net, dataset, samples)
+    assert not are_kept(net, dataset, samples[1:])
 
 
 def test_features__of_a_file_that_was_edited_since_are_not_kept(toy, tmp_path):

@@ -1,8 +1,11 @@
 """Epoch 0: a head on frozen features, scored, saved, and the start of the fine-tuning."""
 
+import hashlib
 import os
 import signal
+from dataclasses import replace
 from math import isnan
+from pathlib import Path
 from threading import Lock
 
 import pytest
@@ -217,6 +220,11 @@ def test_answer__a_signal_right_after_it_says_that_it_is_saved(toy, tmp_path):
     assert checkpoints.newest(RunDir(tmp_path).checkpoints).epoch == 0
 
 
+def with_digest(dataset, sample):
+    data = (Path(dataset.root) / sample.path).read_bytes()
+    return replace(sample, digest=hashlib.sha256(data).hexdigest())
+
+
 def test_answer__sees_fewer_images_where_reading_them_takes_long(toy, tmp_path, monkeypatch):
     """One second an image by the test's clock: of 24 + 8 images in half a minute, 13 + 8."""
     reads, lock = [], Lock()
@@ -239,3 +247,10 @@ def test_answer__sees_fewer_images_where_reading_them_takes_long(toy, tmp_path, 
     assert any("the head is fitted on 13 of 24 images: 1000 ms each" in text for text in texts)
     assert any("features of 13 images" in text for text in texts)
     assert len(reads) == 4 + 13 + 8
+    monkeypatch.setenv("AUTOML_CACHE", str(tmp_path / "cache"))
+    genuine = replace(toy, samples=tuple(with_digest(toy, sample) for sample in toy.samples))
+    without_promise = plan.model_copy(update={"budget_s": None})
+    native.train(without_promise, genuine, RunDir(tmp_path / "first"), *on)
+    reads.clear()
+    native.train(plan, genuine, RunDir(tmp_path / "second"), *on, clock)
+    assert not reads, "what is kept is not read again, nor timed"
