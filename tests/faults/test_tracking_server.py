@@ -194,6 +194,7 @@ def test_server__uploader_killed_at_many_points(server, relay, make_run):
         assert child.exitcode is not None
         return child.exitcode
 
+    assert deliver(make_run("zeroth")) == 0  # makes the experiment, which the others find there
     first = make_run("first")
     assert deliver(first) == 0
     requests, whole_count = relay.count, held(server, first)
